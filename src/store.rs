@@ -1,0 +1,142 @@
+//! A vault as a place for objects: created once, read, listed, thawed. There is no way to delete and no way to
+//! overwrite (promise 6), so no caller can ask for it.
+//!
+//! Calls block: each upload worker is a thread of its own, and an edge that lives on the network brings its own
+//! runtime. Dying inside `create` leaves either the whole object or none (or, in a folder, a `.tmp-` file that
+//! nobody reads); which of the two is settled by the next `create` of the same name.
+
+use crate::clock::Wall;
+use crate::error::Result;
+use crate::model::Sha256;
+use crate::worker::Stop;
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Name of an object beneath the vault's prefix: ASCII letters, digits, `_`, `-` and `.`, never beginning with a dot.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ObjectName(String);
+
+impl ObjectName {
+    pub fn new(name: impl Into<String>) -> Option<Self> {
+        let name = name.into();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        (!name.is_empty() && name.len() <= 200 && !name.starts_with('.') && name.bytes().all(plain))
+            .then_some(Self(name))
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where the bytes of a new object come from.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A synced file of the spool. A folder vault on the same file system links this very file in.
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+/// One object to create.
+#[derive(Clone, Debug)]
+pub struct NewObject {
+    pub name: ObjectName,
+    pub body: Body,
+    pub size: u64,
+    /// Of the whole body, computed when it was sealed; the store proves it against what it keeps.
+    pub sha256: Sha256,
+}
+
+/// What the vault said when it confirmed an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    Now,
+    /// The same bytes were there before: an earlier answer was lost.
+    Before,
+}
+
+/// What a listing or a look tells of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    pub name: ObjectName,
+    pub size: u64,
+    /// Hex without quotes; the MD5 of the bytes on many servers, opaque on others.
+    pub etag: Option<String>,
+    /// Storage class as the server spells it; None where there are none.
+    pub class: Option<String>,
+    pub sha256: Option<Sha256>,
+    pub modified: Option<Wall>,
+}
+
+/// What a request to thaw came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thaw {
+    /// Readable now, nothing to wait for.
+    Ready,
+    /// Asked for (now or before); look again later.
+    Waiting,
+}
+
+/// How urgently to thaw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speed {
+    Bulk,
+    Standard,
+    Expedited,
+}
+
+/// Calls made so far by kind: calls are money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    pub put: u64,
+    pub get: u64,
+    pub head: u64,
+    pub list: u64,
+    pub thaw: u64,
+}
+
+pub trait ObjectStore: Send + Sync {
+    /// Creates the object and returns only when the vault confirmed these very bytes (promise 2). Never
+    /// replaces: a name that exists with other bytes is Damaged; with the same bytes it is `Before`.
+    /// Retry: passing trouble. Operator: refused (rights, missing bucket or folder, no space).
+    fn create(&self, object: &NewObject, stop: &Stop) -> Result<Created>;
+
+    /// The whole object or a range of it; at most the length asked for. Damaged when it is missing or shorter
+    /// than the range, Operator when it is frozen and needs a thaw first.
+    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>>;
+
+    /// None when there is no such object.
+    fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>>;
+
+    /// Every object whose name begins with `prefix`, in name order, page by page; `each` may end it by an error.
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()>;
+
+    fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw>;
+
+    fn requests(&self) -> Requests;
+
+    /// Bytes of object bodies sent so far, retries included.
+    fn sent_bytes(&self) -> u64;
+
+    /// For people: `file:///mnt/usb/vault`, `s3://bucket/prefix`. Holds no secret.
+    fn url(&self) -> String;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_name_cannot_climb_or_hide() {
+        assert!(ObjectName::new("data_00ff").is_some() && ObjectName::new("meta_rescue_a.py").is_some());
+        for bad in ["", ".tmp-x", "a/b", "..", "a b", "ä"] {
+            assert_eq!(ObjectName::new(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What every long-running job of the daemon is: a [`Worker`] with one small `step`. The runner in `daemon`
+//! counts errors, backs off, keeps the last error and shows it; a worker only says what comes next.
+//!
+//! [`Stop`] is how everything is asked to end, [`Nudge`] how one job tells another that there may be work. A
+//! nudge is only a hint: every worker also looks by itself, so a lost nudge costs time, never data.
+
+use crate::clock::Steady;
+use crate::error::{Error, Result};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// When the runner should call `step` again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// At once: there is more to do.
+    Again,
+    /// When nudged, or at this time of the steady clock, whichever comes first.
+    At(Steady),
+    /// When nudged (the runner still looks now and then).
+    OnNudge,
+    /// Never: the work of this worker is finished.
+    Done,
+}
+
+/// One background job. A step is small enough to end within the stop deadline and leaves nothing half done
+/// that the next start cannot finish.
+pub trait Worker: Send {
+    fn name(&self) -> &str;
+    fn step(&mut self) -> Result<Next>;
+}
+
+/// Asked once, stays asked. Cloned into everything that loops or waits.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stop {
+    pub fn new() -> Self {
+        Self::default()
+    }
+    pub fn ask(&self) {
+        *self.0.0.lock().expect("stop lock") = true;
+        self.0.1.notify_all();
+    }
+    pub fn asked(&self) -> bool {
+        *self.0.0.lock().expect("stop lock")
+    }
+    /// For the middle of a long step: an error of kind Stopping once asked.
+    pub fn check(&self) -> Result<()> {
+        if self.asked() { Err(Error::stopping()) } else { Ok(()) }
+    }
+    /// Waits at most `by` of real time; true when asked.
+    pub fn wait(&self, by: Duration) -> bool {
+        let guard = self.0.0.lock().expect("stop lock");
+        *self.0.1.wait_timeout_while(guard, by, |asked| !*asked).expect("stop lock").0
+    }
+}
+
+/// A door bell: any number of rings before somebody answers are one.
+#[derive(Clone, Debug, Default)]
+pub struct Nudge(Arc<(Mutex<bool>, Condvar)>);
+
+impl Nudge {
+    pub fn new() -> Self {
+        Self::default()
+    }
+    pub fn ring(&self) {
+        *self.0.0.lock().expect("nudge lock") = true;
+        self.0.1.notify_all();
+    }
+    /// Waits at most `by` of real time for a ring and takes it; true when there was one.
+    pub fn wait(&self, by: Duration) -> bool {
+        let guard = self.0.0.lock().expect("nudge lock");
+        let (mut rung, _) = self.0.1.wait_timeout_while(guard, by, |rung| !*rung).expect("nudge lock");
+        std::mem::take(&mut *rung)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_before_the_wait_is_not_lost() {
+        let bell = Nudge::new();
+        bell.ring();
+        bell.ring();
+        assert!(bell.wait(Duration::ZERO));
+        assert!(!bell.wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn stop_stays_asked() {
+        let stop = Stop::new();
+        assert!(stop.check().is_ok());
+        stop.clone().ask();
+        assert!(stop.wait(Duration::from_secs(60)));
+        assert_eq!(stop.check().unwrap_err().kind(), crate::error::Kind::Stopping);
+    }
+}
