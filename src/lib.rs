@@ -29,8 +29,10 @@
 //! | L6 faces | `web`, `cli` |
 #![forbid(unsafe_code)]
 
+pub mod catalog;
 pub mod chunk;
 pub mod clock;
+pub mod daemon;
 pub mod error;
 pub mod format;
 pub mod model;
