@@ -32,5 +32,6 @@
 pub mod clock;
 pub mod error;
 pub mod model;
+pub mod source;
 pub mod store;
 pub mod worker;
