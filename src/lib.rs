@@ -32,6 +32,7 @@
 pub mod clock;
 pub mod error;
 pub mod model;
+pub mod place;
 pub mod source;
 pub mod store;
 pub mod worker;
