@@ -20,6 +20,7 @@ mod open;
 mod owners;
 mod read;
 pub mod walk;
+pub mod watch;
 
 pub use entry::{Found, Subject};
 pub use folder::{Folder, Listing, Name};

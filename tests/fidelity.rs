@@ -3,10 +3,10 @@
 //! instead.
 
 use panicroom::error::Kind;
-use panicroom::model::{Entry, FileTime, HardLink, Shape, Size, TreePath};
-use panicroom::place::{Clobber, Placed, Skip, Target};
+use panicroom::model::{Device, Entry, FileTime, HardLink, Shape, Size, TreePath};
+use panicroom::place::{Clobber, Partial, Placed, Shortfall, Skip, Target};
 use panicroom::source::walk::{Child, Children, Sight};
-use panicroom::source::{Crossing, Finish, Folder, Form, Found, Reading, Root, Step};
+use panicroom::source::{Crossing, Finish, Folder, Form, Found, Ground, Reading, Root, Step};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 fn tree(path: &Path) -> TreePath {
@@ -105,6 +106,19 @@ fn walk_folder(root: &Root, folder: &Folder, walked: &mut Walked, pending: &mut 
     }
 }
 
+fn fill(file: &Partial, pieces: &[Piece]) {
+    let mut at = 0;
+    for piece in pieces {
+        match piece {
+            Piece::Hole(len) => at += len,
+            Piece::Data(bytes) => {
+                file.write_at(at, bytes).unwrap();
+                at += bytes.len() as u64;
+            }
+        }
+    }
+}
+
 fn place(tree: &Tree, target: &Target, clobber: Clobber) -> Vec<(TreePath, Placed)> {
     let mut first_names: HashMap<HardLink, TreePath> = HashMap::new();
     let mut placed = Vec::new();
@@ -115,23 +129,15 @@ fn place(tree: &Tree, target: &Target, clobber: Clobber) -> Vec<(TreePath, Place
                 target.folder(path).unwrap();
                 continue;
             }
-            Shape::File => match entry.link.and_then(|link| first_names.insert(link, path.clone())) {
-                Some(first) => target.link(&first, path, part, clobber).unwrap(),
-                None => {
+            Shape::File => {
+                if let Some(first) = entry.link.and_then(|link| first_names.insert(link, path.clone())) {
+                    target.link(&first, path, part, clobber).unwrap()
+                } else {
                     let file = target.begin(path, entry.size, part).unwrap();
-                    let mut at = 0;
-                    for piece in pieces.as_ref().unwrap() {
-                        match piece {
-                            Piece::Hole(len) => at += len,
-                            Piece::Data(bytes) => {
-                                file.write_at(at, bytes).unwrap();
-                                at += bytes.len() as u64;
-                            }
-                        }
-                    }
+                    fill(&file, pieces.as_ref().unwrap());
                     file.finish(entry, clobber).unwrap()
                 }
-            },
+            }
             _ => target.node(path, entry, part, clobber).unwrap(),
         };
         placed.push((path.clone(), outcome));
@@ -143,9 +149,14 @@ fn place(tree: &Tree, target: &Target, clobber: Clobber) -> Vec<(TreePath, Place
     placed
 }
 
+/// Something done to a path behind the reader's back.
+type Act = fn(&Path);
+
+type Comparable = (Entry, Option<Vec<Piece>>, Option<TreePath>);
+
 /// What must be equal in two trees: links by which paths share a file, not by its numbers; birth times are the
 /// machine's own.
-fn comparable(tree: &Tree) -> BTreeMap<TreePath, (Entry, Option<Vec<Piece>>, Option<TreePath>)> {
+fn comparable(tree: &Tree) -> BTreeMap<TreePath, Comparable> {
     let mut firsts: HashMap<HardLink, TreePath> = HashMap::new();
     tree.iter()
         .map(|(path, (entry, pieces))| {
@@ -361,19 +372,7 @@ fn no_link_in_the_target_leads_out_of_it() {
     fs::hard_link(outside.join("victim"), to.join(".panicroom-part-7")).unwrap();
     let target = Target::open(&to).unwrap();
     let before = fs::metadata(outside.join("victim")).unwrap();
-    let entry = Entry {
-        shape: Shape::File,
-        mode: 0o777,
-        uid: 1,
-        gid: 1,
-        user: None,
-        group: None,
-        mtime: FileTime::default(),
-        birth: None,
-        size: Size(3),
-        xattrs: vec![],
-        link: None,
-    };
+    let entry = Entry { mode: 0o777, uid: 1, gid: 1, ..some_file(3) };
     for path in ["/way/new", "/way/sub/new", "/way/victim"] {
         let refused = target.begin(&p(path), Size(3), 1).unwrap_err();
         assert_eq!(refused.kind(), Kind::Path, "{refused}");
@@ -422,7 +421,7 @@ fn a_file_swapped_for_a_link_or_a_fifo_after_the_look_is_not_read() {
     let watched = tmp.path().join("watched");
     fs::create_dir(&watched).unwrap();
     let root = Root::open(&tree(&watched)).unwrap();
-    let swaps: [(&str, fn(&Path)); 3] = [
+    let swaps: [(&str, Act); 3] = [
         ("link", |at| symlink("../secret", at).unwrap()),
         ("fifo", |at| rustix::fs::mknodat(CWD, at, FileType::Fifo, Mode::RUSR, 0).unwrap()),
         ("other", |at| fs::rename(at.with_file_name("spare"), at).unwrap()),
@@ -449,23 +448,20 @@ fn a_file_swapped_for_a_link_or_a_fifo_after_the_look_is_not_read() {
 fn a_file_touched_while_it_is_read_is_called_changed() {
     let tmp = tempfile::tempdir().unwrap();
     let root = Root::open(&tree(tmp.path())).unwrap();
-    let changes: [(&str, fn(&Path)); 3] = [
+    let changes: [(&str, Act); 3] = [
         ("grown", |at| {
-            fs::OpenOptions::new()
-                .append(true)
-                .open(at)
-                .map(|mut f| std::io::Write::write_all(&mut f, b"+").unwrap())
-                .unwrap()
+            let mut file = fs::OpenOptions::new().append(true).open(at).unwrap();
+            std::io::Write::write_all(&mut file, b"+").unwrap();
         }),
         ("cut", |at| fs::OpenOptions::new().write(true).open(at).unwrap().set_len(10).unwrap()),
         ("back dated", |at| {
-            fs::write(at, [2; 300_000]).unwrap();
+            fs::write(at, vec![2; 300_000]).unwrap();
             set_mtime(CWD, at.as_os_str().as_bytes(), 1_000_000_000, 0);
         }),
     ];
     for (name, change) in changes {
         let at = tmp.path().join(name);
-        fs::write(&at, [1; 300_000]).unwrap();
+        fs::write(&at, vec![1; 300_000]).unwrap();
         set_mtime(CWD, at.as_os_str().as_bytes(), 1_000_000_000, 0);
         let Found::Here(subject) = root.top().subject(name.as_bytes()).unwrap() else { panic!() };
         let mut file = subject.file.unwrap();
@@ -520,4 +516,128 @@ fn reading_leaves_the_access_time_alone() {
     let Found::Here(subject) = root.top().subject(b"f").unwrap() else { panic!() };
     contents(subject.file.unwrap());
     assert_eq!(fs::metadata(&at).unwrap().atime(), 1_000);
+}
+
+/// A small file system of its own at a path; None where we may not mount.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn tmpfs(at: &Path, options: &str) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let done = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output();
+        if !done.is_ok_and(|out| out.status.success()) {
+            eprintln!("not tried: mounting needs root");
+            return None;
+        }
+        Some(Self(at.to_path_buf()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+fn some_file(size: u64) -> Entry {
+    Entry {
+        shape: Shape::File,
+        mode: 0o640,
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        user: None,
+        group: None,
+        mtime: FileTime::default(),
+        birth: None,
+        size: Size(size),
+        xattrs: vec![],
+        link: None,
+    }
+}
+
+#[test]
+fn a_full_target_is_for_the_operator_and_never_the_fault_of_a_file() {
+    let tmp = tempfile::tempdir().unwrap();
+    let Some(disk) = Mounted::tmpfs(&tmp.path().join("small"), "size=1m") else { return };
+    let target = Target::open(&disk.0).unwrap();
+    assert!(target.free().unwrap() <= Size(1 << 20));
+    let file = target.begin(&p("/big"), Size(8 << 20), 1).unwrap();
+    let full = (0..8).find_map(|n| file.write_at(n << 20, &vec![1; 1 << 20]).err()).unwrap();
+    assert_eq!(full.kind(), Kind::Operator);
+    assert!(full.to_string().contains("restore target is full"), "{full}");
+    file.discard().unwrap();
+    assert!(target.begin(&p("/small"), Size(1), 2).unwrap().write_at(0, b"x").is_ok(), "room was given back");
+}
+
+#[test]
+fn a_disk_mounted_beneath_a_root_is_a_crossing_to_be_entered() {
+    let tmp = tempfile::tempdir().unwrap();
+    let Some(disk) = Mounted::tmpfs(&tmp.path().join("disk"), "size=1m") else { return };
+    fs::create_dir(tmp.path().join("plain")).unwrap();
+    let root = Root::open(&tree(tmp.path())).unwrap();
+    let look = |name: &[u8]| root.top().look(name).unwrap().unwrap();
+    let ground = Crossing::default().judge(root.top(), b"disk", &look(b"disk")).unwrap();
+    assert_eq!(ground, Ground::Entered { file_system: "tmpfs".into() });
+    assert_eq!(Crossing::default().judge(root.top(), b"plain", &look(b"plain")).unwrap(), Ground::Same);
+    assert_ne!(root.folder(&tree(&disk.0)).unwrap().dev(), root.dev());
+}
+
+/// Runs one of these tests again as an ordinary user, from a copy that user may run.
+fn as_nobody(test: &str) {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::set_permissions(tmp.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let copy = tmp.path().join("copy");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let mut again = std::process::Command::new(&copy);
+    again.uid(65534).gid(65534).args([test, "--exact"]).env("TMPDIR", tmp.path()).current_dir("/");
+    let out = again.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+}
+
+#[test]
+fn an_ordinary_user_gets_what_it_may_have_and_the_rest_is_counted() {
+    if is_root() {
+        return as_nobody("an_ordinary_user_gets_what_it_may_have_and_the_rest_is_counted");
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let target = Target::open(tmp.path()).unwrap();
+    let mine = Entry { mode: 0o6444, xattrs: vec![(b"user.kept".to_vec(), b"1".to_vec())], ..some_file(0) };
+    let not_mine = Entry { uid: 0, gid: 0, mode: 0o6755, ..mine.clone() };
+    let trusted = Entry { mode: 0o600, xattrs: vec![(b"trusted.no".to_vec(), b"1".to_vec())], ..mine.clone() };
+    let done =
+        |name: &str, entry: &Entry| target.begin(&p(name), Size(0), 1).unwrap().finish(entry, Clobber::Keep).unwrap();
+    assert_eq!(done("/mine", &mine), Placed::Done(vec![]));
+    assert_eq!(done("/not mine", &not_mine), Placed::Done(vec![Shortfall::Owner, Shortfall::SetId]));
+    assert_eq!(done("/trusted", &trusted), Placed::Done(vec![Shortfall::Attribute(b"trusted.no".to_vec())]));
+    let mode = |name: &str| fs::metadata(tmp.path().join(name)).unwrap().mode() & 0o7777;
+    assert_eq!((mode("mine"), mode("not mine"), mode("trusted")), (0o6444, 0o755, 0o600));
+    let device = Entry { shape: Shape::CharDevice(Device { major: 1, minor: 3 }), ..some_file(0) };
+    assert_eq!(target.node(&p("/null"), &device, 1, Clobber::Keep).unwrap(), Placed::Skipped(Skip::Unsupported));
+    let fifo = Entry { shape: Shape::Fifo, ..some_file(0) };
+    assert_eq!(target.node(&p("/fifo"), &fifo, 1, Clobber::Keep).unwrap(), Placed::Done(vec![]));
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_an_error_of_its_path_with_a_remedy() {
+    if is_root() {
+        return as_nobody("a_file_that_may_not_be_read_is_an_error_of_its_path_with_a_remedy");
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    for closed in ["file", "folder"] {
+        match closed {
+            "file" => fs::write(tmp.path().join(closed), "x").unwrap(),
+            _ => fs::create_dir(tmp.path().join(closed)).unwrap(),
+        }
+        fs::set_permissions(tmp.path().join(closed), fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let root = Root::open(&tree(tmp.path())).unwrap();
+    let unreadable = root.top().subject(b"file").unwrap_err();
+    assert_eq!(unreadable.kind(), Kind::Path);
+    assert!(unreadable.to_string().contains("CAP_DAC_READ_SEARCH"), "{unreadable}");
+    let folder = root.top().child(b"folder").unwrap();
+    let unlisted = folder.list().unwrap_err();
+    assert_eq!(unlisted.kind(), Kind::Path);
+    assert!(unlisted.to_string().contains("CAP_DAC_READ_SEARCH"), "{unlisted}");
+    let Found::Here(subject) = root.top().subject(b"folder").unwrap() else { panic!() };
+    assert_eq!(subject.entry.mode, 0o000, "the folder itself is still described");
 }

@@ -5,7 +5,7 @@
 //! (ZFS and NFSv4). Left out: labels a machine's own policy sets anew (`security.selinux`, `security.ima`,
 //! `security.evm`, …) and views a file system computes (`system.*`, `btrfs.*`).
 
-use rustix::fs::{fgetxattr, flistxattr, lgetxattr, llistxattr};
+use rustix::fs::{fgetxattr, flistxattr, getxattr, lgetxattr, listxattr, llistxattr};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -40,6 +40,15 @@ pub(super) fn of_name(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Attributes, Er
     let mut path = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
     path.extend_from_slice(name);
     match gather(|list| llistxattr(&path[..], list), |name, value| lgetxattr(&path[..], name, value)) {
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// Attributes of what an `O_PATH` handle names (not a link).
+pub(super) fn of_named(handle: BorrowedFd<'_>) -> Result<Attributes, Errno> {
+    let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    match gather(|list| listxattr(&path, list), |name, value| getxattr(&path, name, value)) {
         Err(Errno::NOENT) => Ok(Vec::new()),
         other => other,
     }

@@ -64,7 +64,7 @@ impl Folder {
     pub fn itself(&self) -> Result<Subject> {
         let look = Look::at(self.as_fd(), b"").map_err(|e| path_error("look at", self.path(), e))?;
         let xattrs = match attributes::of_open(self.as_fd()) {
-            Err(Errno::BADF) => attributes::of_name(self.as_fd(), b"."),
+            Err(Errno::BADF) => attributes::of_named(self.as_fd()),
             other => other,
         };
         let xattrs = xattrs.map_err(|e| xattr_error(self.path(), e))?;
