@@ -36,6 +36,8 @@ pub mod daemon;
 pub mod error;
 pub mod format;
 pub mod model;
+pub mod place;
 pub mod seal;
+pub mod source;
 pub mod store;
 pub mod worker;
