@@ -31,6 +31,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod filter;
 pub mod model;
 pub mod store;
 pub mod worker;
