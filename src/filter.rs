@@ -113,10 +113,9 @@ impl Filter {
         defaults: DefaultExcludes,
     ) -> Result<Self> {
         let mut filter = Self { root: root.clone(), list: list.into(), lines: vec![], aside: vec![], defaults };
-        let as_folder = [root.as_bytes(), if root.is_root() { b"" } else { b"/" }].concat();
         for (at, line) in lines.into_iter().enumerate() {
             let Some(line) = Line::read(list, at + 1, line)? else { continue };
-            let to = if line.reaches(root.as_bytes(), &as_folder) { &mut filter.lines } else { &mut filter.aside };
+            let to = if line.reaches(root.as_bytes()) { &mut filter.lines } else { &mut filter.aside };
             to.push(line.settle());
         }
         Ok(filter)

@@ -1,7 +1,8 @@
 //! A folder about to be read: what the list says of it is worked out once, so that each name in it costs little.
 
-use super::line::{Above, Line, above};
+use super::line::{Above, Line, Saying, folder_of};
 use super::{Decision, DefaultExclude, FileOrDir, Filter};
+use crate::model::TreePath;
 
 /// The filter as seen from one folder at or beneath the root. Made by [`Filter::folder`].
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl<'f> Folder<'f> {
         self.path.extend_from_slice(name);
         let path = self.path.as_slice();
         let lines = self.lines.iter().map(|(line, above)| {
-            let says = if line.settles(*above) { super::line::Saying::Match } else { line.says(path, what, || *above) };
+            let says = if line.settles(*above) { Saying::Match } else { line.says(path, what, || *above) };
             (*line, says)
         });
         self.filter.weigh(lines, what, || self.default.or_else(|| self.filter.default_of(name, what)))
@@ -50,18 +51,18 @@ impl<'f> Folder<'f> {
 
 impl Filter {
     /// For a walk: asks once about `folder`, then cheaply about every name in it.
-    pub fn folder(&self, folder: &crate::model::TreePath) -> Folder<'_> {
+    pub fn folder(&self, folder: &TreePath) -> Folder<'_> {
         Folder::new(self, folder.as_bytes())
     }
 
     /// What becomes of one path, supposing that the folder it lies in is walked. See [`Filter::explain`] where
     /// that is not known, [`Filter::folder`] where many paths of one folder are asked about.
-    pub fn decide(&self, path: &crate::model::TreePath, what: FileOrDir) -> Decision<'_> {
+    pub fn decide(&self, path: &TreePath, what: FileOrDir) -> Decision<'_> {
         if *path == self.root {
             return Decision::ROOT;
         }
         let path = path.as_bytes();
-        let folder = above(path, path);
+        let folder = folder_of(path);
         let lines = self.lines.iter().map(|line| (line, line.says(path, what, || line.above(folder))));
         let name = &path[folder.len()..];
         self.weigh(lines, what, || self.default_above(folder).or_else(|| self.default_of(name, what)))

@@ -161,13 +161,15 @@ impl Glob {
         }
     }
 
-    /// Whether every match has the same number of `/`: one that covers a folder then never ends beneath it.
-    pub(super) fn has_one_depth(&self) -> bool {
-        self.steps.iter().all(|step| match step {
+    /// Whether a pattern that covers a folder never names, to its end, a path beneath that folder: all its
+    /// matches lie equally deep, and it does not end in a star, which covers by naming each.
+    pub(super) fn names_nothing_it_covers(&self) -> bool {
+        let one_depth = |step: &Step| match step {
             Step::Deep => false,
             Step::Class(class) => !class.has('/'.into()),
             _ => true,
-        })
+        };
+        self.steps.iter().all(one_depth) && !matches!(self.steps.last(), Some(Step::Star))
     }
 
     /// Hands over the places (0 to the path's length) the whole pattern can have reached.

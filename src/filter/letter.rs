@@ -116,7 +116,8 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert_eq!(fold("StraßE ÉΣς ﬀ ı"), "strasse éσσ ff ı");
-        for (a, b) in [('k', '\u{212a}'), ('s', 'ſ'), ('i', 'ı'), ('θ', 'ϑ'), ('É', 'é'), ('µ', 'μ'), ('ß', 'ẞ')] {
+        for (a, b) in [('k', '\u{212a}'), ('s', 'ſ'), ('i', 'ı'), ('θ', 'ϑ'), ('É', 'é'), ('µ', 'μ'), ('ß', 'ẞ')]
+        {
             assert_eq!(same_case(a.into()), same_case(b.into()), "{a} {b}");
         }
         assert_ne!(same_case('e'.into()), same_case('é'.into()));

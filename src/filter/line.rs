@@ -69,11 +69,9 @@ impl Line {
     }
 
     fn compile(number: usize, text: Box<str>, sign: Sign, typed: &[Letter]) -> std::result::Result<Self, Fault> {
-        const IGNORE_CASE: &str = "ignorecase:";
-        let (pattern, case) = if casefold(&typed[..typed.len().min(IGNORE_CASE.len())]) == of(IGNORE_CASE) {
-            (casefold(&typed[IGNORE_CASE.len()..]), Case::Ignored)
-        } else {
-            (typed.to_vec(), Case::Kept)
+        let (pattern, case) = match after_ignorecase(typed) {
+            Some(rest) => (casefold(rest), Case::Ignored),
+            None => (typed.to_vec(), Case::Kept),
         };
         let slash = Letter::from('/');
         let (pattern, folders_only) = match pattern.as_slice() {
@@ -91,8 +89,8 @@ impl Line {
     }
 
     /// Whether the line can choose anything at or beneath this folder; duplicity refuses a list where one cannot.
-    pub(super) fn reaches(&self, root: &[u8], root_as_folder: &[u8]) -> bool {
-        self.glob.is(root) || self.glob.covers(above(root_as_folder, root)) || self.is_way(root)
+    pub(super) fn reaches(&self, root: &[u8]) -> bool {
+        self.glob.is(root) || self.glob.covers(folder_of(root)) || self.is_way(root)
     }
 
     /// A `-` line has no ways: leaving out needs no look beneath. Call after [`Self::reaches`].
@@ -110,7 +108,7 @@ impl Line {
 
     /// Whether the line says the same of everything beneath the folder it covers.
     pub(super) fn settles(&self, above: Above) -> bool {
-        above == Above::Covered && (!self.folders_only || self.glob.has_one_depth())
+        above == Above::Covered && (!self.folders_only || self.glob.names_nothing_it_covers())
     }
 
     /// Whether the line says nothing of anything beneath `folder`, which ends in `/`.
@@ -120,13 +118,10 @@ impl Line {
 
     /// `above` is asked only where it matters.
     pub(super) fn says(&self, path: &[u8], what: FileOrDir, above: impl FnOnce() -> Above) -> Saying {
-        let matches = if self.glob.is(path) {
-            // duplicity: a file named by `x/` is no match, not even where it lies within another `x`.
-            !self.folders_only || what == FileOrDir::Dir
-        } else {
-            above() == Above::Covered
-        };
-        if matches {
+        if self.glob.is(path) {
+            // duplicity: a file named by `x/` is no match, not even where it lies within another `x`, and no way.
+            if self.folders_only && what == FileOrDir::File { Saying::Nothing } else { Saying::Match }
+        } else if above() == Above::Covered {
             Saying::Match
         } else if self.is_way(path) {
             Saying::Way
@@ -140,11 +135,10 @@ impl Line {
     }
 }
 
-/// The part of a path up to the `/` before its last name; `/` for `/`.
-pub(super) fn above<'p>(root_as_folder: &'p [u8], path: &'p [u8]) -> &'p [u8] {
-    let from = if path == b"/" { root_as_folder } else { path };
-    let slash = from.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
-    &from[..slash]
+/// A path up to its last `/`, that included.
+pub(super) fn folder_of(path: &[u8]) -> &[u8] {
+    let len = path.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+    &path[..len]
 }
 
 /// The pattern cut after each of its names, up to its first `**`: what leads to a match.
@@ -198,6 +192,14 @@ fn of(text: &str) -> Vec<Letter> {
 
 fn starts(text: &[Letter], with: &str) -> bool {
     text.starts_with(&of(with))
+}
+
+/// What follows `ignorecase:`, itself in any case.
+fn after_ignorecase(typed: &[Letter]) -> Option<&[Letter]> {
+    const PREFIX: &str = "ignorecase:";
+    let (prefix, rest) = typed.split_at_checked(PREFIX.len())?;
+    let same = |(a, b): (&Letter, u8)| u8::try_from(*a).is_ok_and(|a| a.eq_ignore_ascii_case(&b));
+    prefix.iter().zip(PREFIX.bytes()).all(same).then_some(rest)
 }
 
 /// Python's `str.strip`: Unicode's white space, and the four separators of ASCII.
