@@ -34,6 +34,7 @@ pub mod chunk;
 pub mod clock;
 pub mod daemon;
 pub mod error;
+pub mod filter;
 pub mod format;
 pub mod model;
 pub mod place;
