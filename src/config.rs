@@ -11,8 +11,12 @@ pub mod duration;
 mod nearest;
 mod read;
 pub mod render;
+mod root;
 mod section;
+mod together;
 pub mod url;
+mod value;
+mod vault;
 
 pub use read::parse;
 pub use render::{Listen, Sketch};

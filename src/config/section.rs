@@ -19,8 +19,7 @@ pub(super) struct File<'a> {
 
 impl File<'_> {
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
-        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        before.iter().filter(|b| **b == b'\n').count() + 1
+        self.text.char_indices().take_while(|(at, _)| *at < span.start).filter(|(_, c)| *c == '\n').count() + 1
     }
     /// `what` may bring its own remedy after a semicolon.
     pub(super) fn error(&self, line: usize, what: impl std::fmt::Display) -> Error {
@@ -167,9 +166,9 @@ pub(super) fn heading(section: &str) -> String {
 }
 
 /// In the order of the text, so that the first mistake in the file is the one reported.
-pub(super) fn in_order<'a>(
-    table: DeTable<'a>,
-) -> impl Iterator<Item = (Spanned<toml::de::DeString<'a>>, Spanned<DeValue<'a>>)> {
+pub(super) fn in_order(
+    table: DeTable<'_>,
+) -> impl Iterator<Item = (Spanned<toml::de::DeString<'_>>, Spanned<DeValue<'_>>)> {
     let mut pairs: Vec<_> = table.into_iter().collect();
     pairs.sort_by_key(|(key, _)| key.span().start);
     pairs.into_iter()
