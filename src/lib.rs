@@ -32,6 +32,7 @@
 pub mod catalog;
 pub mod chunk;
 pub mod clock;
+pub mod config;
 pub mod daemon;
 pub mod error;
 pub mod filter;
