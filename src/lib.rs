@@ -33,4 +33,5 @@ pub mod clock;
 pub mod error;
 pub mod model;
 pub mod store;
+pub mod uplink;
 pub mod worker;
