@@ -5,12 +5,14 @@
 //! runtime. Dying inside `create` leaves either the whole object or none (or, in a folder, a `.tmp-` file that
 //! nobody reads); which of the two is settled by the next `create` of the same name.
 
+pub mod abilities;
 mod body;
 pub mod folder;
 #[doc(hidden)]
 pub mod memory;
 mod proof;
 pub mod retry;
+pub mod s3;
 pub mod throttle;
 pub mod url;
 
