@@ -42,4 +42,5 @@ pub mod place;
 pub mod seal;
 pub mod source;
 pub mod store;
+pub mod uplink;
 pub mod worker;
