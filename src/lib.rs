@@ -41,6 +41,7 @@ pub mod model;
 pub mod place;
 pub mod seal;
 pub mod source;
+pub mod spool;
 pub mod store;
 pub mod uplink;
 pub mod worker;

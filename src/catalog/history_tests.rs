@@ -54,7 +54,7 @@ impl Bed {
         let v = NewVersion {
             entry: file(3),
             stamp: Stamp { size: 3, mtime: 1, ctime: 1, ino: row.node.0.cast_unsigned() },
-            dev: 1,
+            mount: false,
             content,
             torn: false,
             fixed: false,

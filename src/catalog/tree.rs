@@ -56,7 +56,8 @@ pub struct NodeRow {
     /// None: no version, or deleted.
     pub shape: Option<NodeShape>,
     pub stamp: Stamp,
-    pub dev: u64,
+    /// Something was mounted on this folder when it was captured.
+    pub mount: bool,
     pub seq: Seq,
     pub torn: bool,
     pub fixed: bool,
@@ -64,7 +65,7 @@ pub struct NodeRow {
     pub dirty: bool,
 }
 
-const COLUMNS: &str = "n.id, n.parent, n.name, n.root, n.shape, n.size, n.mtime, n.ctime, n.ino, n.dev, n.seq, n.torn, n.fixed, d.node IS NOT NULL";
+const COLUMNS: &str = "n.id, n.parent, n.name, n.root, n.shape, n.size, n.mtime, n.ctime, n.ino, n.mount, n.seq, n.torn, n.fixed, d.node IS NOT NULL";
 const FROM: &str = "FROM node n LEFT JOIN dirty d ON d.node = n.id";
 
 fn row(r: &Row<'_>) -> rusqlite::Result<NodeRow> {
@@ -75,7 +76,7 @@ fn row(r: &Row<'_>) -> rusqlite::Result<NodeRow> {
         root: RootId(r.get(3)?),
         shape: r.get::<_, Option<i64>>(4)?.map(NodeShape::from_number),
         stamp: Stamp { size: number(r, 5)?, mtime: r.get(6)?, ctime: r.get(7)?, ino: number(r, 8)? },
-        dev: number(r, 9)?,
+        mount: r.get(9)?,
         seq: Seq(number(r, 10)?),
         torn: r.get(11)?,
         fixed: r.get(12)?,
