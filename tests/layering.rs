@@ -64,7 +64,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing", ANYWHERE),
     ("tracing_journald", &["cli"]),
     ("tracing_subscriber", &["cli"]),
-    ("zeroize", &["seal", "cli"]),
+    ("zeroize", &["chunk", "seal", "format/key_file", "cli"]),
     ("zstd", &["seal"]),
 ];
 
