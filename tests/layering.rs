@@ -28,6 +28,7 @@ const ANYWHERE: &[&str] = &[""];
 const CRATES: &[(&str, &[&str])] = &[
     ("askama", &["web"]),
     ("aws_config", &["store/s3"]),
+    ("aws_runtime", &["store/s3"]),
     ("aws_sdk_s3", &["store/s3"]),
     ("axum", &["web"]),
     ("base64", &["store/s3", "daemon", "web", "cli"]),
