@@ -5,6 +5,7 @@
 mod servers;
 
 use panicroom::clock::{ManualClock, SystemClock, Wall};
+use panicroom::config::url::VaultUrl;
 use panicroom::error::Kind;
 use panicroom::model::Sha256;
 use panicroom::store::abilities::{Abilities, Ability};
@@ -12,7 +13,6 @@ use panicroom::store::folder::FolderStore;
 use panicroom::store::memory::MemoryStore;
 use panicroom::store::s3::{Credentials, S3Store, Settings};
 use panicroom::store::throttle::Throttle;
-use panicroom::store::url::VaultUrl;
 use panicroom::store::{Body, Created, NewObject, ObjectName, ObjectStore, Speed, Thaw, is_body_damage};
 use panicroom::worker::Stop;
 use servers::Server;

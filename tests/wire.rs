@@ -4,12 +4,12 @@
 mod wire;
 
 use panicroom::clock::SystemClock;
+use panicroom::config::url::VaultUrl;
 use panicroom::error::{Kind, Result};
 use panicroom::model::{Rate, Sha256};
 use panicroom::store::abilities::{Abilities, Ability};
 use panicroom::store::s3::{Credentials, S3Store, Settings};
 use panicroom::store::throttle::Throttle;
-use panicroom::store::url::VaultUrl;
 use panicroom::store::{Body, Created, NewObject, ObjectName, ObjectStore, is_body_damage};
 use panicroom::worker::Stop;
 use sha2::Digest;

@@ -41,7 +41,10 @@ pub enum Outcome {
     /// Gone: believed after ENOENT by handle.
     Gone,
     /// Looked at, and as its latest version has it: only the stamp is new.
-    Same { stamp: Stamp, again: Option<i64> },
+    Same {
+        stamp: Stamp,
+        again: Option<i64>,
+    },
     /// Not ours to keep (excluded, a socket, another root's): no record; what was known of it is deleted.
     NotChosen,
 }

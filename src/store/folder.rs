@@ -14,9 +14,11 @@ mod trouble;
 use super::body::BodyReader;
 use super::proof::Sum;
 use super::throttle::Throttle;
-use super::{Body, Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw, url};
+use super::{Body, Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
+use crate::config::url::VaultUrl;
 use crate::error::{Error, Result};
+use crate::model::TreePath;
 use crate::worker::Stop;
 use publish::{Published, Temporary};
 use rustix::fd::OwnedFd;
@@ -337,7 +339,8 @@ impl ObjectStore for FolderStore {
         self.throttle.sent_bytes()
     }
     fn url(&self) -> String {
-        url::of_folder(&self.path)
+        TreePath::from_typed(&self.path)
+            .map_or_else(|| self.path.display().to_string(), |path| VaultUrl::Folder(path).to_string())
     }
 }
 

@@ -17,9 +17,9 @@ pub use connect::Credentials;
 
 use super::abilities::Abilities;
 use super::throttle::Throttle;
-use super::url::Bucket;
 use super::{Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
+use crate::config::url::Bucket;
 use crate::error::{Error, Result};
 use crate::worker::Stop;
 use aws_sdk_s3::error::ProvideErrorMetadata;
