@@ -16,12 +16,12 @@ mod tree;
 mod view;
 
 pub use counts::{RootCounts, VaultCounts};
-pub use history::{CatalogPiece, NewVersion, Outcome};
+pub use history::{CatalogPiece, NewVersion, Outcome, Settled};
 pub use import::Importer;
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
-pub use queue::{DirtyRow, Failed, Mark, Scope};
+pub use queue::{DirtyRow, Due, Failed, Mark, Scope};
 pub use tree::{NodeId, NodeRow, NodeShape};
-pub use view::{RecordRow, State, When};
+pub use view::{Present, RecordRow, State, When};
 
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Seq, TreePath, VaultId, WriterId};

@@ -19,6 +19,7 @@
 
 mod defaults;
 mod folder;
+mod in_place;
 mod glob;
 mod letter;
 mod line;
@@ -26,6 +27,7 @@ mod marker;
 
 pub use defaults::{DEFAULT_EXCLUDES, DefaultExclude, DefaultExcludes};
 pub use folder::Folder;
+pub use in_place::InPlace;
 pub use line::Line;
 pub use marker::{CACHEDIR_SIGNATURE, CACHEDIR_TAG, CacheFolders, Markers, is_cachedir_tag};
 

@@ -256,6 +256,12 @@ impl Catalog {
         })
     }
 
+    pub fn pack_hash(&self, id: i64) -> Result<Option<Sha256>> {
+        self.read("read a pack's hash", |c| {
+            c.prepare_cached("SELECT hash FROM pack WHERE id = ?")?.query_row([id], |r| r.get::<_, Vec<u8>>(0)).optional()?.map(|b| hash(&b)).transpose()
+        })
+    }
+
     pub fn pack_record(&self, id: i64) -> Result<Option<(PackRecord, bool)>> {
         let found: Option<(Vec<u8>, i64)> = self.read("read a pack record", |c| {
             c.prepare_cached("SELECT record, state FROM pack WHERE id = ?")?

@@ -113,6 +113,10 @@ pub(super) fn find(c: &Connection, path: &TreePath) -> rusqlite::Result<Option<N
     Ok(Some(at))
 }
 
+pub(super) fn node(c: &Connection, id: NodeId) -> rusqlite::Result<Option<NodeRow>> {
+    c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.id = ?"))?.query_row([id.0], row).optional()
+}
+
 impl Catalog {
     /// An id for a node whose row is written later, in one transaction with what it is for.
     pub fn new_node_id(&self) -> NodeId {
@@ -128,9 +132,7 @@ impl Catalog {
     }
 
     pub fn node(&self, id: NodeId) -> Result<Option<NodeRow>> {
-        self.read("read a node", |c| {
-            c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.id = ?"))?.query_row([id.0], row).optional()
-        })
+        self.read("read a node", |c| node(c, id))
     }
 
     /// Nodes of these names in one folder; absent ones are left out. Names in any order.
