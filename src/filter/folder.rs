@@ -24,8 +24,11 @@ impl<'f> Folder<'f> {
             path.push(b'/');
         }
         let mut lines = Vec::new();
-        for line in filter.lines.iter().filter(|line| !line.is_elsewhere(&path)) {
+        for line in &filter.lines {
             let above = line.above(&path);
+            if line.is_silent_in(&path, above) {
+                continue;
+            }
             lines.push((line, above));
             if line.settles(above) {
                 break;

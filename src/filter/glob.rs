@@ -54,6 +54,10 @@ enum Shape {
     Ends,
     /// `**text**`
     Holds,
+    /// `**/` and more without another `**`: names the last so many names of a path.
+    Tail {
+        slashes: usize,
+    },
     Other,
 }
 
@@ -99,6 +103,10 @@ impl Glob {
             [Step::Text(_), Step::Deep] => Shape::Begins,
             [Step::Deep, Step::Text(_)] => Shape::Ends,
             [Step::Deep, Step::Text(_), Step::Deep] => Shape::Holds,
+            [Step::Deep, tail @ ..] if begins_with_slash(tail) => match slashes(tail) {
+                Some(slashes) => Shape::Tail { slashes },
+                None => Shape::Other,
+            },
             _ => Shape::Other,
         };
         Ok(Self { steps: steps.into(), shape })
@@ -111,10 +119,9 @@ impl Glob {
             (Shape::Begins, [Step::Text(text), ..]) => path.starts_with(text),
             (Shape::Ends, [_, Step::Text(text)]) => ends(path, |path| path.ends_with(text)),
             (Shape::Holds, [_, Step::Text(text), _]) => find(path, text, 0).is_some(),
-            _ => self.run(path, |reached| {
-                let end = path.len();
-                reached[end] || path.last() == Some(&b'\n') && reached[end - 1]
-            }),
+            _ if !self.may_end(path) => false,
+            (Shape::Tail { slashes }, [_, tail @ ..]) => last_names(path, slashes).is_some_and(|path| is(tail, path)),
+            (_, steps) => is(steps, path),
         }
     }
 
@@ -135,7 +142,8 @@ impl Glob {
                 false
             }
             (Shape::Holds, [_, Step::Text(text), _]) => find(folder, text, 0).is_some(),
-            _ => self.run(folder, |reached| match self.steps.last() {
+            _ if !self.may_lie_in(folder) => false,
+            (_, steps) => run(steps, folder, |reached| match steps.last() {
                 // A last star goes on to the end of any name.
                 Some(Step::Star | Step::Deep) if reached[folder.len()] => true,
                 _ => (0..folder.len()).any(|at| reached[at] && slash(at)),
@@ -164,40 +172,89 @@ impl Glob {
     /// Whether a pattern that covers a folder never names, to its end, a path beneath that folder: all its
     /// matches lie equally deep, and it does not end in a star, which covers by naming each.
     pub(super) fn names_nothing_it_covers(&self) -> bool {
-        let one_depth = |step: &Step| match step {
-            Step::Deep => false,
-            Step::Class(class) => !class.has('/'.into()),
-            _ => true,
-        };
-        self.steps.iter().all(one_depth) && !matches!(self.steps.last(), Some(Step::Star))
+        slashes(&self.steps).is_some() && !matches!(self.steps.last(), Some(Step::Star))
     }
 
-    /// Hands over the places (0 to the path's length) the whole pattern can have reached.
-    fn run(&self, path: &[u8], accept: impl FnOnce(&[bool]) -> bool) -> bool {
-        if let Some(Step::Text(text)) = self.steps.first()
-            && !path.starts_with(text)
-        {
-            return false;
-        }
-        let mut on_stack = [false; ON_STACK];
-        let mut on_heap;
-        let reached = if path.len() < ON_STACK {
-            &mut on_stack[..=path.len()]
-        } else {
-            on_heap = vec![false; path.len() + 1];
-            &mut on_heap[..]
-        };
-        reached[0] = true;
-        let mut low = 0;
-        for step in &self.steps {
-            step.advance(path, reached, low);
-            match reached[low..].iter().position(|r| *r) {
-                Some(more) => low += more,
-                None => return false,
-            }
-        }
-        accept(reached)
+    /// Whether a pattern, such as any that ends in `/**`, names only paths whose folder it covers.
+    pub(super) fn names_only_what_it_covers(&self) -> bool {
+        matches!(&*self.steps, [.., Step::Text(text), Step::Deep] if text.ends_with(b"/"))
     }
+
+    /// False where the last step shows at a glance that the pattern cannot end where the path does.
+    fn may_end(&self, path: &[u8]) -> bool {
+        match self.steps.last() {
+            Some(Step::Text(text)) => ends(path, |path| path.ends_with(text)),
+            Some(Step::AnyCase(same)) => {
+                path.last().is_none_or(|last| !last.is_ascii() || *last == b'\n' || same_case((*last).into()) == *same)
+            }
+            _ => true,
+        }
+    }
+
+    /// False where a text of the pattern does not occur at all.
+    fn may_lie_in(&self, folder: &[u8]) -> bool {
+        self.steps.iter().all(|step| match step {
+            Step::Text(text) if **text != *b"/" => find(folder, text, 0).is_some(),
+            _ => true,
+        })
+    }
+}
+
+fn is(steps: &[Step], path: &[u8]) -> bool {
+    run(steps, path, |reached| {
+        let end = path.len();
+        reached[end] || path.last() == Some(&b'\n') && reached[end - 1]
+    })
+}
+
+/// Hands over the places (0 to the path's length) all steps together can have reached.
+fn run(steps: &[Step], path: &[u8], accept: impl FnOnce(&[bool]) -> bool) -> bool {
+    if let Some(Step::Text(text)) = steps.first()
+        && !path.starts_with(text)
+    {
+        return false;
+    }
+    let mut on_stack = [false; ON_STACK];
+    let mut on_heap;
+    let reached = if path.len() < ON_STACK {
+        &mut on_stack[..=path.len()]
+    } else {
+        on_heap = vec![false; path.len() + 1];
+        &mut on_heap[..]
+    };
+    reached[0] = true;
+    let mut low = 0;
+    for step in steps {
+        step.advance(path, reached, low);
+        match reached[low..].iter().position(|r| *r) {
+            Some(more) => low += more,
+            None => return false,
+        }
+    }
+    accept(reached)
+}
+
+/// How many `/` every match holds; None where that varies.
+fn slashes(steps: &[Step]) -> Option<usize> {
+    steps.iter().try_fold(0, |sum, step| match step {
+        Step::Deep => None,
+        Step::Class(class) if class.has('/'.into()) => None,
+        Step::Text(text) => Some(sum + text.iter().filter(|b| **b == b'/').count()),
+        _ => Some(sum),
+    })
+}
+
+fn begins_with_slash(steps: &[Step]) -> bool {
+    matches!(steps.first(), Some(Step::Text(text)) if text.starts_with(b"/"))
+}
+
+/// The end of a path that begins with its `count`-th slash from behind.
+fn last_names(path: &[u8], count: usize) -> Option<&[u8]> {
+    let mut from = path.len();
+    for _ in 0..count {
+        from = path[..from].iter().rposition(|b| *b == b'/')?;
+    }
+    Some(&path[from..])
 }
 
 impl Step {
