@@ -11,36 +11,14 @@
 //! - There is no escape: a backslash is a backslash, and a `[` without its `]` is itself.
 //! - A name that ends in a line feed also matches as if it did not (Python's `$`).
 
-use super::letter::{Case, Letter, letter_at, push_letter, same_case};
-
-/// Paths up to this many bytes are matched without allocating.
-const ON_STACK: usize = 512;
+use super::class::BackwardRange;
+use super::letter::{Case, Letter, same_case};
+use super::step::{Step, read_steps, run};
 
 #[derive(Debug)]
 pub(super) struct Glob {
     steps: Box<[Step]>,
     shape: Shape,
-}
-
-#[derive(Debug)]
-enum Step {
-    Text(Box<[u8]>),
-    /// A letter of any case, by the name [`same_case`] gives it.
-    AnyCase(Letter),
-    /// `?`
-    One,
-    Class(Class),
-    /// `*`
-    Star,
-    /// `**`
-    Deep,
-}
-
-#[derive(Debug)]
-struct Class {
-    negated: bool,
-    case: Case,
-    ranges: Box<[(Letter, Letter)]>,
 }
 
 /// The shapes nearly every line has, for which comparing bytes is enough.
@@ -61,43 +39,9 @@ enum Shape {
     Other,
 }
 
-/// A range whose first letter comes after its last, as in `[z-a]`.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct BackwardRange;
-
 impl Glob {
     pub(super) fn compile(pattern: &[Letter], case: Case) -> Result<Self, BackwardRange> {
-        let mut steps = Vec::new();
-        let mut text = Vec::new();
-        let mut at = 0;
-        while let Some(letter) = pattern.get(at).copied() {
-            at += 1;
-            let step = match (char::from_u32(letter), class_end(pattern, at)) {
-                (Some('*'), _) if pattern.get(at) == Some(&u32::from('*')) => {
-                    at += 1;
-                    Step::Deep
-                }
-                (Some('*'), _) => Step::Star,
-                (Some('?'), _) => Step::One,
-                (Some('['), Some(end)) => {
-                    let class = Class::compile(&pattern[at..end], case)?;
-                    at = end + 1;
-                    Step::Class(class)
-                }
-                _ if case == Case::Ignored && may_have_case(letter) => Step::AnyCase(same_case(letter)),
-                _ => {
-                    push_letter(letter, &mut text);
-                    continue;
-                }
-            };
-            if !text.is_empty() {
-                steps.push(Step::Text(std::mem::take(&mut text).into()));
-            }
-            steps.push(step);
-        }
-        if !text.is_empty() {
-            steps.push(Step::Text(text.into()));
-        }
+        let steps = read_steps(pattern, case)?;
         let shape = match steps.as_slice() {
             [Step::Text(_)] => Shape::Exact,
             [Step::Text(_), Step::Deep] => Shape::Begins,
@@ -207,39 +151,12 @@ fn is(steps: &[Step], path: &[u8]) -> bool {
     })
 }
 
-/// Hands over the places (0 to the path's length) all steps together can have reached.
-fn run(steps: &[Step], path: &[u8], accept: impl FnOnce(&[bool]) -> bool) -> bool {
-    if let Some(Step::Text(text)) = steps.first()
-        && !path.starts_with(text)
-    {
-        return false;
-    }
-    let mut on_stack = [false; ON_STACK];
-    let mut on_heap;
-    let reached = if path.len() < ON_STACK {
-        &mut on_stack[..=path.len()]
-    } else {
-        on_heap = vec![false; path.len() + 1];
-        &mut on_heap[..]
-    };
-    reached[0] = true;
-    let mut low = 0;
-    for step in steps {
-        step.advance(path, reached, low);
-        match reached[low..].iter().position(|r| *r) {
-            Some(more) => low += more,
-            None => return false,
-        }
-    }
-    accept(reached)
-}
-
 /// How many `/` every match holds; None where that varies.
 fn slashes(steps: &[Step]) -> Option<usize> {
     steps.iter().try_fold(0, |sum, step| match step {
         Step::Deep => None,
         Step::Class(class) if class.has('/'.into()) => None,
-        Step::Text(text) => Some(sum + text.iter().filter(|b| **b == b'/').count()),
+        Step::Text(text) => Some(sum + text.split(|b| *b == b'/').count() - 1),
         _ => Some(sum),
     })
 }
@@ -255,51 +172,6 @@ fn last_names(path: &[u8], count: usize) -> Option<&[u8]> {
         from = path[..from].iter().rposition(|b| *b == b'/')?;
     }
     Some(&path[from..])
-}
-
-impl Step {
-    /// From every place reached before this step to every place reached after it; none lies before `low`.
-    fn advance(&self, path: &[u8], reached: &mut [bool], low: usize) {
-        match self {
-            Step::Text(text) => hop(path, reached, low, |at| path[at..].starts_with(text).then_some(text.len())),
-            Step::AnyCase(same) => hop_letter(path, reached, low, |letter| same_case(letter) == *same),
-            Step::One => hop_letter(path, reached, low, |letter| letter != u32::from('/')),
-            Step::Class(class) => hop_letter(path, reached, low, |letter| class.has(letter)),
-            Step::Star => spread(path, reached, low, |first| first != b'/'),
-            Step::Deep => spread(path, reached, low, |_| true),
-        }
-    }
-}
-
-/// Moves every reached place on by what `length` says, or drops it. From the back, so that no place moves twice.
-fn hop(path: &[u8], reached: &mut [bool], low: usize, length: impl Fn(usize) -> Option<usize>) {
-    reached[path.len()] = false;
-    for at in (low..path.len()).rev() {
-        if std::mem::take(&mut reached[at])
-            && let Some(length) = length(at)
-        {
-            reached[at + length] = true;
-        }
-    }
-}
-
-fn hop_letter(path: &[u8], reached: &mut [bool], low: usize, takes: impl Fn(Letter) -> bool) {
-    hop(path, reached, low, |at| {
-        let (letter, length) = letter_at(path, at);
-        takes(letter).then_some(length)
-    });
-}
-
-/// Adds every place that lies further on, letter by letter, for as long as `takes` allows.
-fn spread(path: &[u8], reached: &mut [bool], low: usize, takes: impl Fn(u8) -> bool) {
-    let mut at = low;
-    while at < path.len() {
-        if reached[at] && takes(path[at]) {
-            let (_, length) = letter_at(path, at);
-            reached[at + length] = true;
-        }
-        at += 1;
-    }
 }
 
 /// Python's `$`: at the end, or before a line feed that ends the path.
@@ -321,70 +193,6 @@ fn find(path: &[u8], text: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// No letter beyond ASCII is the same as a digit or a sign of ASCII.
-fn may_have_case(letter: Letter) -> bool {
-    u8::try_from(letter).map_or(true, |byte| !byte.is_ascii() || byte.is_ascii_alphabetic())
-}
-
-/// Where the `]` of a class is whose inside begins at `from`; None where the `[` stands for itself.
-fn class_end(pattern: &[Letter], from: usize) -> Option<usize> {
-    let is = |at: usize, c: char| pattern.get(at) == Some(&c.into());
-    let mut at = from;
-    if is(at, '!') || is(at, '^') {
-        at += 1;
-    }
-    if is(at, ']') {
-        at += 1;
-    }
-    (at..pattern.len()).find(|at| is(*at, ']'))
-}
-
-impl Class {
-    fn compile(inside: &[Letter], case: Case) -> Result<Self, BackwardRange> {
-        let dash = Letter::from('-');
-        let negated = matches!(inside.first().copied().and_then(char::from_u32), Some('!' | '^'));
-        let mut rest = if negated { &inside[1..] } else { inside };
-        let mut ranges = Vec::new();
-        while let [first, tail @ ..] = rest {
-            rest = match tail {
-                [sign, last, tail @ ..] if *sign == dash => {
-                    if last < first {
-                        return Err(BackwardRange);
-                    }
-                    ranges.push((*first, *last));
-                    tail
-                }
-                _ => {
-                    ranges.push((*first, *first));
-                    tail
-                }
-            };
-        }
-        if case == Case::Ignored {
-            let each = merged(ranges).into_iter().flat_map(|(first, last)| first..=last).map(same_case);
-            ranges = each.map(|letter| (letter, letter)).collect();
-        }
-        Ok(Self { negated, case, ranges: merged(ranges).into() })
-    }
-
-    fn has(&self, letter: Letter) -> bool {
-        let letter = if self.case == Case::Ignored { same_case(letter) } else { letter };
-        self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&letter)) != self.negated
-    }
-}
-
-fn merged(mut ranges: Vec<(Letter, Letter)>) -> Vec<(Letter, Letter)> {
-    ranges.sort_unstable();
-    ranges.dedup_by(|next, kept| {
-        let joins = next.0 <= kept.1 + 1;
-        if joins {
-            kept.1 = kept.1.max(next.1);
-        }
-        joins
-    });
-    ranges
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::letter::letters;
@@ -397,8 +205,12 @@ mod tests {
     #[track_caller]
     fn check(pattern: &str, yes: &[&str], no: &[&str]) {
         let glob = glob(pattern);
-        yes.iter().for_each(|path| assert!(glob.is(path.as_bytes()), "{pattern} should be {path}"));
-        no.iter().for_each(|path| assert!(!glob.is(path.as_bytes()), "{pattern} should not be {path}"));
+        for path in yes {
+            assert!(glob.is(path.as_bytes()), "{pattern} should be {path}");
+        }
+        for path in no {
+            assert!(!glob.is(path.as_bytes()), "{pattern} should not be {path}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One line of a filter list: how duplicity reads it, and what it says about a path.
 
-use super::glob::{BackwardRange, Glob};
+use super::class::BackwardRange;
+use super::glob::Glob;
 use super::letter::{Case, Letter, casefold, letters};
 use super::{FileOrDir, Sign};
 use crate::error::{Error, Result};
