@@ -29,8 +29,11 @@
 //! | L6 faces | `web`, `cli` |
 #![forbid(unsafe_code)]
 
+pub mod chunk;
 pub mod clock;
 pub mod error;
+pub mod format;
 pub mod model;
+pub mod seal;
 pub mod store;
 pub mod worker;
