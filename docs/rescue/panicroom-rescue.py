@@ -7,15 +7,13 @@ never replaced, so the same command goes on after a break. Exit code: 0 all done
 3 done, but something is lost: each loss is named on standard error with what it costs."""
 # Written from docs/format.md alone; "section" means that page. Memory is bounded: names and metadata go to an unnamed
 # temporary SQLite file, contents are read block by block.
-import argparse, bisect, contextlib, datetime, hashlib, io, itertools, os, re, sqlite3, stat, sys
+import argparse, bisect, contextlib, datetime, hashlib, io, itertools, os, re, sqlite3, stat, sys, types
 import urllib.parse, urllib.request
 from array import array
-from collections import Counter, OrderedDict
 from functools import lru_cache
 try:
     import blake3, cbor2, zstandard
     import nacl.bindings as sodium
-    from nacl.exceptions import CryptoError
     from nacl.pwhash import argon2id
 except ImportError as missing:
     sys.exit(f"{missing}. Install what is needed: pip install pynacl zstandard cbor2 blake3")
@@ -24,42 +22,31 @@ MIB, NS = 1 << 20, 10**9
 FILE, FOLDER, SYMLINK, FIFO, DELETED = 0, 1, 2, 3, -1
 TYPES = [stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK]  # by shape
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-costs, lost_log, failed = Counter(), [], []  # objects and what they cost, lost parts of the log, failed paths
+note = lru_cache(1024)(lambda text: print(text, file=sys.stderr))  # says a thing once
+losses = []  # failed paths and lost parts of the log, for the exit code
 
 class Damage(Exception):
     """An object of the vault that cannot be used, and why."""
-    def __init__(self, name, why):
-        super().__init__(f"{name} {why}")
-        self.name = name
 
 @contextlib.contextmanager
-def using(name):
-    """Whatever goes wrong inside is damage of the object of that name."""
+def using(name):  # whatever goes wrong inside is damage of the object of that name
     try:
         yield
-    except FileNotFoundError as error:
-        raise Damage(name, "is missing") from error
-    except (ArithmeticError, LookupError, OSError, TypeError, ValueError, sqlite3.Error, cbor2.CBORDecodeError,
-            CryptoError, zstandard.ZstdError) as error:
-        raise Damage(name, f"is damaged ({error})") from error
+    except Exception as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({error})"
+        raise error if isinstance(error, Damage) else Damage(f"{name} {why}") from error
 
-@lru_cache(1024)  # the same thing is said once
-def note(text):
-    print(text, file=sys.stderr)
+def fail(path, *reasons):
+    losses.append(path)
+    note(f"failed: {escape(path)}: {'; '.join(map(str, reasons))}")
 
-def fail(path, *errors):
-    failed.append(1)
-    costs.update({error.name for error in errors if isinstance(error, Damage)})
-    note(f"failed: {escape(path)}: {'; '.join(str(error) for error in errors)}")
-
-def escape(raw):
-    """A path as printable text that shows every byte."""
+def escape(raw):  # a path as printable text that shows every byte
     text = raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in text)
 
 # Section 2: header and seals.
-def header_of(data, kind, vault_id=None):
-    if len(data) < 48 or data[:8] != b"PANICRM\n" or data[10] != kind or vault_id not in (None, data[16:32]):
+def header_of(data, kind, vault_id):
+    if len(data) < 48 or data[:8] != b"PANICRM\n" or data[10] != kind or data[16:32] != vault_id:
         raise ValueError("cut, or not of this vault")
     if data[8:10] != b"\1\0":
         raise ValueError("its format version is not 1; a newer reader may know it")
@@ -68,21 +55,18 @@ def header_of(data, kind, vault_id=None):
 def unseal(key, header, sealed):
     return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[24:], header, sealed[:24], key)
 
-def decompress(frame, limit):  # what comes out too long is cut here, and then not what it should be
+def decompress(frame, limit):  # what would be longer is cut, and then it is not what it should be
     return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(frame)).read(limit)
 
 # Section 3: keys and words.
-class Keys:
-    def __init__(self, secret, vault_id):
-        def derive(purpose):
-            text = b"panicroom 1\0" + purpose + b"\0" + vault_id
-            return hashlib.blake2b(text, key=secret, digest_size=32).digest()
-        self.vault_id, self.proof = vault_id, None
-        self.check, self.mix, self.meta, self.chunk = map(derive, (b"check", b"mix", b"meta", b"chunk"))
-        self.public, self.private = sodium.crypto_box_seed_keypair(derive(b"box"))
+def keys_of(secret, vault_id):
+    def key(purpose):
+        text = b"panicroom 1\0" + purpose + b"\0" + vault_id
+        return hashlib.blake2b(text, key=secret, digest_size=32).digest()
+    return types.SimpleNamespace(vault_id=vault_id, check=key(b"check"), mix=key(b"mix"), meta=key(b"meta"),
+                                 chunk=key(b"chunk"), pair=sodium.crypto_box_seed_keypair(key(b"box")))
 
-def secret_of(words):
-    """The secret, or None where these are not 24 words of the list with a right checksum."""
+def secret_of(words):  # None where these are not 24 words of the list with a right checksum
     if len(words) != 24 or not all(word in INDEX for word in words):
         return None
     bits = sum(INDEX[word] << 11 * place for place, word in enumerate(reversed(words)))
@@ -94,27 +78,22 @@ def wrong_words(words, opens):
         if opens(secret_of(words[:place] + [word] + words[place + 1:])):
             return f'word {place + 1}, "{words[place]}", is wrong: with "{word}" there the words are right'
     wrong = [f'word {place}, "{word}", is not in the list' for place, word in enumerate(words, 1) if word not in INDEX]
-    if len(words) != 24:
-        wrong.append(f"the key file holds {len(words)} words, 24 are needed")
-    return "; ".join(wrong) or (
-        "these words are of another vault" if secret_of(words) else "checksum wrong: a word is wrong or misplaced")
+    wrong += [f"the key file holds {len(words)} words, 24 are needed"] if len(words) != 24 else []
+    return "; ".join(wrong) or ("checksum wrong: a word is wrong or misplaced" if secret_of(words) is None else
+                                "these are words of another vault, or its format is newer than this reader")
 
-class Pack:
-    """Section 4: where the chunks of a pack lie, from its record in the log or its own table."""
+class Pack:  # section 4: where the chunks of a pack lie, from its record in the log or its own table
     def __init__(self, name, header, key_box, m, keys):
-        self.name, self.header, self.ids, self.sizes = name, header, m[7], array("I", m[8])
-        inner = sodium.crypto_box_seal_open(key_box, keys.public, keys.private)
+        self.name, self.header, self.ids, self.blocks, self.firsts, offset = name, header, m[7], [], [0], 128
+        inner = sodium.crypto_box_seal_open(key_box, *keys.pair)
         self.key = hashlib.blake2b(inner, key=keys.mix, digest_size=32).digest()
-        self.blocks, self.firsts, offset = [], [0], 128
         for sealed, size, codec, count in zip(*[iter(m[6])] * 4):
-            starts = array("I", itertools.accumulate(self.sizes[self.firsts[-1]:self.firsts[-1] + count], initial=0))
+            starts = array("I", itertools.accumulate(m[8][self.firsts[-1]:self.firsts[-1] + count], initial=0))
             self.blocks.append((offset, sealed, codec, starts))
             self.firsts.append(self.firsts[-1] + count)
             offset += sealed
-            if max(size, starts[-1]) > 8 * MIB or size != starts[-1]:
+            if starts[-1] != size or size > 8 * MIB or offset > 80 * MIB or len(self.ids) != 32 * len(m[8]):
                 raise ValueError("its table contradicts itself")
-        if offset > 80 * MIB or not len(self.sizes) == self.firsts[-1] == len(self.ids) / 32:
-            raise ValueError("its table contradicts itself")
 
 class Vault:
     # Section 1: the objects.
@@ -125,8 +104,7 @@ class Vault:
         self.logs, self.key_objects = ([n for n in names if n.startswith(p)] for p in ("meta_log_", "meta_key_"))
         if not self.logs:
             sys.exit(f"{where} holds no vault, or one that was never used: no meta_log_ object is there")
-        self.keys, self.blocks, self.indexed = None, OrderedDict(), False
-        self.table, self.shape = lru_cache(8)(self._table), lru_cache(1 << 16)(self._shape)
+        self.table, self.block, self.indexed = lru_cache(8)(self._table), lru_cache(8)(self._block), False
         self.db = sqlite3.connect("", isolation_level=None)  # no name: seen by nobody, gone afterwards
         self.db.executescript("""
             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536; BEGIN;
@@ -134,7 +112,7 @@ class Vault:
             CREATE TABLE pack(hash BLOB PRIMARY KEY, map BLOB);
             CREATE TABLE record(path BLOB, seq INT, part INT, more INT, torn INT, shape INT, time INT, segment INT,
                                 map BLOB, PRIMARY KEY(path, seq, part)) WITHOUT ROWID;
-            CREATE TABLE state(path BLOB PRIMARY KEY, seq INT, shape INT, torn INT) WITHOUT ROWID;
+            CREATE TABLE state(path BLOB PRIMARY KEY, seq INT) WITHOUT ROWID;
             CREATE TABLE place(id BLOB, pack BLOB, number INT, PRIMARY KEY(id, pack, number)) WITHOUT ROWID;
             CREATE TABLE link(key BLOB PRIMARY KEY, path BLOB);""")
 
@@ -143,16 +121,18 @@ class Vault:
             file.seek(start)
             return file.read(size)
 
-    # Section 3: the secret opens the vault when meta_vault, or where that is lost the log, proves it.
+    # Section 3: a secret is right when meta_vault proves it or, where that is lost, the log.
     def opens(self, secret):
         for name in ["meta_vault"] + self.logs[:2] if secret else ():
             with contextlib.suppress(Damage), using(name):
                 data = self.read(name)
-                keys = Keys(secret, data[16:32])
+                keys = keys_of(secret, data[16:32])
                 label = cbor2.loads(data[48:]) if name == "meta_vault" else {1: keys.check, 2: data[48:]}
-                unseal(keys.meta, header_of(data, data[10]), label[2])
+                unseal(keys.meta, header_of(data, data[10], data[16:32]), label[2])
                 if label[1] == keys.check:
-                    self.keys, keys.proof = keys, name
+                    if name != "meta_vault":
+                        note(f"damage: meta_vault is missing or damaged; {name} proves the key instead")
+                    self.keys = keys
                     return True
         return False
 
@@ -161,9 +141,6 @@ class Vault:
         if self.opens(secret_of(words)):
             return
         if not self.key_objects or sum(word in INDEX for word in words) > 20:
-            if secret_of(words):
-                with using("meta_vault"):  # its damage or a newer format is said before the words are blamed
-                    header_of(self.read("meta_vault"), 1)
             sys.exit(wrong_words(words, self.opens))
         for name in self.key_objects:
             try:
@@ -173,7 +150,7 @@ class Vault:
                     if not (1 <= operations <= 16 and 8 * MIB <= memory <= 1024 * MIB):
                         raise ValueError("its limits are outside the format")
                     key = argon2id.kdf(32, text.strip("\r\n").encode(), salt, opslimit=operations, memlimit=memory)
-                    if self.opens(unseal(key, header_of(data, 2), sealed)):
+                    if self.opens(unseal(key, header_of(data, 2, data[16:32]), sealed)):
                         return
             except Damage as error:
                 note(f"wrong passphrase, or {error}")
@@ -192,14 +169,14 @@ class Vault:
                 names.setdefault(number - 1, f"meta_log_{number - 1:012}_{found.get(3, b'').hex()}")
         top = max(opened, default=0)
         gone = (set(names) | set(range(1, top))) - opened - {0}
-        for name, span in ((n, re.fullmatch(r"meta_log_(\d+)-(\d+)_\w{64}", n)) for n in self.logs):
-            first, last = map(int, span.groups()) if span else (1, 0)
-            if (last > top or any(first <= n <= last for n in gone)) and self.load(name, 5, first):
-                note(f"gap: {name} stands in for what is lost of segments {first} to {last}")
+        for span in filter(None, (re.fullmatch(r"meta_log_(\d+)-(\d+)_\w{64}", name) for name in self.logs)):
+            first, last = int(span[1]), int(span[2])
+            if (last > top or any(first <= n <= last for n in gone)) and self.load(span[0], 5, first):
+                note(f"gap: {span[0]} stands in for what is lost of segments {first} to {last}")
                 gone, opened = gone - set(range(first, last + 1)), opened | {last}
         for number in sorted(gone):
-            lost_log.append(names.get(number, f"meta_log_{number:012}_…"))
-            note(f"gap: {lost_log[-1]} is lost, and with it what it alone recorded")
+            losses.append(number)
+            note(f"gap: {names.get(number, f'segment {number}')} is lost, and all that it alone recorded")
         if not opened:
             sys.exit("no object of the log can be read")
 
@@ -215,8 +192,8 @@ class Vault:
                     raise ValueError("it has another number than its name")
                 packs = b"".join(found.get(5, []))
                 segment = self.db.execute("INSERT INTO segment(packs) VALUES (?)", (packs,)).lastrowid
-                for kind, m in found[6]:
-                    self.take(segment, kind, m)
+                for record in found[6]:
+                    self.take(segment, *record)
                 return found
         except Damage as error:
             note(f"damage: {error}")
@@ -225,59 +202,57 @@ class Vault:
         if kind == 1:
             self.db.execute("INSERT OR IGNORE INTO pack VALUES (?, ?)", (m[1], cbor2.dumps(m)))
         elif kind in (2, 3):
-            path, part = m[1], m.get(23, 0)
-            if path[:1] != b"/" or b"\0" in path or path != b"/" and {b"", b".", b".."} & set(path[1:].split(b"/")):
+            names, part = m[1].split(b"/"), m.get(23, 0)
+            if names[0] or b"\0" in m[1] or m[1] != b"/" and {b"", b".", b".."} & set(names[1:]):
                 raise ValueError("a path in it is not absolute and plain")
             shape, moment = (None, None) if part else (m[4] if kind == 2 else DELETED, m[3])
-            # Seq never repeats; where a merge or a double segment repeats it, the first one stays.
+            # Led by NUL instead of /, names sort so that all a folder holds follows it. Seq never repeats; where a
+            # merge or a double segment repeats it, the first record stays.
             self.db.execute("INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (
-                path, m[2], part, bool(m.get(24)), bool(m.get(22)), shape, moment, segment, cbor2.dumps(m)))
+                b"\0".join(names).rstrip(b"\0"), m[2], part, bool(m.get(24)), bool(m.get(22)), shape, moment, segment,
+                cbor2.dumps(m)))
         elif kind not in (4, 5, 6):  # a pack said to be lost is tried all the same
             note(f"skipped: a record of type {kind}, which this reader does not know")
 
     # Section 6: what the vault holds.
     def settle(self, at):
         rows = self.db.execute("SELECT path, seq, part, more, torn, shape, time FROM record ORDER BY path, seq, part")
-        for (path, seq), group in itertools.groupby(rows, lambda row: row[:2]):
-            parts = list(group)
-            torn, shape, moment = parts[0][4:]
-            if [part[2] for part in parts] != list(range(len(parts))) or parts[-1][3]:
-                note(f"not whole, so not used: version {seq} of {escape(path)}")
-            elif at is None or moment <= at:  # seq grows here: the row at hand wins, but no torn one over an untorn one
-                self.db.execute("INSERT INTO state VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET seq = ?2, "
-                                "shape = ?3, torn = ?4 WHERE torn OR shape = -1 OR NOT ?4", (path, seq, shape, torn))
+        absent = None  # where all beneath is absent, too
+        for path, versions in itertools.groupby(rows, lambda row: row[0]):
+            last, shape, torn = None, DELETED, False
+            for seq, parts in itertools.groupby(versions, lambda row: row[1]):
+                parts = list(parts)
+                if [part[2] for part in parts] != list(range(len(parts))) or parts[-1][3]:
+                    note(f"not whole, so not used: version {seq} of {escape(path.replace(bytes(1), b'/'))}")
+                elif (at is None or parts[0][6] <= at) and (not parts[0][4] or torn or shape == DELETED):
+                    last, torn, shape = seq, *parts[0][4:6]
+            if last is not None and not (absent and path.startswith(absent)):
+                absent = None if shape == FOLDER else path + b"\0"
+                if shape != DELETED:
+                    self.db.execute("INSERT INTO state VALUES (?, ?)", (path, last))
 
-    def _shape(self, path):
-        row = self.db.execute("SELECT shape FROM state WHERE path = ?", (path,)).fetchone()
-        return row[0] if row else FOLDER
+    def present(self, order=""):  # all that is there: folders before what they hold, or with DESC after it
+        for (raw,) in self.db.execute("SELECT map FROM state JOIN record USING (path, seq) WHERE part = 0 "
+                                      "ORDER BY path " + order):
+            yield cbor2.loads(raw)
 
-    def present(self, wanted, order="ASC"):
-        """Everything that is there among the wanted paths, folders before (DESC: after) what they hold."""
-        for path, seq, shape in self.db.execute(f"SELECT path, seq, shape FROM state ORDER BY path {order}"):
-            above = [path[:at] or b"/" for at in range(len(path)) if path[at:at + 1] == b"/" and path != b"/"]
-            if shape != DELETED and wanted(path) and all(self.shape(folder) == FOLDER for folder in above):
-                row = self.db.execute("SELECT map FROM record WHERE path = ? AND seq = ?", (path, seq)).fetchone()
-                yield path, seq, cbor2.loads(row[0])
-
-    def pieces(self, path, seq):
-        """Content from left to right: (None, 0, n) is a hole, (hash of the pack, first, count) are chunks."""
-        for raw, packs in self.db.execute("SELECT map, packs FROM record JOIN segment ON id = segment "
-                                          "WHERE path = ? AND seq = ? ORDER BY part", (path, seq)):
+    def pieces(self, m):  # content from left to right: (None, 0, n) is a hole, (hash of the pack, first, count) chunks
+        for raw, packs in self.db.execute("SELECT map, packs FROM record JOIN segment ON id = segment WHERE path = ? "
+                                          "AND seq = ? ORDER BY part", (m[1].rstrip(b"/").replace(b"/", b"\0"), m[2])):
             content = iter(cbor2.loads(raw).get(15, []))
             for pack in content:
                 hash_ = packs[pack * 32 - 32:pack * 32] if pack else None
                 yield hash_, next(content, 0) if pack else 0, next(content, 0)
 
-    # Section 4: packs, blocks, chunks.
-    def _table(self, pack):
-        row = self.db.execute("SELECT map FROM pack WHERE hash = ?", (pack,)).fetchone()
-        names = [f"{tier}_{pack.hex()}" for tier in ("data", "hot")]
-        name = next((n for n in names if os.path.exists(os.path.join(self.folder, n))), names[0])
+    # Section 4: packs, blocks, chunks. The tables of 8 packs and 8 blocks (of at most 8 MiB) are kept.
+    def _table(self, hash_):
+        row = self.db.execute("SELECT map FROM pack WHERE hash = ?", (hash_,)).fetchone()
+        m, names = cbor2.loads(row[0]) if row else {}, [f"{tier}_{hash_.hex()}" for tier in ("data", "hot")]
+        name = names[m.get(2, os.path.exists(os.path.join(self.folder, names[1])))]
         with using(name):
             if row:
-                m = cbor2.loads(row[0])
                 header = b"PANICRM\n\1\0\3\0\1\0\0\0" + self.keys.vault_id + m[3]
-                return Pack(names[m.get(2, 0)], header, m[4], m, self.keys)
+                return Pack(name, header, m[4], m, self.keys)
             front = self.read(name, 0, 128)  # its record is lost, but its own table says the same
             header, end = header_of(front, 3, self.keys.vault_id), os.path.getsize(os.path.join(self.folder, name)) - 56
             place = unseal(self.keys.meta, header, self.read(name, end, 56))
@@ -286,26 +261,21 @@ class Vault:
             m = cbor2.loads(table[4:4 + int.from_bytes(table[:4], "little")])
             return Pack(name, header, front[48:], m, self.keys)
 
-    def block(self, pack, number):
-        """The plain text of a block. The last 8 blocks (of at most 8 MiB) are kept."""
-        if (plain := self.blocks.pop((pack.name, number), None)) is None:
-            offset, sealed, codec, starts = pack.blocks[number]
-            text = self.read(pack.name, offset, sealed)
-            if len(text) < sealed:
-                raise ValueError(f"cut to {offset + len(text)} bytes or less")
-            plain = unseal(pack.key, pack.header, number.to_bytes(8, "little") + bytes(16) + text)
-            plain = decompress(plain, starts[-1]) if codec else plain
-        self.blocks[pack.name, number] = plain
-        if len(self.blocks) > 8:
-            self.blocks.popitem(last=False)
-        return plain
+    def _block(self, hash_, number):
+        pack = self.table(hash_)
+        offset, sealed, codec, starts = pack.blocks[number]
+        text = self.read(pack.name, offset, sealed)
+        if len(text) < sealed:
+            raise ValueError(f"cut to {offset + len(text)} bytes or less")
+        plain = unseal(pack.key, pack.header, number.to_bytes(8, "little") + bytes(16) + text)
+        return decompress(plain, starts[-1]) if codec else plain
 
     def chunk_here(self, hash_, number):
         pack = self.table(hash_)
         with using(pack.name):
             block = bisect.bisect_right(pack.firsts, number) - 1
             start, end = pack.blocks[block][3][number - pack.firsts[block]:][:2]
-            chunk = self.block(pack, block)[start:end]
+            chunk = self.block(hash_, block)[start:end]
             if blake3.blake3(chunk, key=self.keys.chunk).digest() != pack.ids[number * 32:number * 32 + 32]:
                 raise ValueError("a chunk does not match its id")
             return chunk
@@ -314,15 +284,14 @@ class Vault:
         try:
             return self.chunk_here(hash_, number)
         except Damage as error:
-            for other, place in self.elsewhere(self.table(hash_).ids[number * 32:number * 32 + 32], hash_):
+            for other in self.places(self.table(hash_).ids[number * 32:number * 32 + 32]):
                 with contextlib.suppress(Damage):
-                    chunk = self.chunk_here(other, place)
+                    chunk = self.chunk_here(*other)
                     note(f"damage: {error}; what other packs hold of it is taken from there")
                     return chunk
             raise
 
-    def elsewhere(self, id_, hash_):
-        """Other places of a chunk. All chunks are indexed when the first one is missed."""
+    def places(self, id_):  # all places of a chunk; everything is indexed when the first chunk is missed
         if not self.indexed:
             self.indexed = True
             hashes = {hash_ for (hash_,) in self.db.execute("SELECT hash FROM pack")}
@@ -332,17 +301,16 @@ class Vault:
                     ids = self.table(pack).ids
                     self.db.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?)", (
                         (ids[at:at + 32], pack, at // 32) for at in range(0, len(ids), 32)))
-        return self.db.execute("SELECT pack, number FROM place WHERE id = ? AND pack != ?", (id_, hash_)).fetchall()
+        return self.db.execute("SELECT pack, number FROM place WHERE id = ?", (id_,)).fetchall()
 
 # Section 7: what is restored, only ever beneath the target.
 class Target:
     def __init__(self, vault, folder):
         os.makedirs(folder, 0o700, exist_ok=True)
-        self.root, self.here, self.twin = (os.open(folder, os.O_RDONLY) for _ in range(3))
+        self.root, self.here, self.other = (os.open(folder, os.O_RDONLY) for _ in range(3))
         self.vault, self.path = vault, b""
 
-    def at(self, path):
-        """Name and folder handle of an entry. Folders above it are made, paths may be long, no symlink is followed."""
+    def at(self, path):  # name and folder handle; folders are made, paths may be long, no symlink is followed
         folder, _, name = path.rpartition(b"/")
         if folder != self.path:
             self.path = None
@@ -357,32 +325,31 @@ class Target:
         return name or b".", self.here
 
     def restore(self, wanted, above):
-        """Files first, symlinks when nothing more goes through folders, the folders' own modes and times last."""
-        for shapes, order, chosen in ({FILE, FIFO, 4, 5}, "", wanted), ({SYMLINK}, "", wanted), ({FOLDER}, "DESC", above):
-            for path, seq, m in self.vault.present(chosen, order):
+        # Files first, symlinks when nothing more goes through folders, the folders' own modes and times last.
+        for shapes, order in ({FILE, FIFO, 4, 5}, ""), ({SYMLINK}, ""), ({FOLDER}, "DESC"):
+            for m in self.vault.present(order):
                 try:
-                    if m[4] in shapes:
-                        self.put(path, seq, m)
-                except (Damage, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
-                    fail(path, error)
+                    if m[4] in shapes and (wanted(m[1]) or m[4] == FOLDER and above(m[1])):
+                        self.put(m, m[1])
+                except Exception as error:  # one bad file never stops the rest
+                    fail(m[1], error)
 
-    def put(self, path, seq, m):
+    def put(self, m, path):
         if m[4] == FOLDER:
             self.at(path.rstrip(b"/") + b"/")  # makes it
             return dress(*self.at(path), m)
         (name, where), new = self.at(path), b".panicroom-rescue.tmp"
         with contextlib.suppress(FileNotFoundError):
-            there, size = os.stat(name, dir_fd=where, follow_symlinks=False), len(m.get(16, b"")) or m.get(14, 0)
-            if (stat.S_IFMT(there.st_mode), there.st_size) != (TYPES[m[4]], size) or there.st_mtime_ns != mtime(m):
+            there = os.stat(name, dir_fd=where, follow_symlinks=False)
+            size = len(m[16]) if m[4] == SYMLINK else m.get(14, 0)
+            if (stat.S_IFMT(there.st_mode), there.st_size, there.st_mtime_ns) != (TYPES[m[4]], size, mtime(m)):
                 raise FileExistsError("something else stands there already; it is left alone")
             return None
-        key = cbor2.dumps([m[20], m[21], self.content_id(path, seq)]) if 20 in m else None
-        twin = self.vault.db.execute("SELECT path FROM link WHERE key = ?", (key,)).fetchone()
-        if twin:
-            source, _ = self.at(twin[0])
-            os.dup2(self.here, self.twin)
+        key = cbor2.dumps([m[20], m[21], self.content_id(m)]) if 20 in m else None
+        if twin := self.vault.db.execute("SELECT path FROM link WHERE key = ?", (key,)).fetchone():
+            source = os.dup2(self.at(twin[0])[1], self.other) and self.at(twin[0])[0]
             with contextlib.suppress(OSError):  # where there are no hard links, a copy does
-                return os.link(source, name, src_dir_fd=self.twin, dst_dir_fd=self.at(path)[1], follow_symlinks=False)
+                return os.link(source, name, src_dir_fd=self.other, dst_dir_fd=self.at(path)[1], follow_symlinks=False)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new, dir_fd=where)
         if m[4] == SYMLINK:
@@ -391,56 +358,49 @@ class Target:
             os.mkfifo(new, 0o600, dir_fd=where)
         elif m[4] != FILE:
             os.mknod(new, TYPES[m[4]] | 0o600, os.makedev(m[18], m[19]), dir_fd=where)
-        elif lost := self.write(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=where), path, seq, m):
+        elif lost := self.write(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=where), m):
             os.unlink(new, dir_fd=where)
             return fail(path, *lost)
         dress(new, where, m)
         os.rename(new, name, src_dir_fd=where, dst_dir_fd=where)
         return key and self.vault.db.execute("INSERT OR IGNORE INTO link VALUES (?, ?)", (key, path))
 
-    def write(self, handle, path, seq, m):
-        lost = {}
+    def write(self, handle, m):
+        lost = set()
         with os.fdopen(handle, "wb") as file:
-            for pack, first, count in self.vault.pieces(path, seq):
+            for pack, first, count in self.vault.pieces(m):
                 try:
                     for number in range(first, first + count) if pack else ():
                         file.write(self.vault.chunk(pack, number))
                     file.seek(0 if pack else count, 1)  # a hole is not written
                 except Damage as error:
-                    lost[error.name] = error  # the rest is still tried, so that every object at fault is named
-            if not lost and file.tell() != m.get(14, 0):
-                lost[None] = "its pieces are not its size"
+                    lost.add(str(error))  # the rest is still tried, so that every object at fault is named
             file.truncate()
-        return lost.values()
+            return lost or file.tell() != m.get(14, 0) and ["its pieces together are not its size"]
 
-    def content_id(self, path, seq):
-        digest, hole = hashlib.sha256(), 0
-        for pack, first, count in self.vault.pieces(path, seq):
-            hole += 0 if pack else count
-            if pack:
-                digest.update(b"%d " % hole + self.vault.table(pack).ids[first * 32:(first + count) * 32])
-                hole = 0
-        return digest.digest() + b"%d" % hole
+    def content_id(self, m):
+        digest = hashlib.sha256()
+        for pack, first, count in self.vault.pieces(m):
+            digest.update(self.vault.table(pack).ids[first * 32:(first + count) * 32] if pack else b"%d " % count)
+        return digest.digest()
 
 def mtime(m):
     return m[10] * NS + m.get(11, 0)
 
-def dress(name, where, m):
-    """Owner, mode, time. Only root can give things away; for others set-id bits stay off."""
+def dress(name, where, m):  # owner, mode, time; only root can give things away, for others set-id bits stay off
     if IS_ROOT:
         os.chown(name, m[6], m[7], dir_fd=where, follow_symlinks=False)
     if m[4] != SYMLINK:
         os.chmod(name, m[5] & (0o7777 if IS_ROOT else 0o1777), dir_fd=where)
     os.utime(name, ns=(mtime(m), mtime(m)), dir_fd=where, follow_symlinks=False)
 
-def show(path, m):
+def show(m):
     when = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=m[10])
     more = (" -> " + escape(m[16]) if m[4] == SYMLINK else "") + (" (changed while it was read)" if m.get(22) else "")
     print(stat.filemode(TYPES[m[4]] | m[5]), f"{m.get(14, 0):>14} {when:%Y-%m-%dT%H:%M:%S}.{m.get(11, 0):09}Z",
-          escape(path) + more)
+          escape(m[1]) + more)
 
-def moment(text):
-    """RFC 3339, or local time without a zone, as milliseconds since 1970."""
+def moment(text):  # RFC 3339, or local time without a zone, as milliseconds since 1970
     text = re.sub(r"\.(\d+)", lambda m: "." + m[1][:6].ljust(6, "0"), text.upper().replace("Z", "+00:00"))
     return round(datetime.datetime.fromisoformat(text).timestamp() * 1000)
 
@@ -458,30 +418,23 @@ def main():
         parser.error("restore needs --to, list does not; every PATH begins with /")
     with open(args.key_file, "rb") as file:
         text = file.read(1 << 16)
-    vault = Vault(args.vault)
+    vault, unmet = Vault(args.vault), paths - {b""}
     vault.unlock(text.decode("utf-16" if text[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"))
-    if vault.keys.proof != "meta_vault":
-        note(f"damage: meta_vault is missing or damaged; {vault.keys.proof} proves the key instead")
     vault.read_log()
     vault.settle(args.at)
-    unmet = set(paths)
     def wanted(path):
-        met = {chosen for chosen in paths if path == chosen or path.startswith(chosen + b"/")}
+        met = {chosen for chosen in paths if (path + b"/").startswith(chosen + b"/")}
         unmet.difference_update(met)
         return met
     if args.command == "list":
-        for path, _, m in vault.present(wanted):
-            show(path, m)
+        for m in vault.present():
+            if wanted(m[1]):
+                show(m)
     else:
-        Target(vault, args.to).restore(wanted, lambda path: wanted(path) or any(
-            chosen.startswith(path.rstrip(b"/") + b"/") for chosen in paths))
-    for path in sorted(unmet - {b""}):
+        Target(vault, args.to).restore(wanted, lambda path: any(p.startswith(path.rstrip(b"/") + b"/") for p in paths))
+    for path in sorted(unmet):
         fail(path, "there is no such path in the vault at that time")
-    for name, count in costs.items():
-        note(f"damage: {name} costs {count} path(s), named above")
-    if lost_log:
-        note("the log is not whole: what only its lost part recorded is missing here, and cannot be named")
-    sys.exit(3 if failed or lost_log else 0)
+    sys.exit(3 if losses else 0)
 
 # The English list of BIP-39: 2,048 words in order.
 WORDS = """
