@@ -5,12 +5,11 @@ VAULT is a folder (or file:// URL) with the vault's objects: thaw and copy a buc
 recovery words, or a passphrase where the vault has one. A path /a/b comes back as DIR/a/b. What stands there already is
 never replaced, so the same command goes on after a break. Exit code: 0 all done, 1 nothing could be done, 2 usage,
 3 done, but something is lost: each loss is named on standard error with what it costs."""
-# Written from docs/format.md alone; "section" means that page. Memory is bounded: names and metadata go to an unnamed
-# temporary SQLite file, contents are read block by block.
-import argparse, bisect, contextlib, datetime, hashlib, io, itertools, os, re, sqlite3, stat, sys, types
-import urllib.parse, urllib.request
+# From docs/format.md alone ("section"). Bounded memory: names go to an unnamed temporary file, contents block by block.
+import argparse, bisect, contextlib, datetime, hashlib, io, itertools, os, pathlib, re, sqlite3, stat, sys, types
 from array import array
 from functools import lru_cache
+from urllib.request import url2pathname
 try:
     import blake3, cbor2, zstandard
     import nacl.bindings as sodium
@@ -18,8 +17,7 @@ try:
 except ImportError as missing:
     sys.exit(f"{missing}. Install what is needed: pip install pynacl zstandard cbor2 blake3")
 
-MIB, NS = 1 << 20, 10**9
-FILE, FOLDER, SYMLINK, FIFO, DELETED = 0, 1, 2, 3, -1
+FILE, FOLDER, SYMLINK, FIFO, DELETED, MIB, NS = 0, 1, 2, 3, -1, 1 << 20, 10**9
 TYPES = [stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK]  # by shape
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 note = lru_cache(1024)(lambda text: print(text, file=sys.stderr))  # says a thing once
@@ -27,7 +25,6 @@ losses = []  # failed paths and lost parts of the log, for the exit code
 
 class Damage(Exception):
     """An object of the vault that cannot be used, and why."""
-
 @contextlib.contextmanager
 def using(name):  # whatever goes wrong inside is damage of the object of that name
     try:
@@ -37,9 +34,8 @@ def using(name):  # whatever goes wrong inside is damage of the object of that n
         raise error if isinstance(error, Damage) else Damage(f"{name} {why}") from error
 
 def fail(path, *reasons):
-    losses.append(path)
+    losses.append(1)
     note(f"failed: {escape(path)}: {'; '.join(map(str, reasons))}")
-
 def escape(raw):  # a path as printable text that shows every byte
     text = raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in text)
@@ -51,10 +47,8 @@ def header_of(data, kind, vault_id):
     if data[8:10] != b"\1\0":
         raise ValueError("its format version is not 1; a newer reader may know it")
     return data[:48]
-
 def unseal(key, header, sealed):
     return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[24:], header, sealed[:24], key)
-
 def decompress(frame, limit):  # what would be longer is cut, and then it is not what it should be
     return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(frame)).read(limit)
 
@@ -98,29 +92,24 @@ class Pack:  # section 4: where the chunks of a pack lie, from its record in the
 class Vault:
     # Section 1: the objects.
     def __init__(self, where):
-        url = urllib.parse.urlparse(where)
-        self.folder = urllib.request.url2pathname(url.path) if url.scheme == "file" else where
+        self.folder = url2pathname(where[7:]) if where.startswith("file://") else where
         names = sorted(os.listdir(self.folder))
         self.logs, self.key_objects = ([n for n in names if n.startswith(p)] for p in ("meta_log_", "meta_key_"))
         if not self.logs:
             sys.exit(f"{where} holds no vault, or one that was never used: no meta_log_ object is there")
-        self.table, self.block, self.indexed = lru_cache(8)(self._table), lru_cache(8)(self._block), False
+        self.table, self.block = lru_cache(8)(self._table), lru_cache(8)(self._block)
         self.db = sqlite3.connect("", isolation_level=None)  # no name: seen by nobody, gone afterwards
         self.db.executescript("""
             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536; BEGIN;
-            CREATE TABLE segment(id INTEGER PRIMARY KEY, packs BLOB);
-            CREATE TABLE pack(hash BLOB PRIMARY KEY, map BLOB);
+            CREATE TABLE segment(id INTEGER PRIMARY KEY, packs BLOB); CREATE TABLE pack(hash PRIMARY KEY, map);
             CREATE TABLE record(path BLOB, seq INT, part INT, more INT, torn INT, shape INT, time INT, segment INT,
                                 map BLOB, PRIMARY KEY(path, seq, part)) WITHOUT ROWID;
-            CREATE TABLE state(path BLOB PRIMARY KEY, seq INT) WITHOUT ROWID;
-            CREATE TABLE place(id BLOB, pack BLOB, number INT, PRIMARY KEY(id, pack, number)) WITHOUT ROWID;
-            CREATE TABLE link(key BLOB PRIMARY KEY, path BLOB);""")
+            CREATE TABLE state(path BLOB PRIMARY KEY, seq INT); CREATE TABLE link(key BLOB PRIMARY KEY, path BLOB);""")
 
     def read(self, name, start=0, size=16 * MIB):
         with open(os.path.join(self.folder, name), "rb") as file:
             file.seek(start)
             return file.read(size)
-
     # Section 3: a secret is right when meta_vault proves it or, where that is lost, the log.
     def opens(self, secret):
         for name in ["meta_vault"] + self.logs[:2] if secret else ():
@@ -135,7 +124,6 @@ class Vault:
                     self.keys = keys
                     return True
         return False
-
     def unlock(self, text):
         words = re.findall(r"[^\W\d_]+", text.lower())
         if self.opens(secret_of(words)):
@@ -158,29 +146,28 @@ class Vault:
 
     # Section 5: the log. Every segment that opens is used, and merges where segments are gone.
     def read_log(self):
-        segments = [n for n in self.logs if re.fullmatch(r"meta_log_\d{12}_\w{64}", n)]
-        opened, names = set(), {int(name[9:21]): name for name in segments}
-        for name in segments:
-            number = int(name[9:21])
+        segments = [(int(n[9:21]), n) for n in self.logs if re.fullmatch(r"meta_log_\d{12}_\w{64}", n)]
+        opened, names = set(), dict(segments)
+        for number, name in segments:
             if names[number] != name:
                 note(f"double: {name} and {names[number]} have one number; both are used")
-            if found := self.load(name, 4, number):
-                opened.add(number)  # and it tells the name of the one before
-                names.setdefault(number - 1, f"meta_log_{number - 1:012}_{found.get(3, b'').hex()}")
+            if found := self.load(name, 4):
+                opened.add(found[1])  # and it tells the name of the one before
+                names.setdefault(found[1] - 1, f"meta_log_{found[1] - 1:012}_{found.get(3, b'').hex()}")
         top = max(opened, default=0)
         gone = (set(names) | set(range(1, top))) - opened - {0}
         for span in filter(None, (re.fullmatch(r"meta_log_(\d+)-(\d+)_\w{64}", name) for name in self.logs)):
             first, last = int(span[1]), int(span[2])
-            if (last > top or any(first <= n <= last for n in gone)) and self.load(span[0], 5, first):
+            if (last > top or any(first <= n <= last for n in gone)) and (found := self.load(span[0], 5)):
                 note(f"gap: {span[0]} stands in for what is lost of segments {first} to {last}")
-                gone, opened = gone - set(range(first, last + 1)), opened | {last}
+                gone, opened = gone - set(range(found[1], found[7] + 1)), opened | {found[7]}
         for number in sorted(gone):
-            losses.append(number)
+            losses.append(1)
             note(f"gap: {names.get(number, f'segment {number}')} is lost, and all that it alone recorded")
         if not opened:
             sys.exit("no object of the log can be read")
 
-    def load(self, name, kind, first):
+    def load(self, name, kind):
         try:
             with using(name):
                 data = self.read(name)
@@ -188,8 +175,6 @@ class Vault:
                     raise ValueError("cut or altered: it is not what its name says")
                 header = header_of(data, kind, self.keys.vault_id)
                 found = cbor2.loads(decompress(unseal(self.keys.meta, header, data[48:]), 64 * MIB))
-                if found[1] != first:
-                    raise ValueError("it has another number than its name")
                 packs = b"".join(found.get(5, []))
                 segment = self.db.execute("INSERT INTO segment(packs) VALUES (?)", (packs,)).lastrowid
                 for record in found[6]:
@@ -197,7 +182,6 @@ class Vault:
                 return found
         except Damage as error:
             note(f"damage: {error}")
-
     def take(self, segment, kind, m):
         if kind == 1:
             self.db.execute("INSERT OR IGNORE INTO pack VALUES (?, ?)", (m[1], cbor2.dumps(m)))
@@ -206,8 +190,7 @@ class Vault:
             if names[0] or b"\0" in m[1] or m[1] != b"/" and {b"", b".", b".."} & set(names[1:]):
                 raise ValueError("a path in it is not absolute and plain")
             shape, moment = (None, None) if part else (m[4] if kind == 2 else DELETED, m[3])
-            # Led by NUL instead of /, names sort so that all a folder holds follows it. Seq never repeats; where a
-            # merge or a double segment repeats it, the first record stays.
+            # With NUL for / all that a folder holds sorts right after it. Where a seq is repeated, the first one stays.
             self.db.execute("INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (
                 b"\0".join(names).rstrip(b"\0"), m[2], part, bool(m.get(24)), bool(m.get(22)), shape, moment, segment,
                 cbor2.dumps(m)))
@@ -230,19 +213,16 @@ class Vault:
                 absent = None if shape == FOLDER else path + b"\0"
                 if shape != DELETED:
                     self.db.execute("INSERT INTO state VALUES (?, ?)", (path, last))
-
     def present(self, order=""):  # all that is there: folders before what they hold, or with DESC after it
         for (raw,) in self.db.execute("SELECT map FROM state JOIN record USING (path, seq) WHERE part = 0 "
                                       "ORDER BY path " + order):
             yield cbor2.loads(raw)
-
     def pieces(self, m):  # content from left to right: (None, 0, n) is a hole, (hash of the pack, first, count) chunks
         for raw, packs in self.db.execute("SELECT map, packs FROM record JOIN segment ON id = segment WHERE path = ? "
                                           "AND seq = ? ORDER BY part", (m[1].rstrip(b"/").replace(b"/", b"\0"), m[2])):
             content = iter(cbor2.loads(raw).get(15, []))
             for pack in content:
-                hash_ = packs[pack * 32 - 32:pack * 32] if pack else None
-                yield hash_, next(content, 0) if pack else 0, next(content, 0)
+                yield (packs[pack * 32 - 32:pack * 32] if pack else None), next(content) if pack else 0, next(content)
 
     # Section 4: packs, blocks, chunks. The tables of 8 packs and 8 blocks (of at most 8 MiB) are kept.
     def _table(self, hash_):
@@ -264,12 +244,9 @@ class Vault:
     def _block(self, hash_, number):
         pack = self.table(hash_)
         offset, sealed, codec, starts = pack.blocks[number]
-        text = self.read(pack.name, offset, sealed)
-        if len(text) < sealed:
-            raise ValueError(f"cut to {offset + len(text)} bytes or less")
-        plain = unseal(pack.key, pack.header, number.to_bytes(8, "little") + bytes(16) + text)
+        nonce = number.to_bytes(8, "little") + bytes(16)
+        plain = unseal(pack.key, pack.header, nonce + self.read(pack.name, offset, sealed))
         return decompress(plain, starts[-1]) if codec else plain
-
     def chunk_here(self, hash_, number):
         pack = self.table(hash_)
         with using(pack.name):
@@ -279,29 +256,17 @@ class Vault:
             if blake3.blake3(chunk, key=self.keys.chunk).digest() != pack.ids[number * 32:number * 32 + 32]:
                 raise ValueError("a chunk does not match its id")
             return chunk
-
     def chunk(self, hash_, number):
         try:
             return self.chunk_here(hash_, number)
         except Damage as error:
-            for other in self.places(self.table(hash_).ids[number * 32:number * 32 + 32]):
+            id_ = self.table(hash_).ids[number * 32:number * 32 + 32]
+            for (other,) in self.db.execute("SELECT hash FROM pack WHERE length(?1) = 32 AND instr(map, ?1)", (id_,)):
                 with contextlib.suppress(Damage):
-                    chunk = self.chunk_here(*other)
+                    chunk = self.chunk_here(other, self.table(other).ids.index(id_) // 32)
                     note(f"damage: {error}; what other packs hold of it is taken from there")
                     return chunk
             raise
-
-    def places(self, id_):  # all places of a chunk; everything is indexed when the first chunk is missed
-        if not self.indexed:
-            self.indexed = True
-            hashes = {hash_ for (hash_,) in self.db.execute("SELECT hash FROM pack")}
-            names = (re.fullmatch(r"(?:data|hot)_([0-9a-f]{64})", name) for name in os.listdir(self.folder))
-            for pack in hashes | {bytes.fromhex(name[1]) for name in names if name}:
-                with contextlib.suppress(Damage):
-                    ids = self.table(pack).ids
-                    self.db.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?)", (
-                        (ids[at:at + 32], pack, at // 32) for at in range(0, len(ids), 32)))
-        return self.db.execute("SELECT pack, number FROM place WHERE id = ?", (id_,)).fetchall()
 
 # Section 7: what is restored, only ever beneath the target.
 class Target:
@@ -309,7 +274,6 @@ class Target:
         os.makedirs(folder, 0o700, exist_ok=True)
         self.root, self.here, self.other = (os.open(folder, os.O_RDONLY) for _ in range(3))
         self.vault, self.path = vault, b""
-
     def at(self, path):  # name and folder handle; folders are made, paths may be long, no symlink is followed
         folder, _, name = path.rpartition(b"/")
         if folder != self.path:
@@ -324,8 +288,7 @@ class Target:
             self.path = folder
         return name or b".", self.here
 
-    def restore(self, wanted, above):
-        # Files first, symlinks when nothing more goes through folders, the folders' own modes and times last.
+    def restore(self, wanted, above):  # files, then symlinks (nothing goes through them), folders' own metadata last
         for shapes, order in ({FILE, FIFO, 4, 5}, ""), ({SYMLINK}, ""), ({FOLDER}, "DESC"):
             for m in self.vault.present(order):
                 try:
@@ -345,9 +308,10 @@ class Target:
             if (stat.S_IFMT(there.st_mode), there.st_size, there.st_mtime_ns) != (TYPES[m[4]], size, mtime(m)):
                 raise FileExistsError("something else stands there already; it is left alone")
             return None
-        key = cbor2.dumps([m[20], m[21], self.content_id(m)]) if 20 in m else None
+        key = cbor2.dumps([m[20], m[21], *self.vault.pieces(m)]) if 20 in m else None  # for names of one file
         if twin := self.vault.db.execute("SELECT path FROM link WHERE key = ?", (key,)).fetchone():
-            source = os.dup2(self.at(twin[0])[1], self.other) and self.at(twin[0])[0]
+            source, _ = self.at(twin[0])
+            os.dup2(self.here, self.other)
             with contextlib.suppress(OSError):  # where there are no hard links, a copy does
                 return os.link(source, name, src_dir_fd=self.other, dst_dir_fd=self.at(path)[1], follow_symlinks=False)
         with contextlib.suppress(FileNotFoundError):
@@ -378,28 +342,22 @@ class Target:
             file.truncate()
             return lost or file.tell() != m.get(14, 0) and ["its pieces together are not its size"]
 
-    def content_id(self, m):
-        digest = hashlib.sha256()
-        for pack, first, count in self.vault.pieces(m):
-            digest.update(self.vault.table(pack).ids[first * 32:(first + count) * 32] if pack else b"%d " % count)
-        return digest.digest()
-
 def mtime(m):
     return m[10] * NS + m.get(11, 0)
-
 def dress(name, where, m):  # owner, mode, time; only root can give things away, for others set-id bits stay off
     if IS_ROOT:
-        os.chown(name, m[6], m[7], dir_fd=where, follow_symlinks=False)
+        try:
+            os.chown(name, m[6], m[7], dir_fd=where, follow_symlinks=False)
+        except OSError as error:
+            note(f"owners cannot be set here: {error.strerror}")
     if m[4] != SYMLINK:
         os.chmod(name, m[5] & (0o7777 if IS_ROOT else 0o1777), dir_fd=where)
     os.utime(name, ns=(mtime(m), mtime(m)), dir_fd=where, follow_symlinks=False)
 
 def show(m):
     when = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=m[10])
-    more = (" -> " + escape(m[16]) if m[4] == SYMLINK else "") + (" (changed while it was read)" if m.get(22) else "")
-    print(stat.filemode(TYPES[m[4]] | m[5]), f"{m.get(14, 0):>14} {when:%Y-%m-%dT%H:%M:%S}.{m.get(11, 0):09}Z",
-          escape(m[1]) + more)
-
+    print(f"{stat.filemode(TYPES[m[4]] | m[5])} {m.get(14, 0):>14} {when:%Y-%m-%dT%H:%M:%S}.{m.get(11, 0):09}Z",
+          escape(m[1]), "-> " + escape(m[16]) if 16 in m else "", "(changed while read)" if m.get(22) else "")
 def moment(text):  # RFC 3339, or local time without a zone, as milliseconds since 1970
     text = re.sub(r"\.(\d+)", lambda m: "." + m[1][:6].ljust(6, "0"), text.upper().replace("Z", "+00:00"))
     return round(datetime.datetime.fromisoformat(text).timestamp() * 1000)
@@ -416,9 +374,8 @@ def main():
     paths = {os.fsencode(path).rstrip(b"/") for path in args.paths} or {b""}
     if (args.command == "restore") != bool(args.to) or any(path[:1] not in (b"", b"/") for path in paths):
         parser.error("restore needs --to, list does not; every PATH begins with /")
-    with open(args.key_file, "rb") as file:
-        text = file.read(1 << 16)
-    vault, unmet = Vault(args.vault), paths - {b""}
+    sys.stdout.reconfigure(errors="backslashreplace")
+    vault, unmet, text = Vault(args.vault), paths - {b""}, pathlib.Path(args.key_file).read_bytes()
     vault.unlock(text.decode("utf-16" if text[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"))
     vault.read_log()
     vault.settle(args.at)
@@ -427,9 +384,8 @@ def main():
         unmet.difference_update(met)
         return met
     if args.command == "list":
-        for m in vault.present():
-            if wanted(m[1]):
-                show(m)
+        for m in filter(lambda m: wanted(m[1]), vault.present()):
+            show(m)
     else:
         Target(vault, args.to).restore(wanted, lambda path: any(p.startswith(path.rstrip(b"/") + b"/") for p in paths))
     for path in sorted(unmet):
