@@ -49,9 +49,13 @@ fn records(names: &[Name], keys: &OpenKeys) -> Vec<Record> {
     let (mut out, mut bench) = (vec![], Decompressor::new().unwrap());
     for name in names {
         let kind = if matches!(name, Name::Merge(..)) { ObjectKind::Merge } else { ObjectKind::Segment };
-        let opened =
-            Opened::open(&object(name).unwrap(), kind, keys.seal.vault, &keys.seal.meta, &mut bench).unwrap();
-        opened.records(|r| Ok(out.push(r))).unwrap();
+        let opened = Opened::open(&object(name).unwrap(), kind, keys.seal.vault, &keys.seal.meta, &mut bench).unwrap();
+        opened
+            .records(|r| {
+                out.push(r);
+                Ok(())
+            })
+            .unwrap();
     }
     out
 }
@@ -92,7 +96,8 @@ fn state(records: &[Record], at: Option<i64>) -> Vec<Version> {
             last.insert(path, version);
         }
     }
-    let is_folder = |path: &TreePath| last.get(path).is_none_or(|v| v.as_ref().is_some_and(|v| v.entry.shape == Shape::Dir));
+    let is_folder =
+        |path: &TreePath| last.get(path).is_none_or(|v| v.as_ref().is_some_and(|v| v.entry.shape == Shape::Dir));
     let stands = |path: &TreePath| std::iter::successors(path.parent(), TreePath::parent).all(|p| is_folder(&p));
     last.iter().filter(|(path, _)| stands(path)).filter_map(|(_, version)| version.clone()).collect()
 }
@@ -223,8 +228,7 @@ fn the_log_has_no_gaps_and_each_segment_names_the_one_before() {
     let mut bench = Decompressor::new().unwrap();
     for name in segments() {
         let bytes = object(&name).unwrap();
-        let opened =
-            Opened::open(&bytes, ObjectKind::Segment, keys.seal.vault, &keys.seal.meta, &mut bench).unwrap();
+        let opened = Opened::open(&bytes, ObjectKind::Segment, keys.seal.vault, &keys.seal.meta, &mut bench).unwrap();
         assert_eq!(opened.before, before);
         before = Some(sha256(&bytes));
     }

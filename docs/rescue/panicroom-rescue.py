@@ -52,7 +52,7 @@ def unseal(key, header, sealed):
 def decompress(frame, limit):  # what would be longer is cut, and then it is not what it should be
     return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(frame)).read(limit)
 
-# Section 3: keys and words.
+# Section 3: keys and words (the list is at the end).
 def keys_of(secret, vault_id):
     def key(purpose):
         text = b"panicroom 1\0" + purpose + b"\0" + vault_id
@@ -392,20 +392,18 @@ def main():
         fail(path, "there is no such path in the vault at that time")
     sys.exit(3 if losses else 0)
 
-# The English list of BIP-39: 2,048 words in order.
-WORDS = """
-abandon ability able about above absent absorb abstract absurd abuse access accident account accuse achieve acid
-acoustic acquire across act action actor actress actual adapt add addict address adjust admit adult advance advice
-aerobic affair afford afraid again age agent agree ahead aim air airport aisle alarm album alcohol alert alien all
-alley allow almost alone alpha already also alter always amateur amazing among amount amused analyst anchor ancient
-anger angle angry animal ankle announce annual another answer antenna antique anxiety any apart apology appear apple
-approve april arch arctic area arena argue arm armed armor army around arrange arrest arrive arrow art artefact artist
-artwork ask aspect assault asset assist assume asthma athlete atom attack attend attitude attract auction audit august
-aunt author auto autumn average avocado avoid awake aware away awesome awful awkward axis baby bachelor bacon badge
-bag balance balcony ball bamboo banana banner bar barely bargain barrel base basic basket battle beach bean beauty
-because become beef before begin behave behind believe below belt bench benefit best betray better between beyond
-bicycle bid bike bind biology bird birth bitter black blade blame blanket blast bleak bless blind blood blossom blouse
-blue blur blush board boat body boil bomb bone bonus book boost border boring borrow boss bottom bounce box boy
+WORDS = """abandon ability able about above absent absorb abstract absurd abuse access accident account accuse achieve
+acid acoustic acquire across act action actor actress actual adapt add addict address adjust admit adult advance
+advice aerobic affair afford afraid again age agent agree ahead aim air airport aisle alarm album alcohol alert alien
+all alley allow almost alone alpha already also alter always amateur amazing among amount amused analyst anchor
+ancient anger angle angry animal ankle announce annual another answer antenna antique anxiety any apart apology appear
+apple approve april arch arctic area arena argue arm armed armor army around arrange arrest arrive arrow art artefact
+artist artwork ask aspect assault asset assist assume asthma athlete atom attack attend attitude attract auction audit
+august aunt author auto autumn average avocado avoid awake aware away awesome awful awkward axis baby bachelor bacon
+badge bag balance balcony ball bamboo banana banner bar barely bargain barrel base basic basket battle beach bean
+beauty because become beef before begin behave behind believe below belt bench benefit best betray better between
+beyond bicycle bid bike bind biology bird birth bitter black blade blame blanket blast bleak bless blind blood blossom
+blouse blue blur blush board boat body boil bomb bone bonus book boost border boring borrow boss bottom bounce box boy
 bracket brain brand brass brave bread breeze brick bridge brief bright bring brisk broccoli broken bronze broom
 brother brown brush bubble buddy budget buffalo build bulb bulk bullet bundle bunker burden burger burst bus business
 busy butter buyer buzz cabbage cabin cable cactus cage cake call calm camera camp can canal cancel candy cannon canoe
@@ -506,10 +504,8 @@ village vintage violin virtual virus visa visit visual vital vivid vocal voice v
 wagon wait walk wall walnut want warfare warm warrior wash wasp waste water wave way wealth weapon wear weasel weather
 web wedding weekend weird welcome west wet whale what wheat wheel when where whip whisper wide width wife wild will
 win window wine wing wink winner winter wire wisdom wise wish witness wolf woman wonder wood wool word work world
-worry worth wrap wreck wrestle wrist write wrong yard year yellow you young youth zebra zero zone zoo
-""".split()
+worry worth wrap wreck wrestle wrist write wrong yard year yellow you young youth zebra zero zone zoo""".split()
 INDEX = {word: number for number, word in enumerate(WORDS)}
-
 if __name__ == "__main__":
     try:
         main()

@@ -12,7 +12,7 @@ use panicroom::model::{
     Version, WriterId,
 };
 use panicroom::seal::compress::Compressor;
-use panicroom::seal::keys::{Secret, SealKeys, WrapCost};
+use panicroom::seal::keys::{SealKeys, Secret, WrapCost};
 use panicroom::seal::{Entropy, sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -294,13 +294,16 @@ fn first_round(s: &mut Scribe) -> Sha256 {
     let holes = vec![Piece::Hole(1 << 20), run(cold, 10, 1), Piece::Hole(65_536), run(hot, 2, 1), Piece::Hole(4_096)];
     s.keep(b"/home/anna/image.img", holes, |_| {});
     s.keep(b"/home/anna/only-a-hole", vec![Piece::Hole(3 << 20)], |_| {});
-    for (path, chunk) in [(&b"/home/anna/twin-a"[..], 3), (b"/home/anna/notes/twin-b", 3), (b"/home/anna/not-a-twin", 4)] {
+    for (path, chunk) in
+        [(&b"/home/anna/twin-a"[..], 3), (b"/home/anna/notes/twin-b", 3), (b"/home/anna/not-a-twin", 4)]
+    {
         s.keep(path, vec![run(cold, chunk, 1)], |v| {
             v.entry.link = Some(HardLink { dev: 5, ino: u64::MAX >> 1 });
             v.entry.mtime.secs = 1_600_000_000;
         });
     }
-    for (path, target) in [(&b"/home/anna/shortcut"[..], &b"notes/n1"[..]), (b"/home/anna/outside", b"/../nowhere\xff")] {
+    for (path, target) in [(&b"/home/anna/shortcut"[..], &b"notes/n1"[..]), (b"/home/anna/outside", b"/../nowhere\xff")]
+    {
         s.keep(path, vec![], |v| (v.entry.shape, v.entry.mode) = (Shape::Symlink(target.to_vec()), 0o777));
     }
     s.keep(b"/home/anna/na\xefve\nname \\ \x1b[31m", vec![run(cold, 1, 1)], |_| {});
