@@ -29,11 +29,19 @@
 //! | L6 faces | `web`, `cli` |
 #![forbid(unsafe_code)]
 
+pub mod catalog;
 pub mod chunk;
 pub mod clock;
+pub mod config;
+pub mod daemon;
 pub mod error;
+pub mod filter;
 pub mod format;
 pub mod model;
+pub mod place;
 pub mod seal;
+pub mod source;
+pub mod spool;
 pub mod store;
+pub mod uplink;
 pub mod worker;

@@ -5,6 +5,18 @@
 //! runtime. Dying inside `create` leaves either the whole object or none (or, in a folder, a `.tmp-` file that
 //! nobody reads); which of the two is settled by the next `create` of the same name.
 
+pub mod abilities;
+mod body;
+pub mod folder;
+#[doc(hidden)]
+pub mod memory;
+mod proof;
+pub mod retry;
+pub mod s3;
+pub mod throttle;
+
+pub use body::is_body_damage;
+
 use crate::clock::Wall;
 use crate::error::Result;
 use crate::model::Sha256;
@@ -12,6 +24,9 @@ use crate::worker::Stop;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
+
+/// No object is larger, bytes: a pack is at most 64 MiB and its padding, a segment less. Bounds what a read holds.
+pub const MAX_OBJECT: u64 = 256 << 20;
 
 /// Name of an object beneath the vault's prefix: ASCII letters, digits, `_`, `-` and `.`, never beginning with a dot.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -49,7 +64,8 @@ pub struct NewObject {
     pub name: ObjectName,
     pub body: Body,
     pub size: u64,
-    /// Of the whole body, computed when it was sealed; the store proves it against what it keeps.
+    /// Of the whole body, computed when it was sealed; the store proves it against what it keeps, so nobody needs
+    /// to hash the body once more before.
     pub sha256: Sha256,
 }
 
@@ -104,7 +120,8 @@ pub struct Requests {
 pub trait ObjectStore: Send + Sync {
     /// Creates the object and returns only when the vault confirmed these very bytes (promise 2). Never
     /// replaces: a name that exists with other bytes is Damaged; with the same bytes it is `Before`.
-    /// Retry: passing trouble. Operator: refused (rights, missing bucket or folder, no space).
+    /// Retry: passing trouble. Operator: refused (rights, missing bucket or folder, no space). Damaged is about
+    /// the vault's copy, unless [`is_body_damage`] says that our own body is gone or not what was sealed.
     fn create(&self, object: &NewObject, stop: &Stop) -> Result<Created>;
 
     /// The whole object or a range of it; at most the length asked for. Damaged when it is missing or shorter

@@ -538,6 +538,15 @@ pub fn entry_from_cbor(bytes: &[u8]) -> Result<Entry> {
     entry_from_map(minicbor::decode(bytes).map_err(|e| Error::damaged("read an entry").because(e))?)
 }
 
+/// A list of numbers, as contents are kept.
+pub fn numbers_to_cbor(numbers: &[u64]) -> Vec<u8> {
+    minicbor::to_vec(numbers).expect("encodes into memory")
+}
+
+pub fn numbers_from_cbor(bytes: &[u8]) -> Result<Vec<u64>> {
+    minicbor::decode(bytes).map_err(|e| Error::damaged("read a list of numbers").because(e))
+}
+
 #[cfg(test)]
 #[path = "segment_tests.rs"]
 mod tests;

@@ -1,0 +1,206 @@
+//! Records of the log back into rows: how a catalog is rebuilt from its vault. One transaction a segment.
+
+use super::history::content_to_bytes;
+use super::objects::{NewPackRow, SegmentRow, insert_pack_as, insert_segment};
+use super::{Catalog, CatalogPiece, NodeId, NodeShape};
+use crate::clock::Wall;
+use crate::error::Result;
+use crate::format::pack::PackRecord;
+use crate::format::segment::entry_to_cbor;
+use crate::model::{Content, Piece, Seq, Sha256, TreePath, Version};
+use rusqlite::{OptionalExtension, Transaction};
+
+/// Takes the records of one segment.
+#[derive(Debug)]
+pub struct Importer<'a> {
+    catalog: &'a Catalog,
+    tx: &'a Transaction<'a>,
+    segment: u64,
+}
+
+impl Catalog {
+    /// Hands an importer to `act`; all of it is one transaction. `row`: None when the number is known already.
+    pub fn import(
+        &self,
+        segment: u64,
+        row: Option<&SegmentRow>,
+        act: impl FnOnce(&mut Importer<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut failed = None;
+        let done = self.write("rebuild from a segment", |tx| {
+            if let Some(row) = row {
+                tx.execute("DELETE FROM segment WHERE number = ?", [row.number.0.cast_signed()])?;
+                insert_segment(tx, row, 1)?;
+            }
+            act(&mut Importer { catalog: self, tx, segment }).map_err(|e| {
+                failed = Some(e);
+                rusqlite::Error::QueryReturnedNoRows
+            })
+        });
+        match failed {
+            Some(e) => Err(e),
+            None => done,
+        }
+    }
+
+    /// After the last segment: which version each node is at, losses applied, roots and counters set. Every path gets
+    /// a stamp that never matches: the first walk looks at all of them, and dedup saves the uplink.
+    pub fn finish_import(&self, roots: &[TreePath]) -> Result<()> {
+        let ids = self.roots(roots)?;
+        self.write("finish a rebuild", |tx| {
+            tx.execute_batch(
+                "UPDATE node SET seq = COALESCE((SELECT MAX(seq) FROM version WHERE version.node = node.id), 0);
+                 UPDATE node SET (shape, size, torn) = (SELECT shape, size, kind = 1 FROM version WHERE version.seq = node.seq) WHERE seq > 0;",
+            )?;
+            for (path, id) in &ids {
+                let Some(top) = super::tree::find(tx, path)? else { continue };
+                tx.execute(
+                    "WITH RECURSIVE beneath(id) AS (VALUES (?1) UNION ALL SELECT node.id FROM node JOIN beneath ON node.parent = beneath.id AND node.id != ?1)
+                     UPDATE node SET root = ?2 WHERE id IN beneath",
+                    (top.0, id.0),
+                )?;
+            }
+            tx.execute("UPDATE version SET root = (SELECT root FROM node WHERE node.id = version.node)", [])?;
+            let top: i64 = tx.query_row("SELECT MAX(COALESCE((SELECT MAX(seq) FROM version), 0), COALESCE((SELECT value FROM fact WHERE name = 'seq_floor'), 0))", [], |r| r.get(0))?;
+            self.next_seq.fetch_max(top.cast_unsigned() + 1, std::sync::atomic::Ordering::Relaxed);
+            super::set_fact(tx, "seq_floor", top + 1)
+        })?;
+        self.recount()
+    }
+}
+
+impl Importer<'_> {
+    pub fn pack(&mut self, record: PackRecord) -> Result<()> {
+        self.sql(|me| {
+            let known: Option<(i64, bool)> = me
+                .tx
+                .query_row("SELECT id, LENGTH(record) > 0 FROM pack WHERE hash = ?", [&record.hash.0[..]], |r| {
+                    Ok((r.get(0)?, r.get(1)?))
+                })
+                .optional()?;
+            let id = match known {
+                Some((_, true)) => return Ok(()),
+                Some((id, false)) => {
+                    me.tx.execute("DELETE FROM pack WHERE id = ?", [id])?;
+                    id
+                }
+                None => me.catalog.new_pack_id(),
+            };
+            insert_pack_as(me.tx, &NewPackRow { id, record }, 1, Some(me.segment))
+        })
+    }
+
+    pub fn version(&mut self, version: &Version) -> Result<()> {
+        let entry = entry_to_cbor(&version.entry);
+        self.sql(|me| {
+            let node = me.node(&version.path)?;
+            let content = me.content(&version.content)?;
+            me.tx
+                .prepare_cached("INSERT OR IGNORE INTO version (seq, node, root, kind, captured, notice, noticed, shape, size, entry, content, segment) VALUES (?, ?, 0, ?, ?, 0, ?, ?, ?, ?, ?, ?)")?
+                .execute((
+                    version.seq.0.cast_signed(),
+                    node.0,
+                    i64::from(version.torn),
+                    version.captured.0,
+                    version.captured.0,
+                    NodeShape::of(&version.entry.shape).number(),
+                    version.entry.size.0.cast_signed(),
+                    &entry,
+                    (!content.is_empty()).then(|| content_to_bytes(&content)),
+                    me.segment.cast_signed(),
+                ))
+                .map(drop)
+        })
+    }
+
+    /// A further part of a version's content.
+    pub fn part(&mut self, seq: Seq, content: &Content) -> Result<()> {
+        self.sql(|me| {
+            let bytes: Option<Option<Vec<u8>>> = me
+                .tx
+                .query_row("SELECT content FROM version WHERE seq = ?", [seq.0.cast_signed()], |r| r.get(0))
+                .optional()?;
+            let Some(bytes) = bytes else { return Ok(()) };
+            let mut all = bytes.map_or_else(Vec::new, |b| super::history::content_from_bytes(&b).unwrap_or_default());
+            all.extend(me.content(content)?);
+            me.tx.execute(
+                "UPDATE version SET content = ? WHERE seq = ?",
+                (content_to_bytes(&all), seq.0.cast_signed()),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Parts of a version are missing: it does not exist.
+    pub fn drop_version(&mut self, seq: Seq) -> Result<()> {
+        self.sql(|me| me.tx.execute("DELETE FROM version WHERE seq = ?", [seq.0.cast_signed()]).map(drop))
+    }
+
+    pub fn deletion(&mut self, path: &TreePath, seq: Seq, noticed: Wall) -> Result<()> {
+        self.sql(|me| {
+            let node = me.node(path)?;
+            me.tx
+                .prepare_cached("INSERT OR IGNORE INTO version (seq, node, root, kind, captured, notice, noticed, segment) VALUES (?, ?, 0, 2, ?, 0, ?, ?)")?
+                .execute((seq.0.cast_signed(), node.0, noticed.0, noticed.0, me.segment.cast_signed()))
+                .map(drop)
+        })
+    }
+
+    pub fn lost(&mut self, hash: Sha256, seq: Seq) -> Result<()> {
+        self.sql(|me| {
+            me.tx.execute("UPDATE pack SET state = 2 WHERE hash = ?", [&hash.0[..]])?;
+            me.tx.execute("DELETE FROM place WHERE pack IN (SELECT id FROM pack WHERE hash = ?)", [&hash.0[..]])?;
+            super::set_fact(me.tx, "seq_floor", seq.0.cast_signed() + 1)
+        })
+    }
+
+    fn sql<T>(&mut self, act: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> Result<T> {
+        act(self).map_err(super::sql("rebuild"))
+    }
+
+    fn node(&mut self, path: &TreePath) -> rusqlite::Result<NodeId> {
+        let mut at = NodeId::TOP;
+        for name in path.components() {
+            let found = self
+                .tx
+                .prepare_cached("SELECT id FROM node WHERE parent = ? AND name = ?")?
+                .query_row((at.0, name), |r| r.get(0))
+                .optional()?;
+            at = match found {
+                Some(id) => NodeId(id),
+                None => {
+                    let id = self.catalog.new_node_id();
+                    self.tx
+                        .prepare_cached("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)")?
+                        .execute((id.0, at.0, name))?;
+                    id
+                }
+            };
+        }
+        Ok(at)
+    }
+
+    /// Content by this catalog's pack ids. A pack without a record here gets a row in state lost, so that the version
+    /// is there, and says what it misses, when it is asked for.
+    fn content(&mut self, content: &Content) -> rusqlite::Result<Vec<CatalogPiece>> {
+        let mut out = Vec::with_capacity(content.len());
+        for piece in content {
+            out.push(match piece {
+                Piece::Hole(n) => CatalogPiece::Hole(*n),
+                Piece::Run { pack, first, count } => {
+                    let known = self.tx.prepare_cached("SELECT id FROM pack WHERE hash = ?")?.query_row([&pack.0[..]], |r| r.get(0)).optional()?;
+                    let id = match known {
+                        Some(id) => id,
+                        None => {
+                            let id = self.catalog.new_pack_id();
+                            self.tx.execute("INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')", (id, &pack.0[..]))?;
+                            id
+                        }
+                    };
+                    CatalogPiece::Run { pack: id, first: *first, count: *count }
+                }
+            });
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,207 @@
+//! Dirty rows: paths owed a look. Marked by hints and walks, taken by capture, removed only in the transaction that
+//! commits what was captured, or put back with the reason.
+
+use super::{Catalog, NodeId, RootId, tree};
+use crate::clock::Wall;
+use crate::error::Result;
+use crate::model::TreePath;
+use rusqlite::{OptionalExtension, Row, Transaction};
+
+/// What is owed a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The path itself.
+    Path,
+    /// All beneath it, by a walk.
+    Tree,
+}
+
+/// A path to make dirty. `new`: parent and name, when its node has no row yet.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    pub node: NodeId,
+    pub new: Option<(NodeId, Vec<u8>)>,
+    pub root: RootId,
+    pub scope: Scope,
+    /// Place in the order of noticing: a fresh one for a hint, the walk's for what a walk finds.
+    pub notice: u64,
+    pub noticed: Wall,
+    /// Steady milliseconds of this run: look no earlier; and no later, however restless it is.
+    pub due: i64,
+    pub deadline: i64,
+    /// Size seen, for a file without a version.
+    pub new_file: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirtyRow {
+    pub node: NodeId,
+    pub root: RootId,
+    pub scope: Scope,
+    pub generation: u64,
+    pub notice: u64,
+    pub noticed: Wall,
+    pub tries: u32,
+}
+
+/// A path that could not be captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub path: TreePath,
+    pub root: RootId,
+    pub error: String,
+    pub since: Wall,
+}
+
+/// What waits in the queue and may be looked at now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    pub rows: u64,
+    pub bytes: u64,
+    pub oldest: Option<Wall>,
+}
+
+fn row(r: &Row<'_>) -> rusqlite::Result<DirtyRow> {
+    Ok(DirtyRow {
+        node: NodeId(r.get(0)?),
+        root: RootId(r.get(1)?),
+        scope: if r.get::<_, i64>(2)? == 1 { Scope::Tree } else { Scope::Path },
+        generation: tree::number(r, 3)?,
+        notice: tree::number(r, 4)?,
+        noticed: Wall(r.get(5)?),
+        tries: r.get(6)?,
+    })
+}
+const COLUMNS: &str = "node, root, scope, generation, notice, noticed, tries";
+
+pub(super) fn mark(tx: &Transaction<'_>, m: &Mark, generation: u64) -> rusqlite::Result<()> {
+    if let Some((parent, name)) = &m.new {
+        tx.prepare_cached("INSERT INTO node (id, parent, name, root) VALUES (?, ?, ?, ?)")?
+            .execute((m.node.0, parent.0, name, m.root.0))?;
+    }
+    tx.prepare_cached(
+        "INSERT INTO dirty (node, root, scope, generation, notice, noticed, due, deadline, file, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (node) DO UPDATE SET root = ?2, scope = MAX(scope, ?3), generation = ?4, notice = MIN(notice, ?5),
+           due = MIN(?7, CASE deadline WHEN 0 THEN ?8 ELSE deadline END), file = ?9, bytes = ?10",
+    )?
+    .execute((
+        m.node.0,
+        m.root.0,
+        i64::from(m.scope == Scope::Tree),
+        generation.cast_signed(),
+        m.notice.cast_signed(),
+        m.noticed.0,
+        m.due,
+        m.deadline,
+        m.new_file.is_some(),
+        m.new_file.unwrap_or(0).cast_signed(),
+    ))?;
+    Ok(())
+}
+
+impl Catalog {
+    /// Marks all in one transaction. A path that is dirty already stays noticed when it was; its quiet period
+    /// begins anew, but its deadline stands.
+    pub fn mark(&self, marks: &[Mark]) -> Result<()> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let generation = self.new_notice();
+        self.write("mark dirty paths", |tx| marks.iter().try_for_each(|m| mark(tx, m, generation)))
+    }
+
+    /// A folder was walked: its row goes unless a hint came since, and `marks` (what the walk found) come, as one.
+    pub fn walked(&self, node: NodeId, generation: u64) -> Result<bool> {
+        self.write("finish a walk", |tx| {
+            let gone = tx.execute(
+                "DELETE FROM dirty WHERE node = ? AND generation = ? AND scope = 1",
+                (node.0, generation.cast_signed()),
+            )?;
+            Ok(gone == 1)
+        })
+    }
+
+    /// Paths (not trees) that may be looked at now, in node order from `after` on: folder by folder, as the walk met them.
+    pub fn due(&self, now: i64, after: NodeId, most: usize) -> Result<Vec<DirtyRow>> {
+        self.read("read the queue", |c| {
+            let mut s = c.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM dirty WHERE node > ? AND due <= ? AND scope = 0 ORDER BY node LIMIT ?"
+            ))?;
+            s.query_map((after.0, now, most as i64), row)?.collect()
+        })
+    }
+
+    pub fn dirty_row(&self, node: NodeId) -> Result<Option<DirtyRow>> {
+        self.read("read the queue", |c| {
+            c.prepare_cached(&format!("SELECT {COLUMNS} FROM dirty WHERE node = ?"))?
+                .query_row([node.0], row)
+                .optional()
+        })
+    }
+
+    /// Trees that wait for a walk.
+    pub fn due_trees(&self, now: i64) -> Result<Vec<DirtyRow>> {
+        self.read("read the queue", |c| {
+            let mut s = c.prepare_cached(&format!("SELECT {COLUMNS} FROM dirty INDEXED BY dirty_tree WHERE scope = 1 AND due <= ? ORDER BY notice LIMIT 1000"))?;
+            s.query_map([now], row)?.collect()
+        })
+    }
+
+    /// What may be looked at now, and when the next row comes due (steady milliseconds), if any waits.
+    pub fn queue(&self, now: i64) -> Result<(Due, Option<i64>)> {
+        self.read("count the queue", |c| {
+            let due = c
+                .prepare_cached(
+                    "SELECT COUNT(*), COALESCE(SUM(bytes), 0), MIN(noticed) FROM dirty WHERE due <= ? AND scope = 0",
+                )?
+                .query_row([now], |r| {
+                    Ok(Due {
+                        rows: tree::number(r, 0)?,
+                        bytes: tree::number(r, 1)?,
+                        oldest: r.get::<_, Option<i64>>(2)?.map(Wall),
+                    })
+                })?;
+            let next = c.prepare_cached("SELECT MIN(due) FROM dirty WHERE due > ?")?.query_row([now], |r| r.get(0))?;
+            Ok((due, next))
+        })
+    }
+
+    /// Whether any row is there at all, failed ones left aside.
+    pub fn anything_dirty(&self) -> Result<bool> {
+        self.read("look at the queue", |c| {
+            c.prepare_cached("SELECT 1 FROM dirty WHERE error IS NULL LIMIT 1")?.exists([])
+        })
+    }
+
+    /// The path could not be captured: it stays dirty, is looked at again at `due`, and says why.
+    pub fn put_back(&self, node: NodeId, due: i64, error: Option<&str>) -> Result<()> {
+        self.write("put a path back", |tx| {
+            tx.prepare_cached("UPDATE dirty SET due = ?, tries = tries + 1, error = COALESCE(?, error) WHERE node = ?")?
+                .execute((due, error, node.0))
+                .map(drop)
+        })
+    }
+
+    /// Makes every waiting row due now: one pass does not wait for quiet.
+    pub fn hurry(&self) -> Result<()> {
+        self.write("hurry", |tx| tx.execute("UPDATE dirty SET due = 0 WHERE due > 0", []).map(drop))
+    }
+
+    /// Failed paths, oldest first.
+    pub fn failed(&self, most: usize) -> Result<Vec<Failed>> {
+        self.read("read failed paths", |c| {
+            let mut s = c.prepare_cached(
+                "SELECT node, root, error, noticed FROM dirty WHERE error IS NOT NULL ORDER BY noticed LIMIT ?",
+            )?;
+            let rows: Vec<(i64, i64, String, i64)> = s
+                .query_map([most as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            rows.into_iter()
+                .map(|(node, root, error, since)| {
+                    Ok(Failed { path: tree::path_of(c, NodeId(node))?, root: RootId(root), error, since: Wall(since) })
+                })
+                .collect()
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! The state of the vault as of now or of a time: which version of each path counts (docs/format.md section 6).
+//!
+//! Only versions whose packs are all stored are seen: what cannot be restored is not listed as if it could.
+
+use super::history::content_from_bytes;
+use super::{Catalog, CatalogPiece, NodeId, tree};
+use crate::clock::Wall;
+use crate::error::Result;
+use crate::format::segment::entry_from_cbor;
+use crate::model::{Entry, Seq};
+use rusqlite::Connection;
+
+/// Of which moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Now,
+    /// Among the records captured at or before this time.
+    At(Wall),
+}
+
+/// One record of a path's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRow {
+    pub seq: Seq,
+    pub captured: Wall,
+    pub state: State,
+    pub safe: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    Version { entry: Box<Entry>, torn: bool },
+    Deleted,
+}
+
+/// A path's state: the version that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    pub node: NodeId,
+    pub seq: Seq,
+    pub captured: Wall,
+    pub entry: Entry,
+    pub torn: bool,
+}
+
+fn bound(when: When) -> i64 {
+    match when {
+        When::Now => i64::MAX,
+        When::At(t) => t.0,
+    }
+}
+
+/// Seq of the version that counts: the newest untorn one since the last deletion, else the newest torn one.
+/// `Some(None)`: deleted; None: no record at all.
+#[expect(clippy::option_option, reason = "absent, deleted and present are three answers")]
+fn counting(c: &Connection, node: NodeId, when: When) -> rusqlite::Result<Option<Option<i64>>> {
+    let mut s = c.prepare_cached(
+        "SELECT seq, kind FROM version WHERE node = ? AND captured <= ? AND waits = 0 ORDER BY seq DESC",
+    )?;
+    let mut rows = s.query((node.0, bound(when)))?;
+    let (mut torn, mut any) = (None, false);
+    while let Some(r) = rows.next()? {
+        any = true;
+        match r.get::<_, i64>(1)? {
+            0 => return Ok(Some(Some(r.get(0)?))),
+            1 => torn = torn.or(Some(r.get(0)?)),
+            _ => break,
+        }
+    }
+    Ok(any.then_some(torn))
+}
+
+impl Catalog {
+    /// The state of one path; None: absent or unknown. Whether a folder above hides it is the caller's walk to see.
+    pub fn present(&self, node: NodeId, when: When) -> Result<Option<Present>> {
+        let found: Option<(i64, i64, i64, Vec<u8>)> = self.read("read a path's state", |c| {
+            let Some(Some(seq)) = counting(c, node, when)? else { return Ok(None) };
+            c.prepare_cached("SELECT seq, captured, kind, entry FROM version WHERE seq = ?")?
+                .query_row([seq], |r| Ok(Some((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))))
+        })?;
+        found
+            .map(|(seq, captured, kind, entry)| {
+                Ok(Present {
+                    node,
+                    seq: Seq(seq.cast_unsigned()),
+                    captured: Wall(captured),
+                    entry: entry_from_cbor(&entry)?,
+                    torn: kind == 1,
+                })
+            })
+            .transpose()
+    }
+
+    /// Whether a path has no record at all at that time: what lies beneath it may still be there.
+    pub fn is_unrecorded(&self, node: NodeId, when: When) -> Result<bool> {
+        self.read("read a path's state", |c| Ok(counting(c, node, when)?.is_none()))
+    }
+
+    /// Ids and names in a folder that have any record, in name order, page by page.
+    pub fn names(&self, parent: NodeId, after: &[u8], most: usize) -> Result<Vec<(NodeId, Vec<u8>)>> {
+        self.read("read a folder", |c| {
+            let mut s =
+                c.prepare_cached("SELECT id, name FROM node WHERE parent = ? AND name > ? ORDER BY name LIMIT ?")?;
+            s.query_map((parent.0, after, most as i64), |r| Ok((NodeId(r.get(0)?), r.get(1)?)))?.collect()
+        })
+    }
+
+    pub fn content(&self, seq: Seq) -> Result<Vec<CatalogPiece>> {
+        let bytes: Option<Vec<u8>> = self.read("read a version's content", |c| {
+            c.prepare_cached("SELECT content FROM version WHERE seq = ?")?
+                .query_row([seq.0.cast_signed()], |r| r.get(0))
+        })?;
+        bytes.map_or_else(|| Ok(vec![]), |b| content_from_bytes(&b))
+    }
+
+    /// Every record of a path, newest first.
+    pub fn history(&self, node: NodeId) -> Result<Vec<RecordRow>> {
+        type Row = (u64, i64, i64, Option<Vec<u8>>, bool);
+        let rows: Vec<Row> = self.read("read a path's history", |c| {
+            let mut s = c.prepare_cached(
+                "SELECT seq, captured, kind, entry, segment IS NOT NULL AND segment NOT IN (SELECT number FROM segment WHERE state = 0) FROM version WHERE node = ? ORDER BY seq DESC",
+            )?;
+            s.query_map([node.0], |r| Ok((tree::number(r, 0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?.collect()
+        })?;
+        rows.into_iter()
+            .map(|(seq, captured, kind, entry, safe)| {
+                let state = match entry {
+                    Some(entry) if kind < 2 => {
+                        State::Version { entry: Box::new(entry_from_cbor(&entry)?), torn: kind == 1 }
+                    }
+                    _ => State::Deleted,
+                };
+                Ok(RecordRow { seq: Seq(seq), captured: Wall(captured), state, safe })
+            })
+            .collect()
+    }
+
+    /// A record as the log takes it: node, captured, torn or deletion, entry.
+    pub fn record(&self, seq: Seq) -> Result<(NodeId, Wall, State)> {
+        let (node, captured, kind, entry): (i64, i64, i64, Option<Vec<u8>>) = self.read("read a record", |c| {
+            c.prepare_cached("SELECT node, captured, kind, entry FROM version WHERE seq = ?")?
+                .query_row([seq.0.cast_signed()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
+        })?;
+        let state = match entry {
+            Some(entry) if kind < 2 => State::Version { entry: Box::new(entry_from_cbor(&entry)?), torn: kind == 1 },
+            _ => State::Deleted,
+        };
+        Ok((NodeId(node), Wall(captured), state))
+    }
+}

@@ -1,0 +1,196 @@
+//! What the operator wrote, as values. Pure: it is handed the text and gives [`Settings`] back; reading the
+//! file is the caller's job, and so is reading a `filter_file` (it comes in through a loader).
+//!
+//! Promises: nothing is guessed. An unknown key, a value out of range, a path that is not absolute, a setting
+//! that means nothing for its kind of vault: each is refused with file, line and remedy, as an error of kind
+//! Operator. Every default is in [`defaults`], every known key in [`KEYS`]. What may hold a secret (alert
+//! command, ping address) never shows in `Debug` nor in an error.
+
+pub mod defaults;
+pub mod duration;
+mod nearest;
+mod percent;
+mod read;
+pub mod render;
+mod root;
+mod section;
+mod together;
+pub mod url;
+mod value;
+mod vault;
+
+pub use read::parse;
+pub use render::{Listen, Sketch};
+pub use url::{Addressing, Bucket, VaultUrl};
+
+use crate::model::{Rate, Size, Tier, TreePath};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the config file says, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// At least one, in the order of the file; no path twice. Nested roots are allowed: the longest wins.
+    pub roots: Vec<RootSettings>,
+    /// At least one, in the order of the file; no name and no place twice.
+    pub vaults: Vec<VaultSettings>,
+    /// Bound of all vaults together; None: no bound.
+    pub uplink_limit: Option<Rate>,
+    /// Catalogs, keys, spool, socket.
+    pub state_dir: TreePath,
+    /// Bound of the sealed bytes waiting for one vault; at least twice its pack size.
+    pub spool_size: Size,
+    /// How often segments are published while the queue does not drain.
+    pub publish_every: Duration,
+    /// None: no page.
+    pub http_listen: Option<SocketAddr>,
+    pub alert: AlertSettings,
+}
+
+impl Settings {
+    /// The roots a vault keeps, in the order of the file.
+    pub fn roots_of<'a>(&'a self, vault: &'a VaultSettings) -> impl Iterator<Item = &'a RootSettings> {
+        self.roots.iter().filter(|root| vault.roots.contains(&root.path))
+    }
+}
+
+/// Which root goes first when several have something to send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    First,
+    #[default]
+    Normal,
+    Last,
+}
+
+/// One watched folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootSettings {
+    pub path: TreePath,
+    pub tier: Tier,
+    pub priority: Priority,
+    /// A path is captured once it rested this long…
+    pub quiet: Duration,
+    /// …or never rested for this long. At least `quiet`.
+    pub quiet_max: Duration,
+    pub filter: FilterList,
+    /// Whether the shipped list of excludes applies after the root's own lines.
+    pub default_excludes: bool,
+    /// A folder that holds a file of this name is left out; None: no such name.
+    pub marker: Option<String>,
+    /// Whether a folder with a valid `CACHEDIR.TAG` is left out.
+    pub cachedir_tag: bool,
+    /// Types of file systems to walk into beneath the root besides local disks (`nfs4`, `fuse.mergerfs`).
+    pub filesystems: Vec<String>,
+    /// Globs of files that change in place, cut at fixed places. One without `/` is for the file's name, one
+    /// with `/` for its whole path; upper and lower case are the same.
+    pub fixed_chunks: Vec<String>,
+    /// How often the whole root is walked, whatever the events say.
+    pub walk_every: Duration,
+}
+
+/// The `+`/`-` list of a root, not yet read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FilterList {
+    /// `filter`, line by line; empty when nothing was said.
+    Lines(Vec<String>),
+    /// `filter_file` and its whole contents: paths in it need not be UTF-8.
+    File { path: PathBuf, contents: Vec<u8> },
+}
+
+/// One destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultSettings {
+    /// Letters, digits, `.`, `_`, `-`: names its catalog, its spool and its systemd credential.
+    pub name: String,
+    pub url: VaultUrl,
+    /// None: the systemd credential of the vault's name if there is one, else the standard AWS chain.
+    pub credentials_file: Option<TreePath>,
+    /// 4 to 64 MiB.
+    pub pack_size: Size,
+    /// How long a change may wait for a full pack.
+    pub gather: Duration,
+    /// Bound of this vault alone; None: only the bound of all.
+    pub limit: Option<Rate>,
+    /// Paths of the roots it keeps; never empty.
+    pub roots: Vec<TreePath>,
+    /// Of zstd: 1 to 19.
+    pub level: i32,
+}
+
+/// Whom to tell, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertSettings {
+    /// A line for `/bin/sh -c`.
+    pub command: Option<Secret>,
+    /// Asked for while all is well: whoever watches it notices the silence.
+    pub ping_url: Option<Secret>,
+    /// A change not safe for this long is an alarm.
+    pub lag: Duration,
+}
+
+/// Text that may hold a password or a token: it never shows unless asked for by name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Every section and its keys, as the file spells them.
+pub const KEYS: [(&str, &[&str]); 8] = [
+    (
+        "root",
+        &[
+            "path",
+            "tier",
+            "priority",
+            "quiet",
+            "quiet_max",
+            "filter",
+            "filter_file",
+            "default_excludes",
+            "marker",
+            "cachedir_tag",
+            "filesystems",
+            "fixed_chunks",
+            "walk_every",
+        ],
+    ),
+    (
+        "vault",
+        &[
+            "name",
+            "url",
+            "endpoint",
+            "region",
+            "path_style",
+            "class",
+            "credentials_file",
+            "pack_size",
+            "gather",
+            "limit",
+            "roots",
+            "level",
+        ],
+    ),
+    ("uplink", &["limit"]),
+    ("state", &["dir", "spool_size"]),
+    ("publish", &["every"]),
+    ("walk", &["every"]),
+    ("http", &["listen"]),
+    ("alert", &["command", "ping_url", "lag"]),
+];

@@ -1,0 +1,91 @@
+//! Values that more than one section has, and those of the small sections. An error's text brings the remedy
+//! after a semicolon.
+
+use super::section::{File, Given, Section};
+use super::{AlertSettings, Secret, defaults, duration};
+use crate::error::Result;
+use crate::model::{Rate, TreePath};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub(super) fn required<T>(
+    file: File,
+    section: &mut Section,
+    key: &'static str,
+    read: impl FnOnce(&str) -> std::result::Result<T, String>,
+) -> Result<Given<T>> {
+    let missing = file.error(section.line, format!("{key} is missing")).remedy(format!("add {key} = \"…\""));
+    section.read(key, read)?.ok_or(missing)
+}
+
+pub(super) fn values(list: Option<Vec<Given<String>>>) -> Option<Vec<String>> {
+    list.map(|items| items.into_iter().map(|g| g.value).collect())
+}
+
+pub(super) fn path(text: &str) -> std::result::Result<TreePath, String> {
+    TreePath::from_typed(text.as_ref()).ok_or_else(|| {
+        format!(
+            "'{}' is not an absolute path without '..'; write it from the top, beginning with /",
+            text.escape_debug()
+        )
+    })
+}
+
+pub(super) fn choice(text: &str, known: &[&str]) -> String {
+    format!("'{}' is none of the choices; write one of \"{}\"", text.escape_debug(), known.join("\", \""))
+}
+
+pub(super) fn limit(section: &mut Section) -> Result<Option<Rate>> {
+    let read = |t: &str| if t == "none" { Ok(None) } else { t.parse::<Rate>().map(Some) };
+    Ok(section.read("limit", read)?.and_then(|g| g.value))
+}
+
+pub(super) fn every(section: &mut Section, key: &'static str) -> Result<Option<Duration>> {
+    let read = |t: &str| {
+        let every = duration::parse(t)?;
+        let least = duration::text(defaults::EVERY_MIN);
+        if every < defaults::EVERY_MIN {
+            Err(format!("'{t}' is too often; make it at least {least}"))
+        } else {
+            Ok(every)
+        }
+    };
+    Ok(section.read(key, read)?.map(|g| g.value))
+}
+
+pub(super) fn listen(section: &mut Section) -> Result<Option<SocketAddr>> {
+    let read = |t: &str| {
+        if t == "off" {
+            return Ok(None);
+        }
+        let address = t.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+        address.as_deref().unwrap_or(t).parse().map(Some).map_err(|_| {
+            format!("'{t}' is not an address with a port; write it like \"{}\", or \"off\"", defaults::HTTP_LISTEN)
+        })
+    };
+    let default = || defaults::HTTP_LISTEN.parse().ok();
+    Ok(section.read("listen", read)?.map_or_else(default, |g| g.value))
+}
+
+pub(super) fn alerts(section: &mut Section) -> Result<AlertSettings> {
+    let command = |t: &str| {
+        if t.trim().is_empty() { Err("is empty; leave it out for none".to_owned()) } else { Ok(Secret::new(t)) }
+    };
+    let ping = |t: &str| {
+        let host = t.strip_prefix("https://").or_else(|| t.strip_prefix("http://")).unwrap_or_default();
+        let plain = |c: char| !c.is_control() && !c.is_whitespace();
+        if host.is_empty() || host.starts_with('/') || !host.chars().all(plain) {
+            return Err("not a web address; write it like \"https://hc-ping.com/your-id\"".to_owned());
+        }
+        Ok(Secret::new(t))
+    };
+    let lag = |t: &str| {
+        let lag = duration::parse(t)?;
+        if lag.is_zero() { Err("0 would always be an alarm; write it like \"2d\"".to_owned()) } else { Ok(lag) }
+    };
+    Ok(AlertSettings {
+        command: section.read("command", command)?.map(|g| g.value),
+        ping_url: section.read("ping_url", ping)?.map(|g| g.value),
+        lag: section.read("lag", lag)?.map_or(defaults::ALERT_LAG, |g| g.value),
+    })
+}

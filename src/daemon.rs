@@ -1,0 +1,4 @@
+//! The shell: which workers run, on what timetable, in what order they start and stop; and the console through which
+//! every face looks and asks.
+
+pub mod console;

@@ -1,0 +1,148 @@
+//! The one document every face shows, and what an operator may ask. Names and meanings are promised (DESIGN of the
+//! faces, docs/architecture.md): `status --json` and `/api/v1/status` are this, byte for byte.
+//!
+//! Unknown is null, never 0. `safe` is counted from rows each time (promise 3).
+
+use crate::error::Result;
+use crate::model::{Rate, TreePath};
+use serde::{Deserialize, Serialize};
+
+/// What the daemon as a whole is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overall {
+    Starting,
+    /// Roots are being walked: nothing is called safe yet.
+    Checking,
+    Working,
+    Idle,
+    Paused,
+    /// Something needs a person; it says what.
+    Attention,
+    Stopped,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub state: Overall,
+    /// One plain sentence: what is safe and what is not.
+    pub headline: String,
+    /// `good`, `warning` (amber) or `alarm` (red): the colour of the headline.
+    pub mood: Mood,
+    /// What to do about it, where there is something.
+    pub advice: Option<String>,
+    pub version: String,
+    pub uptime_s: u64,
+    pub limit_bytes_per_s: Option<u64>,
+    pub roots: Vec<RootStatus>,
+    pub vaults: Vec<VaultStatus>,
+    pub failed: Vec<FailedPath>,
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mood {
+    Good,
+    /// Nothing to alarm about yet: work is under way.
+    Busy,
+    Warning,
+    Alarm,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RootStatus {
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    /// checking | working | safe | failed | missing
+    pub state: String,
+    pub files: u64,
+    pub bytes: u64,
+    pub safe_files: u64,
+    pub safe_bytes: u64,
+    /// At least 1 until the root was walked after a start.
+    pub dirty: u64,
+    pub failed: u64,
+    pub changed_while_read: u64,
+    pub lag_s: Option<u64>,
+    pub eta_s: Option<u64>,
+    pub error: Option<String>,
+    /// Every vault of this root lies on the root's own disk.
+    pub same_disk: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VaultStatus {
+    pub name: String,
+    pub url: String,
+    /// starting | working | idle | paused | waiting | attention
+    pub state: String,
+    pub roots: Vec<String>,
+    pub stored_bytes: u64,
+    pub stored_objects: u64,
+    pub queued_bytes: u64,
+    pub queued_files: u64,
+    pub spool_bytes: u64,
+    pub rate_bytes_per_s: Option<u64>,
+    pub sent_bytes_total: u64,
+    pub requests: RequestCounts,
+    pub eta_s: Option<u64>,
+    /// RFC 3339.
+    pub last_segment: Option<String>,
+    pub last_error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCounts {
+    pub put: u64,
+    pub get: u64,
+    pub head: u64,
+    pub list: u64,
+    pub thaw: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailedPath {
+    /// Escaped for people.
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    pub error: String,
+    /// RFC 3339.
+    pub since: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// RFC 3339.
+    pub at: String,
+    /// good | note | warning | alarm
+    pub level: String,
+    pub text: String,
+}
+
+/// Where a path is in the pipeline, and which rule put it there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub path: String,
+    /// Which rule decided, in words.
+    pub rule: String,
+    pub chosen: bool,
+    /// A line per vault: dirty, captured, stored, safe, failed and why.
+    pub stages: Vec<String>,
+}
+
+/// What an operator may ask of a running daemon.
+pub trait Console: Send + Sync {
+    fn status(&self) -> Status;
+    /// Why `/healthz` should answer 503, if it should: alarms only, never a first backup that moves.
+    fn unhealthy(&self) -> Option<String>;
+    fn pause(&self) -> Result<()>;
+    fn resume(&self) -> Result<()>;
+    fn limit(&self, rate: Option<Rate>) -> Result<()>;
+    fn rescan(&self) -> Result<()>;
+    fn explain(&self, path: &TreePath) -> Result<Explanation>;
+    /// Asks for one pass without quiet periods; returns when everything noticed by then is safe or failed.
+    fn backup_now(&self) -> Result<()>;
+}

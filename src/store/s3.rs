@@ -1,0 +1,366 @@
+//! A bucket of an S3 server as a vault: AWS, or anything that speaks its language. The only place that names the
+//! AWS SDK.
+//!
+//! One PUT per object, never a multipart upload, so an object is there whole or not at all; dying inside `create`
+//! leaves nothing to clean up, and whether the object arrived is settled by the next `create` ([`put`]). What a server
+//! cannot do is learnt and replaced by the next best proof ([`Abilities`]). Nothing is retried here.
+//!
+//! Calls block the calling thread and run on the runtime whose handle was given in: one with its own threads, and
+//! never called from within it.
+
+mod connect;
+mod feed;
+mod put;
+mod trouble;
+
+pub use connect::Credentials;
+
+use super::abilities::Abilities;
+use super::throttle::Throttle;
+use super::{Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use crate::clock::Wall;
+use crate::config::url::Bucket;
+use crate::error::{Error, Result};
+use crate::worker::Stop;
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{ChecksumMode, GlacierJobParameters, Object, RestoreRequest, Tier};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// A request that moves no byte for so long is given up.
+const STANDSTILL: Duration = Duration::from_secs(300);
+/// The same for a request without a body worth the name, whose caller may have no way to stop it.
+const STANDSTILL_SHORT: Duration = Duration::from_secs(60);
+/// How often a running request looks whether it should end.
+const LOOK: Duration = Duration::from_millis(200);
+/// Bytes of a request beside its body, about: line, headers, signature, framing. Counted against the limit.
+const HEADERS: u64 = 1500;
+/// Names whose last PUT ended unclear, at most; an older one merely costs a body more.
+const UNCLEAR_MAX: usize = 64;
+
+/// What a store needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub bucket: Bucket,
+    pub credentials: Credentials,
+    /// As kept from earlier runs, else the default.
+    pub abilities: Abilities,
+}
+
+#[derive(Debug)]
+pub struct S3Store {
+    client: aws_sdk_s3::Client,
+    bucket: Bucket,
+    handle: Handle,
+    throttle: Throttle,
+    requests: Mutex<Requests>,
+    abilities: Mutex<Abilities>,
+    unclear: Mutex<VecDeque<ObjectName>>,
+}
+
+/// What a listing tells of one exact name.
+#[derive(Debug)]
+struct Looked {
+    size: u64,
+    etag: Option<String>,
+}
+
+impl S3Store {
+    /// Reads the keys; makes no request to the bucket. Operator when keys or region are missing.
+    pub fn connect(settings: Settings, handle: Handle, throttle: Throttle) -> Result<Self> {
+        let client = handle.block_on(connect::client(&settings.bucket, &settings.credentials))?;
+        Ok(Self {
+            client,
+            bucket: settings.bucket,
+            handle,
+            throttle,
+            requests: Mutex::default(),
+            abilities: Mutex::new(settings.abilities),
+            unclear: Mutex::default(),
+        })
+    }
+
+    /// What was learnt about the server so far; worth keeping.
+    pub fn abilities(&self) -> Abilities {
+        *self.abilities.lock().expect("abilities lock")
+    }
+    fn learn(&self, lesson: impl FnOnce(&mut Abilities)) {
+        lesson(&mut self.abilities.lock().expect("abilities lock"));
+    }
+
+    fn key(&self, name: &ObjectName) -> String {
+        format!("{}{name}", self.bucket.prefix)
+    }
+
+    /// The vault's class is for cold packs alone: the log and hot packs must stay readable.
+    fn class_of(&self, name: &ObjectName) -> Option<&str> {
+        self.bucket.class.as_deref().filter(|_| name.as_str().starts_with("data_"))
+    }
+
+    fn count(&self, add: impl FnOnce(&mut Requests)) {
+        add(&mut self.requests.lock().expect("requests lock"));
+        self.throttle.charge(HEADERS);
+    }
+
+    fn is_unclear(&self, name: &ObjectName) -> bool {
+        self.unclear.lock().expect("unclear lock").contains(name)
+    }
+    fn now_unclear(&self, name: &ObjectName) {
+        self.now_clear(name);
+        let mut unclear = self.unclear.lock().expect("unclear lock");
+        unclear.push_back(name.clone());
+        if unclear.len() > UNCLEAR_MAX {
+            unclear.pop_front();
+        }
+    }
+    fn now_clear(&self, name: &ObjectName) {
+        self.unclear.lock().expect("unclear lock").retain(|other| other != name);
+    }
+
+    /// Runs one request to its end, a stop or a standstill.
+    fn run<T>(&self, stop: &Stop, doing: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let nothing = AtomicU64::new(0);
+        self.run_moving(stop, doing, (&nothing, STANDSTILL_SHORT), request)
+    }
+    fn run_moving<T>(
+        &self,
+        stop: &Stop,
+        doing: &str,
+        (moved, patience): (&AtomicU64, Duration),
+        request: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        stop.check()?;
+        self.handle.block_on(async {
+            tokio::select! {
+                answer = request => answer,
+                ended = watch(stop, moved, patience) => Err(ended.during(doing)),
+            }
+        })
+    }
+
+    /// One page of a listing.
+    async fn page(
+        &self,
+        prefix: &str,
+        from: Option<String>,
+        most: Option<i32>,
+    ) -> Result<(Vec<Object>, Option<String>)> {
+        self.count(|r| r.list += 1);
+        let doing = || format!("list s3://{}/{prefix}*", self.bucket.name);
+        let page = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket.name)
+            .prefix(prefix)
+            .delimiter("/")
+            .set_max_keys(most)
+            .set_continuation_token(from)
+            .send()
+            .await
+            .map_err(|e| trouble::error(doing(), &e))?;
+        let next = match (page.is_truncated(), page.next_continuation_token) {
+            (Some(true), None) => return Err(Error::retry(doing()).because("the server broke the listing off")),
+            (Some(true), next) => next,
+            _ => None,
+        };
+        Ok((page.contents.unwrap_or_default(), next))
+    }
+
+    /// Looks for one exact name by a listing, which every key that may write can do.
+    fn look(&self, name: &ObjectName, stop: &Stop) -> Result<Option<Looked>> {
+        let key = self.key(name);
+        let doing = format!("look for {key}");
+        self.run(stop, &doing, async {
+            let (page, _) = self.page(&key, None, Some(1)).await?;
+            Ok(page.into_iter().find(|object| object.key() == Some(&key)).map(|object| Looked {
+                size: object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+                etag: object.e_tag().map(plain_etag),
+            }))
+        })
+    }
+
+    /// None for a key that is none of ours.
+    fn info(&self, object: &Object) -> Option<ObjectInfo> {
+        Some(ObjectInfo {
+            name: ObjectName::new(object.key()?.strip_prefix(self.bucket.prefix.as_str())?)?,
+            size: u64::try_from(object.size()?).ok()?,
+            etag: object.e_tag().map(plain_etag),
+            class: object.storage_class().map(|class| class.as_str().to_owned()),
+            sha256: None,
+            modified: object.last_modified().and_then(wall),
+        })
+    }
+}
+
+impl ObjectStore for S3Store {
+    fn create(&self, object: &NewObject, stop: &Stop) -> Result<Created> {
+        self.create_object(object, stop)
+    }
+
+    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
+        if range.as_ref().is_some_and(Range::is_empty) {
+            return Ok(Vec::new());
+        }
+        let doing = format!("read {}", self.key(name));
+        let mut request = self.client.get_object().bucket(&self.bucket.name).key(self.key(name));
+        if let Some(range) = &range {
+            request = request.range(format!("bytes={}-{}", range.start, range.end - 1));
+        }
+        self.count(|r| r.get += 1);
+        let moved = AtomicU64::new(0);
+        self.run_moving(stop, &doing, (&moved, STANDSTILL), async {
+            let answer = request.send().await.map_err(|e| trouble::error(doing.clone(), &e))?;
+            let told = answer.content_length().and_then(|n| u64::try_from(n).ok());
+            let told = told.ok_or_else(|| Error::retry(doing.clone()).because("the answer tells no length"))?;
+            let want = range.map_or(told, |range| range.end - range.start);
+            if told < want || want > MAX_OBJECT {
+                return Err(Error::damaged(format!("{doing}: {told} bytes are there, not {want}")));
+            }
+            if told > want {
+                return Err(Error::operator(doing.clone()).because("this server does not know ranges"));
+            }
+            collect(answer.body, want, &moved).await.map_err(|e| e.during(&doing))
+        })
+    }
+
+    fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>> {
+        let doing = format!("look at {}", self.key(name));
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.bucket.name)
+            .key(self.key(name))
+            .checksum_mode(ChecksumMode::Enabled);
+        self.count(|r| r.head += 1);
+        self.run(&Stop::new(), &doing, async {
+            let answer = match request.send().await {
+                Ok(answer) => answer,
+                Err(e) if trouble::Answer::of(&e).status == 404 => return Ok(None),
+                Err(e) => return Err(trouble::error(doing.clone(), &e)),
+            };
+            Ok(Some(ObjectInfo {
+                name: name.clone(),
+                size: answer.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+                etag: answer.e_tag().map(plain_etag),
+                class: answer.storage_class().map(|class| class.as_str().to_owned()),
+                sha256: answer.checksum_sha256().and_then(put::parse_sum),
+                modified: answer.last_modified().and_then(wall),
+            }))
+        })
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
+        let full = format!("{}{prefix}", self.bucket.prefix);
+        let doing = format!("list s3://{}/{full}*", self.bucket.name);
+        let (mut from, mut last) = (None, None);
+        loop {
+            let (page, next) = self.run(&Stop::new(), &doing, self.page(&full, from.take(), None))?;
+            for info in page.iter().filter_map(|object| self.info(object)) {
+                if last.as_ref().is_some_and(|last| info.name <= *last) {
+                    return Err(Error::operator(doing).because("the server lists names out of order"));
+                }
+                last = Some(info.name.clone());
+                each(info)?;
+            }
+            match next {
+                Some(token) => from = Some(token),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
+        let doing = format!("thaw {}", self.key(name));
+        self.count(|r| r.head += 1);
+        let look = self.client.head_object().bucket(&self.bucket.name).key(self.key(name));
+        let state = self.run(&Stop::new(), &doing, async {
+            let answer = look.send().await.map_err(|e| trouble::error(doing.clone(), &e))?;
+            let frozen = answer.storage_class().is_some_and(|c| matches!(c.as_str(), "GLACIER" | "DEEP_ARCHIVE"))
+                || answer.archive_status().is_some();
+            Ok(match answer.restore() {
+                Some(restore) if restore.contains("ongoing-request=\"true\"") => Some(Thaw::Waiting),
+                Some(_) => Some(Thaw::Ready),
+                None if !frozen => Some(Thaw::Ready),
+                None => None,
+            })
+        })?;
+        if let Some(state) = state {
+            return Ok(state);
+        }
+        let tier = match speed {
+            Speed::Bulk => Tier::Bulk,
+            Speed::Standard => Tier::Standard,
+            Speed::Expedited => Tier::Expedited,
+        };
+        let job = GlacierJobParameters::builder().tier(tier).build().expect("the tier is set");
+        let wish =
+            RestoreRequest::builder().days(i32::try_from(days.max(1)).unwrap_or(i32::MAX)).glacier_job_parameters(job);
+        let request =
+            self.client.restore_object().bucket(&self.bucket.name).key(self.key(name)).restore_request(wish.build());
+        self.count(|r| r.thaw += 1);
+        self.run(&Stop::new(), &doing, async {
+            match request.send().await {
+                Ok(_) => Ok(Thaw::Waiting),
+                Err(e) if e.as_service_error().is_some_and(|e| e.code() == Some("RestoreAlreadyInProgress")) => {
+                    Ok(Thaw::Waiting)
+                }
+                Err(e) => Err(trouble::error(doing.clone(), &e)),
+            }
+        })
+    }
+
+    fn requests(&self) -> Requests {
+        *self.requests.lock().expect("requests lock")
+    }
+    fn sent_bytes(&self) -> u64 {
+        self.throttle.sent_bytes()
+    }
+    fn url(&self) -> String {
+        self.bucket.to_string()
+    }
+}
+
+/// Ends when asked to stop, or when `moved` stood still for too long.
+async fn watch(stop: &Stop, moved: &AtomicU64, patience: Duration) -> Error {
+    let (mut last, mut still) = (moved.load(Ordering::Relaxed), Duration::ZERO);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if stop.asked() {
+            return Error::stopping();
+        }
+        let now = moved.load(Ordering::Relaxed);
+        still = if now == last { still + LOOK } else { Duration::ZERO };
+        last = now;
+        if still >= patience {
+            return Error::retry(format!("nothing moved for {} s", patience.as_secs()));
+        }
+    }
+}
+
+/// Exactly `want` bytes of a body; a connection that broke off is passing trouble.
+async fn collect(mut body: ByteStream, want: u64, moved: &AtomicU64) -> Result<Vec<u8>> {
+    let want = usize::try_from(want).expect("at most MAX_OBJECT");
+    let mut bytes = Vec::with_capacity(want);
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|e| Error::retry("receive").because(trouble::plain(&e)))?;
+        moved.fetch_add(1, Ordering::Relaxed);
+        if bytes.len() + piece.len() > want {
+            return Err(Error::retry("receive").because("more bytes came than were told"));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    if bytes.len() == want { Ok(bytes) } else { Err(Error::retry("receive").because("the body was cut")) }
+}
+
+fn plain_etag(etag: &str) -> String {
+    etag.trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
+fn wall(time: &DateTime) -> Option<Wall> {
+    time.to_millis().ok().map(Wall)
+}

@@ -1,0 +1,147 @@
+//! The body of a PUT: the worker's own thread reads, hashes and paces it, the network takes it.
+//!
+//! The thread that called `create` reads small slices as the throttle grants them and hands them over through a
+//! channel of one, so no slice waits longer than its grant, a disk that sleeps never blocks the network's threads,
+//! and what is in memory is two slices. The bytes are hashed as they pass; the last slice leaves only when the whole
+//! is what was sealed, so wrong bytes never become an object, even on a server that checks nothing.
+
+use crate::error::Result;
+use crate::store::body::BodyReader;
+use crate::store::proof::Hashing;
+use crate::store::throttle::Throttle;
+use crate::worker::Stop;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use tokio::sync::mpsc;
+
+/// Largest slice, bytes.
+const SLICE: usize = 128 << 10;
+
+/// What became of the bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fed {
+    /// All were taken; the MD5 of them as hex.
+    All { md5: String },
+    /// The other side stopped listening: its answer says why.
+    Refused,
+}
+
+/// The two ends of one body of `size` bytes; the counter grows whenever the network takes a slice.
+pub(super) fn channel(size: u64) -> (mpsc::Sender<Bytes>, Slices, Arc<AtomicU64>) {
+    let (to, from) = mpsc::channel(1);
+    let taken = Arc::new(AtomicU64::new(0));
+    (to, Slices { from, left: size, taken: taken.clone() }, taken)
+}
+
+/// Reads the body to its end at the pace of the throttle.
+pub(super) fn feed(
+    mut reader: BodyReader<'_>,
+    to: &mpsc::Sender<Bytes>,
+    throttle: &Throttle,
+    stop: &Stop,
+) -> Result<Fed> {
+    let mut hashing = Hashing::default();
+    let mut slice = vec![0; SLICE];
+    while reader.left() > 0 {
+        let granted = throttle.wait(reader.left().min(SLICE as u64), stop)?;
+        let bytes = reader.fill(&mut slice[..usize::try_from(granted).expect("at most a slice")])?;
+        hashing.update(bytes);
+        let bytes = Bytes::copy_from_slice(bytes);
+        if reader.left() == 0 {
+            reader.proved(hashing.clone().finish().0)?;
+        }
+        if to.blocking_send(bytes).is_err() {
+            return Ok(Fed::Refused);
+        }
+    }
+    let (sum, md5) = hashing.finish();
+    reader.proved(sum)?;
+    Ok(Fed::All { md5 })
+}
+
+/// The network's end.
+#[derive(Debug)]
+pub(super) struct Slices {
+    from: mpsc::Receiver<Bytes>,
+    left: u64,
+    taken: Arc<AtomicU64>,
+}
+
+/// The reading side gave up; its own error says why.
+#[derive(Debug, thiserror::Error)]
+#[error("the body was given up")]
+pub(super) struct GivenUp;
+
+impl http_body::Body for Slices {
+    type Data = Bytes;
+    type Error = GivenUp;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, GivenUp>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        self.from.poll_recv(cx).map(|slice| {
+            let Some(slice) = slice else { return Some(Err(GivenUp)) };
+            self.left = self.left.saturating_sub(slice.len() as u64);
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            Some(Ok(Frame::data(slice)))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::store::proof::Sum;
+    use crate::store::{Body, NewObject, ObjectName};
+
+    fn object(bytes: &[u8], sealed: &[u8]) -> NewObject {
+        NewObject {
+            name: ObjectName::new("data_1").unwrap(),
+            body: Body::Bytes(bytes.to_vec()),
+            size: bytes.len() as u64,
+            sha256: Sum::of(sealed),
+        }
+    }
+
+    fn fed(object: &NewObject) -> (Result<Fed>, u64) {
+        let throttle = Throttle::new(None, SystemClock::shared());
+        let (to, mut slices, _) = channel(object.size);
+        std::thread::scope(|s| {
+            let feeding = s.spawn(move || feed(BodyReader::open(object).unwrap(), &to, &throttle, &Stop::new()));
+            let mut took = 0;
+            while let Some(slice) = slices.from.blocking_recv() {
+                took += slice.len() as u64;
+            }
+            (feeding.join().unwrap(), took)
+        })
+    }
+
+    #[test]
+    fn the_last_slice_of_wrong_bytes_never_leaves() {
+        let right = vec![7; SLICE * 3 + 5];
+        let mut wrong = right.clone();
+        wrong[SLICE + 1] ^= 1;
+        let (ended, took) = fed(&object(&wrong, &right));
+        assert!(crate::store::is_body_damage(&ended.unwrap_err()) && took == 3 * SLICE as u64);
+        let (ended, took) = fed(&object(&right, &right));
+        assert!(matches!(ended.unwrap(), Fed::All { .. }) && took == right.len() as u64);
+        assert!(crate::store::is_body_damage(&fed(&object(b"", b"x")).0.unwrap_err()));
+    }
+}
