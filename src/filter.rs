@@ -17,6 +17,7 @@
 //! - A glob that cannot match this root is put aside ([`Filter::aside`]); duplicity would refuse the list.
 //! - A last line that includes is allowed; duplicity would call it redundant.
 
+mod class;
 mod defaults;
 mod folder;
 mod in_place;
@@ -24,6 +25,7 @@ mod glob;
 mod letter;
 mod line;
 mod marker;
+mod step;
 
 pub use defaults::{DEFAULT_EXCLUDES, DefaultExclude, DefaultExcludes};
 pub use folder::Folder;
