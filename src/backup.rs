@@ -139,7 +139,9 @@ impl Engine {
     /// Whether nothing is left to do: all roots walked since the start, nothing dirty but failed paths, nothing in
     /// the spool, nothing to publish, nothing under way.
     pub fn is_drained(&self) -> Result<bool> {
-        let busy = [&self.figures.walking, &self.figures.capturing, &self.figures.uploading].iter().any(|n| n.load(Ordering::SeqCst) > 0);
+        let busy = [&self.figures.walking, &self.figures.capturing, &self.figures.uploading]
+            .iter()
+            .any(|n| n.load(Ordering::SeqCst) > 0);
         if busy || !self.all_walked() || self.catalog.anything_dirty()? {
             return Ok(false);
         }

@@ -20,8 +20,8 @@
 mod class;
 mod defaults;
 mod folder;
-mod in_place;
 mod glob;
+mod in_place;
 mod letter;
 mod line;
 mod marker;

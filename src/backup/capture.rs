@@ -135,10 +135,17 @@ impl Engine {
 
     /// Splits a folder's rows by the root they belong to (a nested root's top lies in another root's folder). Rows of
     /// no root are settled at once; rows of a root in trouble wait.
-    fn by_root(&self, folder: TreePath, rows: Vec<(DirtyRow, NodeRow)>, open: &mut HashMap<TreePath, Option<Arc<Root>>>) -> Result<Vec<Group>> {
+    fn by_root(
+        &self,
+        folder: TreePath,
+        rows: Vec<(DirtyRow, NodeRow)>,
+        open: &mut HashMap<TreePath, Option<Arc<Root>>>,
+    ) -> Result<Vec<Group>> {
         let mut out: Vec<Group> = Vec::new();
         for (row, node) in rows {
-            let path = folder.join(&node.name).ok_or_else(|| crate::error::Error::damaged("read the queue: a name is no name"))?;
+            let path = folder
+                .join(&node.name)
+                .ok_or_else(|| crate::error::Error::damaged("read the queue: a name is no name"))?;
             let Some(at) = self.root_of(&path).map(|r| self.root_index(r)) else {
                 self.settle_alone(row, Outcome::NotChosen)?;
                 continue;
@@ -151,7 +158,12 @@ impl Engine {
             };
             match out.iter_mut().find(|g| g.watched == at) {
                 Some(group) => group.rows.push((row, node)),
-                None => out.push(Group { root: Arc::clone(root), watched: at, folder: folder.clone(), rows: vec![(row, node)] }),
+                None => out.push(Group {
+                    root: Arc::clone(root),
+                    watched: at,
+                    folder: folder.clone(),
+                    rows: vec![(row, node)],
+                }),
             }
         }
         Ok(out)
@@ -200,11 +212,13 @@ impl<'a> Reader<'a> {
 
     fn hand_over(&mut self) -> std::result::Result<(), Gone> {
         self.whole_bytes = 0;
-        if self.whole.is_empty() { Ok(()) } else { self.send(Message::Whole(std::mem::take(&mut self.whole))) }
+        let paths = std::mem::take(&mut self.whole);
+        if paths.is_empty() { Ok(()) } else { self.send(Message::Whole(paths)) }
     }
 
     fn whole(&mut self, parts: Vec<Part>, taken: Taken) -> std::result::Result<(), Gone> {
-        self.whole_bytes += parts.iter().map(|p| if let Part::Chunk { bytes, .. } = p { bytes.len() } else { 0 }).sum::<usize>();
+        self.whole_bytes +=
+            parts.iter().map(|p| if let Part::Chunk { bytes, .. } = p { bytes.len() } else { 0 }).sum::<usize>();
         self.whole.push((parts, taken));
         if self.whole.len() >= TOGETHER || self.whole_bytes >= TOGETHER_BYTES { self.hand_over() } else { Ok(()) }
     }
@@ -255,10 +269,22 @@ impl<'a> Reader<'a> {
     fn taken(&self, watched: &Watched, row: &DirtyRow, node: &NodeRow, outcome: Outcome) -> Taken {
         let mut row = row.clone();
         row.root = watched.id;
-        Taken { row, captured: self.engine.clock.wall(), outcome, tier: watched.tier, before: node.shape.is_some().then_some(node.seq) }
+        Taken {
+            row,
+            captured: self.engine.clock.wall(),
+            outcome,
+            tier: watched.tier,
+            before: node.shape.is_some().then_some(node.seq),
+        }
     }
 
-    fn settle(&mut self, watched: &Watched, row: &DirtyRow, node: &NodeRow, outcome: Outcome) -> std::result::Result<Captured, Gone> {
+    fn settle(
+        &mut self,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+        outcome: Outcome,
+    ) -> std::result::Result<Captured, Gone> {
         let taken = self.taken(watched, row, node, outcome);
         self.whole(vec![], taken).map(|()| Captured::Settled)
     }
@@ -267,16 +293,30 @@ impl<'a> Reader<'a> {
         self.settle(watched, row, node, Outcome::Gone)
     }
 
-    fn top(&mut self, group: &Group, watched: &Watched, row: &DirtyRow, node: &NodeRow) -> Result<std::result::Result<Captured, Gone>> {
+    fn top(
+        &mut self,
+        group: &Group,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+    ) -> Result<std::result::Result<Captured, Gone>> {
         let subject = group.root.top().itself()?;
         Ok(self.described(watched, row, node, subject))
     }
 
-    fn name(&mut self, folder: &Folder, watched: &Watched, row: &DirtyRow, node: &NodeRow) -> Result<std::result::Result<Captured, Gone>> {
+    fn name(
+        &mut self,
+        folder: &Folder,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+    ) -> Result<std::result::Result<Captured, Gone>> {
         let Some(look) = folder.look(&node.name)? else {
             if node.mount {
                 let path = folder.path_of(&node.name)?;
-                return Err(crate::error::Error::path(format!("look at {path}")).because("the disk that was mounted here is gone").remedy("mount it; nothing is taken for deleted meanwhile"));
+                return Err(crate::error::Error::path(format!("look at {path}"))
+                    .because("the disk that was mounted here is gone")
+                    .remedy("mount it; nothing is taken for deleted meanwhile"));
             }
             return Ok(self.gone(watched, row, node));
         };
@@ -302,7 +342,10 @@ impl<'a> Reader<'a> {
         Ok(match watched.filter.decide(&path, what).verdict {
             Verdict::Include => look.form != Form::Dir || !watched.left_out(&folder.child(&node.name)?)?,
             // Only on the way to something: it is kept once something beneath it is.
-            Verdict::Descend => node.shape.is_some() || node.seq == Seq(0) && self.engine.catalog.living_children(node.id)?.first().is_some(),
+            Verdict::Descend => {
+                node.shape.is_some()
+                    || node.seq == Seq(0) && self.engine.catalog.living_children(node.id)?.first().is_some()
+            }
             Verdict::Exclude => false,
         })
     }
@@ -314,23 +357,47 @@ impl<'a> Reader<'a> {
     }
 
     fn version(&self, subject: &Subject, fixed: bool) -> NewVersion {
-        let again = if subject.file.is_none() && subject.look.form != Form::File { None } else { self.again(&subject.look.stamp) };
+        let again = if subject.file.is_none() && subject.look.form != Form::File {
+            None
+        } else {
+            self.again(&subject.look.stamp)
+        };
         let mut stamp = subject.look.stamp;
         if again.is_some() {
             // Never equal: the second look reads again.
             stamp.ctime = 0;
         }
-        NewVersion { entry: subject.entry.clone(), stamp, mount: subject.look.form == Form::Dir && subject.look.mount_root == Some(true), content: vec![], torn: false, fixed, again }
+        NewVersion {
+            entry: subject.entry.clone(),
+            stamp,
+            mount: subject.look.form == Form::Dir && subject.look.mount_root == Some(true),
+            content: vec![],
+            torn: false,
+            fixed,
+            again,
+        }
     }
 
-    fn described(&mut self, watched: &Watched, row: &DirtyRow, node: &NodeRow, subject: Subject) -> std::result::Result<Captured, Gone> {
+    fn described(
+        &mut self,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+        subject: Subject,
+    ) -> std::result::Result<Captured, Gone> {
         let outcome = Outcome::Version(Box::new(self.version(&subject, false)));
         let taken = self.taken(watched, row, node, outcome);
         self.whole(vec![], taken).map(|()| Captured::Version)
     }
 
     /// Folders above that have no version yet (they were only on the way) are captured with what they now hold.
-    fn parents(&mut self, group: &Group, watched: &Watched, parent: NodeId, path: &TreePath) -> Result<std::result::Result<(), Gone>> {
+    fn parents(
+        &mut self,
+        group: &Group,
+        watched: &Watched,
+        parent: NodeId,
+        path: &TreePath,
+    ) -> Result<std::result::Result<(), Gone>> {
         let (mut id, mut at) = (parent, Some(path.clone()));
         while let Some(folder) = at.filter(|p| p.is_within(&watched.path)) {
             let Some(node) = self.engine.catalog.node(id)? else { break };
@@ -356,7 +423,15 @@ impl<'a> Reader<'a> {
         Ok(Ok(()))
     }
 
-    fn file(&mut self, folder: &Folder, watched: &Watched, row: &DirtyRow, node: &NodeRow, subject: Subject, file: Reading) -> Result<std::result::Result<Captured, Gone>> {
+    fn file(
+        &mut self,
+        folder: &Folder,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+        subject: Subject,
+        file: Reading,
+    ) -> Result<std::result::Result<Captured, Gone>> {
         let fixed = node.fixed || watched.in_place.matches(folder.path(), &node.name);
         let how = if fixed { Cut::Fixed } else { Cut::ByContent };
         if let Some(link) = subject.entry.link {
@@ -374,7 +449,8 @@ impl<'a> Reader<'a> {
         if finish == Finish::Changed {
             if row.tries < TORN_AFTER {
                 self.engine.catalog.put_back(row.node, self.engine.now_ms() + 2000 * (1 << row.tries), None)?;
-                return Ok(if small { Ok(()) } else { self.send(Message::Dropped { file: node.id }) }.map(|()| Captured::Settled));
+                return Ok(if small { Ok(()) } else { self.send(Message::Dropped { file: node.id }) }
+                    .map(|()| Captured::Settled));
             }
             if let Outcome::Version(v) = &mut taken.outcome {
                 // Kept as it is, and looked at again: it may rest one day.
@@ -383,7 +459,11 @@ impl<'a> Reader<'a> {
                 v.again = Some(self.engine.now_ms() + 600_000);
             }
         }
-        let sent = if small { self.whole(parts, taken) } else { self.send(Message::End { file: node.id, taken: Box::new(taken) }) };
+        let sent = if small {
+            self.whole(parts, taken)
+        } else {
+            self.send(Message::End { file: node.id, taken: Box::new(taken) })
+        };
         Ok(sent.map(|()| Captured::Version))
     }
 
@@ -409,7 +489,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads to the end. A long file's parts go off in stretches, a small one's into `parts`.
-    fn read(&mut self, mut file: Reading, how: Cut, long: Option<(NodeId, Tier)>, parts: &mut Vec<Part>) -> Result<std::result::Result<Finish, Gone>> {
+    fn read(
+        &mut self,
+        mut file: Reading,
+        how: Cut,
+        long: Option<(NodeId, Tier)>,
+        parts: &mut Vec<Part>,
+    ) -> Result<std::result::Result<Finish, Gone>> {
         self.window.clear();
         let mut start = 0;
         // Where in the file the window begins, for cuts at fixed places.

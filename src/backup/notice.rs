@@ -21,7 +21,11 @@ impl Engine {
     /// Steady milliseconds at which a path of this root may be looked at, and must be.
     pub(super) fn waits(&self, root: &Watched) -> (i64, i64) {
         let now = self.now_ms();
-        if self.is_hurried() { (0, 0) } else { (now.saturating_add(ms(root.quiet)), now.saturating_add(ms(root.quiet_max))) }
+        if self.is_hurried() {
+            (0, 0)
+        } else {
+            (now.saturating_add(ms(root.quiet)), now.saturating_add(ms(root.quiet_max)))
+        }
     }
 
     /// Writes down everything the watcher heard.
@@ -70,7 +74,9 @@ impl Engine {
     /// The path itself, and the folder it lies in (its times change with every name that comes or goes).
     fn marks_of(&self, hint: &Hint, marks: &mut Vec<Mark>) -> Result<()> {
         let Some(root) = self.root_of(&hint.path) else { return Ok(()) };
-        if root.filter.explain(&hint.path, FileOrDir::Dir).verdict == Verdict::Exclude && root.filter.explain(&hint.path, FileOrDir::File).verdict == Verdict::Exclude {
+        if root.filter.explain(&hint.path, FileOrDir::Dir).verdict == Verdict::Exclude
+            && root.filter.explain(&hint.path, FileOrDir::File).verdict == Verdict::Exclude
+        {
             return Ok(());
         }
         let scope = if hint.depth == Depth::Tree { Scope::Tree } else { Scope::Path };
@@ -84,6 +90,16 @@ impl Engine {
     fn mark_for(&self, root: &Watched, path: &TreePath, scope: Scope) -> Result<Mark> {
         let node: NodeId = self.catalog.ensure(path, root.id)?;
         let (due, deadline) = if scope == Scope::Tree { (0, 0) } else { self.waits(root) };
-        Ok(Mark { node, new: None, root: root.id, scope, notice: self.catalog.new_notice(), noticed: self.clock.wall(), due, deadline, new_file: None })
+        Ok(Mark {
+            node,
+            new: None,
+            root: root.id,
+            scope,
+            notice: self.catalog.new_notice(),
+            noticed: self.clock.wall(),
+            due,
+            deadline,
+            new_file: None,
+        })
     }
 }

@@ -111,9 +111,19 @@ impl Engine {
             }
             drop(jobs_out);
             let told = Arc::clone(&committed);
-            let writer = s.spawn(move || Writer { engine: self, open: HashMap::new(), committed: told }.run(&orders_out));
-            let mut packer =
-                Packer { engine: self, jobs: jobs_in, orders: orders_in, committed, open: HashMap::new(), recent: HashMap::new(), long: HashMap::new(), free: vec![], both: vec![] };
+            let writer =
+                s.spawn(move || Writer { engine: self, open: HashMap::new(), committed: told }.run(&orders_out));
+            let mut packer = Packer {
+                engine: self,
+                jobs: jobs_in,
+                orders: orders_in,
+                committed,
+                open: HashMap::new(),
+                recent: HashMap::new(),
+                long: HashMap::new(),
+                free: vec![],
+                both: vec![],
+            };
             let packed = messages.iter().try_for_each(|m| packer.message(m)).and_then(|()| packer.close_all());
             // Nothing more comes: readers that still wait are told by the channel, workers end with theirs.
             drop(messages);
@@ -189,7 +199,13 @@ impl Packer<'_> {
         }
     }
 
-    fn part(&mut self, part: Part, tier: Tier, content: &mut Vec<CatalogPiece>, known: &mut dyn FnMut() -> Option<crate::catalog::Known>) -> Result<()> {
+    fn part(
+        &mut self,
+        part: Part,
+        tier: Tier,
+        content: &mut Vec<CatalogPiece>,
+        known: &mut dyn FnMut() -> Option<crate::catalog::Known>,
+    ) -> Result<()> {
         match part {
             Part::Hole(n) => match content.last_mut() {
                 Some(CatalogPiece::Hole(before)) => *before += n,
@@ -250,7 +266,18 @@ impl Packer<'_> {
         }
         let pack = NewPack::begin(&engine.keys, &*engine.entropy);
         let (id, meter) = (engine.catalog.new_pack_id(), Arc::new(Meter::default()));
-        let open = Open { id, tier, sealer: pack.sealer(), meter: Arc::clone(&meter), chunks: 0, blocks: 0, dispatched: 0, text: vec![], list: vec![], settled: vec![] };
+        let open = Open {
+            id,
+            tier,
+            sealer: pack.sealer(),
+            meter: Arc::clone(&meter),
+            chunks: 0,
+            blocks: 0,
+            dispatched: 0,
+            text: vec![],
+            list: vec![],
+            settled: vec![],
+        };
         self.open.insert(tier, open);
         self.orders.send(Order::Begin { id, pack, tier, meter }).map_err(stopped)
     }
@@ -258,7 +285,13 @@ impl Packer<'_> {
     fn dispatch(&mut self, tier: Tier) -> Result<()> {
         let Some(open) = self.open.get_mut(&tier).filter(|o| !o.text.is_empty()) else { return Ok(()) };
         let (done, sealed) = bounded(1);
-        let job = Job { sealer: open.sealer.clone(), number: open.blocks, text: std::mem::take(&mut open.text), chunks: std::mem::take(&mut open.list), done };
+        let job = Job {
+            sealer: open.sealer.clone(),
+            number: open.blocks,
+            text: std::mem::take(&mut open.text),
+            chunks: std::mem::take(&mut open.list),
+            done,
+        };
         open.dispatched += job.text.len() as u64;
         open.blocks += 1;
         self.orders.send(Order::Block { id: open.id, sealed }).map_err(stopped)?;
@@ -287,18 +320,29 @@ impl Packer<'_> {
     }
 
     fn commit_free(&mut self) -> Result<()> {
-        if self.free.is_empty() { Ok(()) } else { self.orders.send(Order::Commit(std::mem::take(&mut self.free))).map_err(stopped) }
+        if self.free.is_empty() {
+            Ok(())
+        } else {
+            self.orders.send(Order::Commit(std::mem::take(&mut self.free))).map_err(stopped)
+        }
     }
 
     /// A path is whole: it waits for the open packs it needs, or for none.
     fn complete(&mut self, taken: Taken, content: Vec<CatalogPiece>) -> Result<()> {
-        let needs = |open: Option<&Open>| open.is_some_and(|o| content.iter().any(|p| matches!(p, CatalogPiece::Run { pack, .. } if *pack == o.id)));
+        let needs = |open: Option<&Open>| {
+            open.is_some_and(|o| content.iter().any(|p| matches!(p, CatalogPiece::Run { pack, .. } if *pack == o.id)))
+        };
         let (cold, hot) = (needs(self.open.get(&Tier::Cold)), needs(self.open.get(&Tier::Hot)));
         let settled = self.settled(taken, content)?;
         match (cold, hot) {
             (false, false) => self.free.push(settled),
             (true, true) => self.both.push(settled),
-            (cold, _) => self.open.get_mut(if cold { &Tier::Cold } else { &Tier::Hot }).expect("it needs it").settled.push(settled),
+            (cold, _) => self
+                .open
+                .get_mut(if cold { &Tier::Cold } else { &Tier::Hot })
+                .expect("it needs it")
+                .settled
+                .push(settled),
         }
         Ok(())
     }

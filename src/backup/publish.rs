@@ -23,7 +23,9 @@ const PAGE: usize = 2000;
 /// Whether a publication would say anything new.
 pub fn anything_to_publish(engine: &Engine) -> Result<bool> {
     let catalog = &engine.catalog;
-    Ok(!catalog.publishable(Seq(0), 1)?.is_empty() || !catalog.unpublished_packs(0, 1)?.is_empty() || !catalog.unpublished_losses()?.is_empty())
+    Ok(!catalog.publishable(Seq(0), 1)?.is_empty()
+        || !catalog.unpublished_packs(0, 1)?.is_empty()
+        || !catalog.unpublished_losses()?.is_empty())
 }
 
 /// Why a publication happens now.
@@ -168,7 +170,8 @@ impl<'a> Publication<'a> {
                     self.builder.version(&version, 0, &[], false);
                 }
                 while let Some((number, pieces)) = parts.next() {
-                    let part = u32::try_from(number).map_err(|_| Error::damaged("publish a version: too many parts"))?;
+                    let part =
+                        u32::try_from(number).map_err(|_| Error::damaged("publish a version: too many parts"))?;
                     self.builder.version(&version, part, pieces, parts.peek().is_some());
                     if parts.peek().is_some() {
                         self.seal_if_full()?;
@@ -181,9 +184,14 @@ impl<'a> Publication<'a> {
     }
 
     fn path(&mut self, node: NodeId) -> Result<TreePath> {
-        let row = self.engine.catalog.node(node)?.ok_or_else(|| Error::damaged("publish a version: its path is missing from the catalog"))?;
+        let row = self
+            .engine
+            .catalog
+            .node(node)?
+            .ok_or_else(|| Error::damaged("publish a version: its path is missing from the catalog"))?;
         if self.folder.as_ref().is_none_or(|(id, _)| *id != row.parent) {
-            let path = if row.parent == NodeId::TOP { TreePath::root() } else { self.engine.catalog.path_of(row.parent)? };
+            let path =
+                if row.parent == NodeId::TOP { TreePath::root() } else { self.engine.catalog.path_of(row.parent)? };
             self.folder = Some((row.parent, path));
         }
         let (_, folder) = self.folder.as_ref().expect("just set");
@@ -207,7 +215,11 @@ impl<'a> Publication<'a> {
         if let Some(hash) = self.hashes.get(&pack) {
             return Ok(*hash);
         }
-        let hash = self.engine.catalog.pack_hash(pack)?.ok_or_else(|| Error::damaged("publish a version: a pack it needs is missing from the catalog"))?;
+        let hash = self
+            .engine
+            .catalog
+            .pack_hash(pack)?
+            .ok_or_else(|| Error::damaged("publish a version: a pack it needs is missing from the catalog"))?;
         if self.hashes.len() >= 4096 {
             self.hashes.clear();
         }
@@ -224,9 +236,11 @@ impl<'a> Publication<'a> {
             return Ok(());
         }
         let engine = self.engine;
-        let (_, writer) = engine.catalog.identity()?.ok_or_else(|| Error::damaged("publish: the catalog has no identity"))?;
+        let (_, writer) =
+            engine.catalog.identity()?.ok_or_else(|| Error::damaged("publish: the catalog has no identity"))?;
         let head = SegmentHead { number: self.number, writer, before: self.before, written: engine.clock.wall() };
-        let SealedObject { bytes, hash } = self.builder.seal_segment(&head, &engine.keys, &mut self.compressor, &*engine.entropy)?;
+        let SealedObject { bytes, hash } =
+            self.builder.seal_segment(&head, &engine.keys, &mut self.compressor, &*engine.entropy)?;
         engine.faults.at("segment.write")?;
         let mut file = engine.spool.begin()?;
         file.write(&bytes)?;

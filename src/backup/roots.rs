@@ -4,7 +4,9 @@ use super::Engine;
 use crate::catalog::RootId;
 use crate::config::{FilterList, RootSettings};
 use crate::error::{Error, Result};
-use crate::filter::{CACHEDIR_TAG, CacheFolders, DefaultExcludes, FileOrDir, Filter, InPlace, Markers, Verdict, is_cachedir_tag};
+use crate::filter::{
+    CACHEDIR_TAG, CacheFolders, DefaultExcludes, FileOrDir, Filter, InPlace, Markers, Verdict, is_cachedir_tag,
+};
 use crate::model::{Tier, TreePath};
 use crate::source::{Crossing, Folder, Found, Root, Step};
 use std::time::Duration;
@@ -28,10 +30,15 @@ impl Watched {
     pub fn new(settings: &RootSettings, id: RootId) -> Result<Self> {
         let defaults = if settings.default_excludes { DefaultExcludes::On } else { DefaultExcludes::Off };
         let filter = match &settings.filter {
-            FilterList::Lines(lines) => {
-                Filter::of_lines(&format!("filter of {}", settings.path), lines.iter().map(String::as_bytes), &settings.path, defaults)?
+            FilterList::Lines(lines) => Filter::of_lines(
+                &format!("filter of {}", settings.path),
+                lines.iter().map(String::as_bytes),
+                &settings.path,
+                defaults,
+            )?,
+            FilterList::File { path, contents } => {
+                Filter::parse(&path.display().to_string(), contents, &settings.path, defaults)?
             }
-            FilterList::File { path, contents } => Filter::parse(&path.display().to_string(), contents, &settings.path, defaults)?,
         };
         let caches = if settings.cachedir_tag { CacheFolders::LeaveOut } else { CacheFolders::Keep };
         Ok(Self {

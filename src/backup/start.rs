@@ -17,11 +17,18 @@ use std::collections::BTreeSet;
 pub fn read_vault_file(store: &dyn ObjectStore, stop: &Stop) -> Result<VaultFile> {
     let name = ObjectName::new(VAULT_NAME).expect("an object name");
     let Some(info) = store.head(&name)? else {
-        return Err(Error::operator(format!("open the vault {}: there is no vault here (no {VAULT_NAME})", store.url()))
-            .remedy("check the address, and that the disk is mounted; 'panicroom init' starts a new vault"));
+        return Err(Error::operator(format!(
+            "open the vault {}: there is no vault here (no {VAULT_NAME})",
+            store.url()
+        ))
+        .remedy("check the address, and that the disk is mounted; 'panicroom init' starts a new vault"));
     };
     if info.size > MAX_SMALL {
-        return Err(Error::damaged(format!("open the vault {}: its {VAULT_NAME} is {} bytes long", store.url(), info.size)));
+        return Err(Error::damaged(format!(
+            "open the vault {}: its {VAULT_NAME} is {} bytes long",
+            store.url(),
+            info.size
+        )));
     }
     VaultFile::read(&store.read(&name, Some(0..info.size), stop)?)
 }
@@ -74,7 +81,9 @@ impl Engine {
         let waiting = matches!(spooled.first(), Some(SpooledObject::Segment(_)));
         let stored = match (&mine, waiting, spooled.first()) {
             (None, ..) => None,
-            (Some(_), true, Some(SpooledObject::Segment(first))) => first.number.0.checked_sub(1).filter(|n| *n > 0).map(crate::model::SegmentNo),
+            (Some(_), true, Some(SpooledObject::Segment(first))) => {
+                first.number.0.checked_sub(1).filter(|n| *n > 0).map(crate::model::SegmentNo)
+            }
             (Some(row), ..) => Some(row.number),
         };
         if listed < stored {
@@ -101,7 +110,11 @@ impl Engine {
         }
         Err(Error::new(
             Kind::Operator,
-            format!("open the vault {}: it is vault {id}, but this machine's keys and catalog are those of vault {}", self.store.url(), self.keys.vault),
+            format!(
+                "open the vault {}: it is vault {id}, but this machine's keys and catalog are those of vault {}",
+                self.store.url(),
+                self.keys.vault
+            ),
         )
         .remedy("correct the vault's url, or give the new vault a name of its own and run 'panicroom init'"))
     }

@@ -114,8 +114,11 @@ impl Engine {
         let name = Name::Segment(row.number, row.hash);
         match self.put(&name, row.hash, row.size) {
             Err(e) if is_body_damage(&e) => {
-                return Err(Error::operator(format!("send segment {}: its file in the spool is gone or damaged ({e})", row.number.0))
-                    .remedy("run 'panicroom rebuild': the vault's log is the truth; nothing stored is lost"));
+                return Err(Error::operator(format!(
+                    "send segment {}: its file in the spool is gone or damaged ({e})",
+                    row.number.0
+                ))
+                .remedy("run 'panicroom rebuild': the vault's log is the truth; nothing stored is lost"));
             }
             other => other?,
         }
@@ -135,11 +138,22 @@ impl Engine {
         let higher = index.last().is_some_and(|last| last > row.number);
         let there = index.segment(row.number).contains(&row.hash);
         if others || higher {
-            return Err(Error::operator(format!("write segment {} to {}: another machine or another catalog writes to this vault too", row.number.0, self.store.url()))
-                .remedy("stop one of the two; then run 'panicroom rebuild' here to go on from what the vault holds"));
+            return Err(Error::operator(format!(
+                "write segment {} to {}: another machine or another catalog writes to this vault too",
+                row.number.0,
+                self.store.url()
+            ))
+            .remedy("stop one of the two; then run 'panicroom rebuild' here to go on from what the vault holds"));
         }
         if !there {
-            return Err(Error::new(Kind::Retry, format!("look for segment {} in {}: it was confirmed, but a listing does not show it", row.number.0, self.store.url())));
+            return Err(Error::new(
+                Kind::Retry,
+                format!(
+                    "look for segment {} in {}: it was confirmed, but a listing does not show it",
+                    row.number.0,
+                    self.store.url()
+                ),
+            ));
         }
         Ok(())
     }

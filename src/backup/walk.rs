@@ -99,7 +99,9 @@ impl Engine {
         let open = self.open_root(root)?;
         let is_folder = path == root.path
             || path.parent().zip(path.name()).is_some_and(|(parent, name)| {
-                open.folder(&parent).and_then(|f| f.look(name)).is_ok_and(|look| look.is_some_and(|l| l.form == Form::Dir))
+                open.folder(&parent)
+                    .and_then(|f| f.look(name))
+                    .is_ok_and(|look| look.is_some_and(|l| l.form == Form::Dir))
             });
         if is_folder && root.folder_is_walked(&open, &path).unwrap_or(true) {
             let walk = Walk {
@@ -146,7 +148,8 @@ impl Walk<'_> {
         while let Some((node, novelty)) = self.next_folder() {
             let done = self.engine.stop.check().and_then(|()| self.folder(node, novelty, &mut batch, &mut finds));
             let starving = self.agenda.lock().expect("agenda lock").folders.is_empty();
-            let done = if starving || finds.marks.len() >= FLUSH { done.and_then(|()| self.flush(&mut finds)) } else { done };
+            let done =
+                if starving || finds.marks.len() >= FLUSH { done.and_then(|()| self.flush(&mut finds)) } else { done };
             self.agenda.lock().expect("agenda lock").busy -= 1;
             self.more.notify_all();
             done?;
@@ -189,13 +192,27 @@ impl Walk<'_> {
 
     fn mark(&self, node: NodeId, new: Option<(NodeId, Vec<u8>)>, due: i64, new_file: Option<u64>) -> Mark {
         let deadline = if due == 0 { 0 } else { self.engine.waits(self.root).1 };
-        Mark { node, new, root: self.root.id, scope: Scope::Path, notice: self.row.notice, noticed: self.now, due, deadline, new_file }
+        Mark {
+            node,
+            new,
+            root: self.root.id,
+            scope: Scope::Path,
+            notice: self.row.notice,
+            noticed: self.now,
+            due,
+            deadline,
+            new_file,
+        }
     }
 
     /// When what was found changed may be looked at: at once if it rested for the quiet period already.
     fn due(&self, look: &Look) -> i64 {
         let rested = self.now.since(Wall(look.stamp.ctime / 1_000_000));
-        if rested >= self.root.quiet || look.stamp.ctime / 1_000_000 > self.now.0 { 0 } else { self.engine.waits(self.root).0 }
+        if rested >= self.root.quiet || look.stamp.ctime / 1_000_000 > self.now.0 {
+            0
+        } else {
+            self.engine.waits(self.root).0
+        }
     }
 
     fn folder(&self, node: NodeId, novelty: Novelty, batch: &mut Vec<Child>, finds: &mut Finds) -> Result<()> {
@@ -230,7 +247,14 @@ impl Walk<'_> {
         }
     }
 
-    fn list(&self, path: &TreePath, node: NodeId, novelty: Novelty, batch: &mut Vec<Child>, finds: &mut Finds) -> Result<()> {
+    fn list(
+        &self,
+        path: &TreePath,
+        node: NodeId,
+        novelty: Novelty,
+        batch: &mut Vec<Child>,
+        finds: &mut Finds,
+    ) -> Result<()> {
         let folder = self.open.folder(path)?;
         let mut seen: Vec<NodeId> = Vec::new();
         let left_out = *path != self.root.path && self.root.left_out(&folder)?;
@@ -241,7 +265,11 @@ impl Walk<'_> {
             let mut children = Children::of(&folder, &self.root.crossing)?;
             loop {
                 let more = children.next_batch(batch)?;
-                let known = if novelty == Novelty::New { HashMap::new() } else { self.known(node, batch, more || !seen.is_empty())? };
+                let known = if novelty == Novelty::New {
+                    HashMap::new()
+                } else {
+                    self.known(node, batch, more || !seen.is_empty())?
+                };
                 for child in batch.drain(..) {
                     let row = known.get(&*child.name);
                     seen.extend(row.filter(|r| r.shape.is_some()).map(|r| r.id));
@@ -274,12 +302,22 @@ impl Walk<'_> {
         let living = self.engine.catalog.living_children(node)?;
         if living.len() > seen.len() {
             seen.sort_unstable();
-            finds.marks.extend(living.into_iter().filter(|id| seen.binary_search(id).is_err()).map(|id| self.mark(id, None, 0, None)));
+            finds.marks.extend(
+                living.into_iter().filter(|id| seen.binary_search(id).is_err()).map(|id| self.mark(id, None, 0, None)),
+            );
         }
         Ok(())
     }
 
-    fn child(&self, folder: &Folder, parent: NodeId, child: Child, row: Option<&NodeRow>, judge: &mut crate::filter::Folder<'_>, finds: &mut Finds) -> Result<()> {
+    fn child(
+        &self,
+        folder: &Folder,
+        parent: NodeId,
+        child: Child,
+        row: Option<&NodeRow>,
+        judge: &mut crate::filter::Folder<'_>,
+        finds: &mut Finds,
+    ) -> Result<()> {
         self.engine.figures.met.fetch_add(1, Ordering::Relaxed);
         let path = || folder.path_of(&child.name);
         let (look, ground) = match child.sight {
@@ -347,7 +385,15 @@ impl Walk<'_> {
         self.engine.is_ours(path) || self.engine.roots.iter().any(|r| r.path == *path && r.path != self.root.path)
     }
 
-    fn dirty(&self, parent: NodeId, name: &[u8], row: Option<&NodeRow>, due: i64, new_file: Option<u64>, finds: &mut Finds) -> NodeId {
+    fn dirty(
+        &self,
+        parent: NodeId,
+        name: &[u8],
+        row: Option<&NodeRow>,
+        due: i64,
+        new_file: Option<u64>,
+        finds: &mut Finds,
+    ) -> NodeId {
         let (id, new) = match row {
             Some(row) => (row.id, None),
             None => (self.engine.catalog.new_node_id(), Some((parent, name.to_vec()))),
@@ -368,7 +414,9 @@ impl Walk<'_> {
     fn vanished_mount(&self, row: &NodeRow, path: &TreePath, finds: &mut Finds) -> Result<()> {
         self.flush(finds)?;
         self.engine.catalog.mark(&[self.mark(row.id, None, 0, None)])?;
-        let text = format!("{path}: the disk that was mounted here is not mounted; mount it (nothing is taken for deleted meanwhile)");
+        let text = format!(
+            "{path}: the disk that was mounted here is not mounted; mount it (nothing is taken for deleted meanwhile)"
+        );
         self.engine.catalog.put_back(row.id, self.engine.now_ms() + 60_000, Some(&text))
     }
 }

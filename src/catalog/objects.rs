@@ -258,7 +258,11 @@ impl Catalog {
 
     pub fn pack_hash(&self, id: i64) -> Result<Option<Sha256>> {
         self.read("read a pack's hash", |c| {
-            c.prepare_cached("SELECT hash FROM pack WHERE id = ?")?.query_row([id], |r| r.get::<_, Vec<u8>>(0)).optional()?.map(|b| hash(&b)).transpose()
+            c.prepare_cached("SELECT hash FROM pack WHERE id = ?")?
+                .query_row([id], |r| r.get::<_, Vec<u8>>(0))
+                .optional()?
+                .map(|b| hash(&b))
+                .transpose()
         })
     }
 

@@ -148,12 +148,12 @@ impl Catalog {
         })
     }
 
-    /// Every node in a folder, in name order.
-    pub fn children(&self, parent: NodeId) -> Result<Vec<NodeRow>> {
+    /// The first `most` nodes in a folder, in name order.
+    pub fn children(&self, parent: NodeId, most: usize) -> Result<Vec<NodeRow>> {
         self.read("read a folder", |c| {
-            c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.parent = ?"))?
-                .query_map([parent.0], row)?
-                .collect()
+            let mut s =
+                c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.parent = ? ORDER BY n.name LIMIT ?"))?;
+            s.query_map((parent.0, most as i64), row)?.collect()
         })
     }
 

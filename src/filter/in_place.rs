@@ -20,12 +20,22 @@ impl InPlace {
     pub fn new(globs: &[String]) -> Result<Self> {
         let (mut names, mut paths) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         let wrong = |glob: &str, e: globset::Error| {
-            Error::operator(format!("read the glob `{glob}` of fixed_chunks")).because(e).remedy("write it like \"*.qcow2\"")
+            Error::operator(format!("read the glob `{glob}` of fixed_chunks"))
+                .because(e)
+                .remedy("write it like \"*.qcow2\"")
         };
         for glob in globs {
             let whole = glob.contains('/');
-            let built = GlobBuilder::new(glob).case_insensitive(true).literal_separator(whole).build().map_err(|e| wrong(glob, e))?;
-            if whole { paths.add(built) } else { names.add(built) };
+            let built = GlobBuilder::new(glob)
+                .case_insensitive(true)
+                .literal_separator(whole)
+                .build()
+                .map_err(|e| wrong(glob, e))?;
+            if whole {
+                paths.add(built)
+            } else {
+                names.add(built)
+            };
         }
         let build = |set: GlobSetBuilder| set.build().map_err(|e| wrong("(all)", e));
         Ok(Self { names: build(names)?, paths: build(paths)? })
