@@ -13,7 +13,7 @@ use crate::clock::Wall;
 use crate::error::{Error, Result};
 use crate::format::Name;
 use crate::format::segment::{Builder, Heartbeat, PART, SealedObject, SegmentHead};
-use crate::model::{Content, Piece, SegmentNo, Seq, Sha256, TreePath, Version};
+use crate::model::{Content, Piece, SegmentNo, Seq, Sha256, TreePath, Version, WriterId};
 use crate::seal::compress::Compressor;
 use std::collections::HashMap;
 
@@ -41,11 +41,10 @@ impl Engine {
     /// Whether to publish now: when the queue is drained, on the timetable while it is not, and to say that we live.
     pub fn occasion(&self) -> Result<Option<Occasion>> {
         let catalog = &self.catalog;
-        let spooled = catalog.vault_counts()?;
         if self.segment_is_under_way()? {
             return Ok(None);
         }
-        let since = spooled.last_segment.map(|at| self.clock.wall().since(at));
+        let since = catalog.last_segment()?.map(|s| self.clock.wall().since(s.written));
         if anything_to_publish(self)? {
             let (due, _) = catalog.queue(self.now_ms())?;
             let capturing = self.figures.capturing.load(std::sync::atomic::Ordering::SeqCst) > 0;
@@ -72,6 +71,10 @@ impl Engine {
     /// Seals the next segments into the spool. How many.
     pub fn publish(&self) -> Result<u64> {
         let mut page = Publication::new(self)?;
+        let takeover = self.catalog.fact::<Vec<u8>>("takeover_from")?;
+        if let (Some(before), Some((_, writer))) = (&takeover, self.catalog.identity()?) {
+            page.builder.takeover(writer, WriterId::from_slice(before), self.clock.wall());
+        }
         let mut after = 0;
         loop {
             let packs = self.catalog.unpublished_packs(after, 16)?;
@@ -101,6 +104,7 @@ impl Engine {
         page.seal()?;
         let sealed = page.sealed;
         self.catalog.clear_fact("unpublished_since")?;
+        self.catalog.clear_fact("takeover_from")?;
         self.bells.upload.ring();
         Ok(sealed)
     }
