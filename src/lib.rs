@@ -44,5 +44,6 @@ pub mod seal;
 pub mod source;
 pub mod spool;
 pub mod store;
+pub mod upkeep;
 pub mod uplink;
 pub mod worker;

@@ -58,7 +58,6 @@ enum Order {
 /// The pack being filled.
 struct Open {
     id: i64,
-    tier: Tier,
     sealer: BlockSealer,
     meter: Arc<Meter>,
     /// Chunks given a number so far, sealed or not.
@@ -268,7 +267,6 @@ impl Packer<'_> {
         let (id, meter) = (engine.catalog.new_pack_id(), Arc::new(Meter::default()));
         let open = Open {
             id,
-            tier,
             sealer: pack.sealer(),
             meter: Arc::clone(&meter),
             chunks: 0,
