@@ -29,6 +29,7 @@
 //! | L6 faces | `web`, `cli` |
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod catalog;
 pub mod chunk;
 pub mod clock;
@@ -43,4 +44,5 @@ pub mod seal;
 pub mod source;
 pub mod store;
 pub mod uplink;
+pub mod web;
 pub mod worker;
