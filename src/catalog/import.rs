@@ -43,8 +43,7 @@ impl Catalog {
                 tx.execute("DELETE FROM segment WHERE number = ?", [row.number.0.cast_signed()])?;
                 insert_segment(tx, row, 1)?;
             }
-            let mut importer =
-                Importer { catalog: self, tx, segment, folders: HashMap::new(), packs: HashMap::new() };
+            let mut importer = Importer { catalog: self, tx, segment, folders: HashMap::new(), packs: HashMap::new() };
             act(&mut importer).map_err(|e| {
                 failed = Some(e);
                 rusqlite::Error::QueryReturnedNoRows
@@ -201,7 +200,9 @@ impl Importer<'_> {
             return Ok(id);
         }
         let id = self.catalog.new_node_id();
-        self.tx.prepare_cached("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)")?.execute((id.0, parent.0, name))?;
+        self.tx
+            .prepare_cached("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)")?
+            .execute((id.0, parent.0, name))?;
         Ok(id)
     }
 
@@ -233,7 +234,10 @@ impl Importer<'_> {
             Some(id) => id,
             None => {
                 let id = self.catalog.new_pack_id();
-                self.tx.execute("INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')", (id, &hash.0[..]))?;
+                self.tx.execute(
+                    "INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')",
+                    (id, &hash.0[..]),
+                )?;
                 id
             }
         };

@@ -31,14 +31,38 @@ pub struct JobFile {
 #[derive(Clone, Debug)]
 pub enum NewItem {
     /// A file that is one chunk.
-    Small { id: i64, path: TreePath, entry: Box<Entry>, pack: i64, chunk: u32 },
+    Small {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+        pack: i64,
+        chunk: u32,
+    },
     /// Any other file.
-    File { id: i64, path: TreePath, entry: Box<Entry>, runs: Vec<Run> },
+    File {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+        runs: Vec<Run>,
+    },
     /// Another name of a file that is restored as `first`.
-    Link { id: i64, path: TreePath, entry: Box<Entry>, first: TreePath },
+    Link {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+        first: TreePath,
+    },
     /// A symlink, FIFO or device.
-    Other { id: i64, path: TreePath, entry: Box<Entry> },
-    Folder { id: i64, path: TreePath, entry: Box<Entry> },
+    Other {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+    },
+    Folder {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+    },
 }
 
 /// A run of chunks and where in the file it goes.
@@ -71,7 +95,11 @@ pub struct JobPack {
 #[derive(Clone, Debug)]
 pub enum Whose {
     /// It is the whole file.
-    Small { id: i64, path: TreePath, entry: Box<Entry> },
+    Small {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+    },
     Part(FileRow),
 }
 
@@ -187,11 +215,7 @@ impl JobFile {
         &self.path
     }
 
-    fn write<T>(
-        &self,
-        doing: &'static str,
-        act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T> {
+    fn write<T>(&self, doing: &'static str, act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
         let mut writer = self.writer.lock().expect("job lock");
         let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(trouble(doing))?;
         let value = act(&tx).map_err(trouble(doing))?;
@@ -446,18 +470,16 @@ fn path_of(bytes: Vec<u8>) -> Result<TreePath> {
 }
 
 fn add(tx: &Transaction<'_>, item: &NewItem) -> rusqlite::Result<()> {
-    const PIECE: &str =
-        "INSERT INTO piece (round, pack, first, file, offset, count, origin, path, entry) VALUES (0, ?1, ?2, ?3, ?4, ?5, ?1, ?6, ?7)";
+    const PIECE: &str = "INSERT INTO piece (round, pack, first, file, offset, count, origin, path, entry) VALUES (0, ?1, ?2, ?3, ?4, ?5, ?1, ?6, ?7)";
     let thing = |kind: ThingKind, id: i64, path: &TreePath, entry: &Entry, first: Option<&TreePath>| {
         tx.prepare_cached("INSERT INTO thing (kind, id, path, entry, first) VALUES (?, ?, ?, ?, ?)")?
             .execute((kind as i64, id, path.as_bytes(), entry_to_cbor(entry), first.map(TreePath::as_bytes)))
             .map(drop)
     };
     match item {
-        NewItem::Small { id, path, entry, pack, chunk } => tx
-            .prepare_cached(PIECE)?
-            .execute((pack, chunk, id, 0, 1, path.as_bytes(), entry_to_cbor(entry)))
-            .map(drop),
+        NewItem::Small { id, path, entry, pack, chunk } => {
+            tx.prepare_cached(PIECE)?.execute((pack, chunk, id, 0, 1, path.as_bytes(), entry_to_cbor(entry))).map(drop)
+        }
         NewItem::File { id, path, entry, runs } => {
             let chunks: i64 = runs.iter().map(|r| i64::from(r.count)).sum();
             tx.prepare_cached("INSERT INTO file (id, path, entry, chunks, owed) VALUES (?1, ?2, ?3, ?4, ?4)")?

@@ -256,7 +256,6 @@ impl Catalog {
         })
     }
 
-
     /// Record of a pack and whether it is not lost; None when there is no such pack, or no segment told what is in it.
     pub fn pack_record(&self, id: i64) -> Result<Option<(PackRecord, bool)>> {
         let found: Option<(Vec<u8>, i64)> = self.read("read a pack record", |c| {

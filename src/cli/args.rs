@@ -4,7 +4,12 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Debug, Parser)]
-#[command(name = "panicroom", version, about = "Turns the cheapest cloud storage into a panic room for your data", max_term_width = 100)]
+#[command(
+    name = "panicroom",
+    version,
+    about = "Turns the cheapest cloud storage into a panic room for your data",
+    max_term_width = 100
+)]
 pub struct Line {
     /// The configuration
     #[arg(long, global = true, env = "PANICROOM_CONFIG", value_name = "FILE", default_value = crate::config::defaults::CONFIG_FILE)]

@@ -40,7 +40,15 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
         }
         for root in &status.roots {
             let lag = root.lag_s.map_or(String::new(), |s| format!(", oldest change waiting {}", words_for(s)));
-            writeln!(to, "  {}: {} of {} files safe ({} of {}){lag}", root.path, root.safe_files, root.files, Size(root.safe_bytes), Size(root.bytes))?;
+            writeln!(
+                to,
+                "  {}: {} of {} files safe ({} of {}){lag}",
+                root.path,
+                root.safe_files,
+                root.files,
+                Size(root.safe_bytes),
+                Size(root.bytes)
+            )?;
             if root.failed > 0 || root.changed_while_read > 0 {
                 writeln!(to, "    {} failed, {} changed while read", root.failed, root.changed_while_read)?;
             }
@@ -49,8 +57,20 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
             }
         }
         for vault in &status.vaults {
-            let spool = if vault.spool_bytes > 0 { format!(", {} waiting to be sent", Size(vault.spool_bytes)) } else { String::new() };
-            writeln!(to, "  vault {} ({}): {}, {} in {} objects{spool}", vault.name, vault.url, vault.state, Size(vault.stored_bytes), vault.stored_objects)?;
+            let spool = if vault.spool_bytes > 0 {
+                format!(", {} waiting to be sent", Size(vault.spool_bytes))
+            } else {
+                String::new()
+            };
+            writeln!(
+                to,
+                "  vault {} ({}): {}, {} in {} objects{spool}",
+                vault.name,
+                vault.url,
+                vault.state,
+                Size(vault.stored_bytes),
+                vault.stored_objects
+            )?;
             if let Some(error) = &vault.last_error {
                 writeln!(to, "    {error}")?;
             }
@@ -79,13 +99,15 @@ pub fn limit(line: &Line, rate: &str) -> Answer {
 
 pub fn explain(line: &Line, path: &Path) -> Answer {
     let absolute = std::path::absolute(path).doing(Kind::Operator, || format!("find {}", path.display()))?;
-    let path = TreePath::from_typed(&absolute).ok_or_else(|| Failure::Usage(Error::operator(format!("explain {}: not a plain path", path.display()))))?;
+    let path = TreePath::from_typed(&absolute)
+        .ok_or_else(|| Failure::Usage(Error::operator(format!("explain {}: not a plain path", path.display()))))?;
     let value = control::ask(&home(line)?.socket(), &Ask::Explain(path))?;
     if line.json {
         println!("{value}");
         return Ok(Exit::Done);
     }
-    let told: Explanation = serde_json::from_value(value).doing(Kind::Damaged, || "read the daemon's answer".to_owned())?;
+    let told: Explanation =
+        serde_json::from_value(value).doing(Kind::Damaged, || "read the daemon's answer".to_owned())?;
     println!("{}: {}", told.path, told.rule);
     for stage in told.stages {
         println!("  {stage}");

@@ -6,15 +6,15 @@
 use super::args::{Init, Line, Quickstart};
 use super::{Answer, Exit, Failure, host, read_text, serve, settings};
 use crate::clock::SystemClock;
-use crate::config::{Listen, Settings, Sketch, VaultSettings, VaultUrl, duration};
+use crate::config::{Listen, Settings, Sketch, VaultSettings, VaultUrl};
 use crate::daemon::found::{Founding, Witness, is_words_file_of};
 use crate::daemon::home::Home;
 use crate::daemon::open::{Folders, open_store};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Rate, TreePath, VaultId};
 use crate::seal::SystemEntropy;
-use crate::store::ObjectStore;
 use crate::store::throttle::Throttle;
+use crate::store::{ObjectName, ObjectStore};
 use crate::worker::Stop;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -34,16 +34,24 @@ fn absolute(path: &Path) -> std::result::Result<TreePath, Failure> {
 fn default_home() -> std::result::Result<PathBuf, Failure> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|h| h.join(".local/share")));
-    data.map(|d| d.join("panicroom")).ok_or_else(|| Failure::Usage(Error::operator("find a home for config and state: HOME is not set").remedy("give '--home DIR'")))
+    data.map(|d| d.join("panicroom")).ok_or_else(|| {
+        Failure::Usage(Error::operator("find a home for config and state: HOME is not set").remedy("give '--home DIR'"))
+    })
 }
 
 pub fn quickstart(line: &Line, q: &Quickstart) -> Answer {
     let root = absolute(&q.dir)?;
     if !root.as_path().is_dir() {
-        return Err(Failure::Usage(Error::operator(format!("protect {root}: it is not a folder")).remedy("name a folder that exists")));
+        return Err(Failure::Usage(
+            Error::operator(format!("protect {root}: it is not a folder")).remedy("name a folder that exists"),
+        ));
     }
     let home = q.home.clone().map_or_else(default_home, Ok)?;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&home).doing(Kind::Operator, || format!("create {}", home.display()))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&home)
+        .doing(Kind::Operator, || format!("create {}", home.display()))?;
     let home = absolute(&home)?;
     let config = home.as_path().join("config.toml");
     let settings = Arc::new(if config.exists() { again(&config, q, &root)? } else { first(&config, &home, q, &root)? });
@@ -60,7 +68,9 @@ pub fn quickstart(line: &Line, q: &Quickstart) -> Answer {
             if let Some(advice) = &status.advice {
                 println!("{advice}");
             }
-            println!("To bring everything back, on this or any other machine:\n  panicroom restore --vault '{vault}' --key-file WORDS --to OUT\nIt goes on watching {root}; stop it with Ctrl-C and start it again with the same command, or with\n  panicroom --config '{home_argument}/config.toml' run\n");
+            println!(
+                "To bring everything back, on this or any other machine:\n  panicroom restore --vault '{vault}' --key-file WORDS --to OUT\nIt goes on watching {root}; stop it with Ctrl-C and start it again with the same command, or with\n  panicroom --config '{home_argument}/config.toml' run\n"
+            );
         }
     };
     let _ = line;
@@ -80,11 +90,10 @@ fn again(config: &Path, q: &Quickstart, root: &TreePath) -> std::result::Result<
     if let Some(limit) = rate(q.limit.as_deref())? {
         settings.uplink_limit = limit;
     }
-    if let Some(listen) = listen(q.http.as_deref())? {
-        settings.http_listen = match listen {
-            Listen::Off => None,
-            Listen::On(address) => Some(address),
-        };
+    match listen(q.http.as_deref())? {
+        Listen::Default => {}
+        Listen::Off => settings.http_listen = None,
+        Listen::At(address) => settings.http_listen = Some(address),
     }
     Ok(settings)
 }
@@ -97,10 +106,11 @@ fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std
     };
     let sketch = Sketch {
         root: root.clone(),
+        vault_name: "main".to_owned(),
         vault,
-        quiet: Duration::from_secs(2),
+        quiet: Some(Duration::from_secs(2)),
         gather: matches!(q.vault, None).then_some(Duration::ZERO),
-        listen: listen(q.http.as_deref())?.unwrap_or(Listen::On(crate::config::defaults::HTTP_LISTEN.parse().expect("a valid default"))),
+        listen: listen(q.http.as_deref())?,
         limit: rate(q.limit.as_deref())?.flatten(),
         state_dir: state,
     };
@@ -112,7 +122,8 @@ fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std
 
 fn write_new(path: &Path, text: &str) -> Result<()> {
     let doing = || format!("write {}", path.display());
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).doing(Kind::Operator, doing)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).doing(Kind::Operator, doing)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).doing(Kind::Operator, doing)
 }
 
@@ -126,11 +137,16 @@ fn rate(text: Option<&str>) -> std::result::Result<Option<Option<Rate>>, Failure
     }
 }
 
-fn listen(text: Option<&str>) -> std::result::Result<Option<Listen>, Failure> {
+fn listen(text: Option<&str>) -> std::result::Result<Listen, Failure> {
     match text {
-        None => Ok(None),
-        Some("off") => Ok(Some(Listen::Off)),
-        Some(text) => text.parse().map(|a| Some(Listen::On(a))).map_err(|_| Failure::Usage(Error::operator(format!("open the page on '{text}': not an address; write it like 127.0.0.1:8420, or \"off\"")))),
+        None => Ok(Listen::Default),
+        Some("off") => Ok(Listen::Off),
+        Some(text) => text.parse().map(Listen::At).map_err(|_| {
+            Failure::Usage(
+                Error::operator(format!("open the page on '{text}': it is not an address"))
+                    .remedy("write it like 127.0.0.1:8420, or \"off\""),
+            )
+        }),
     }
 }
 
@@ -141,11 +157,16 @@ pub fn init(line: &Line, i: &Init) -> Answer {
     }
     let settings = Arc::new(settings::load(line)?);
     let passphrase = match &i.passphrase_file {
-        Some(file) => Some(Zeroizing::new(read_text(file, "the passphrase")?.trim_end_matches(['\n', '\r']).to_owned())),
+        Some(file) => {
+            Some(Zeroizing::new(read_text(file, "the passphrase")?.trim_end_matches(['\n', '\r']).to_owned()))
+        }
         None => None,
     };
     if passphrase.as_ref().is_some_and(|p| p.chars().count() < 12) {
-        return Err(Failure::Usage(Error::operator("use the passphrase: it is shorter than 12 characters").remedy("six random words are a good one")));
+        return Err(Failure::Usage(
+            Error::operator("use the passphrase: it is shorter than 12 characters")
+                .remedy("six random words are a good one"),
+        ));
     }
     let started = found_missing(&settings, i.words_file.as_deref(), passphrase.as_ref())?;
     if started == 0 {
@@ -156,17 +177,21 @@ pub fn init(line: &Line, i: &Init) -> Answer {
 
 fn write_config(path: &Path, i: &Init) -> std::result::Result<(), Failure> {
     let [root] = i.root.as_slice() else {
-        return Err(Failure::Usage(Error::operator("write a configuration: name exactly one '--root DIR'").remedy("write the file yourself for more: config/example.toml explains every setting")));
+        return Err(Failure::Usage(
+            Error::operator("write a configuration: name exactly one '--root DIR'")
+                .remedy("write the file yourself for more: config/example.toml explains every setting"),
+        ));
     };
     let Some(vault) = &i.vault else {
         return Err(Failure::Usage(Error::operator("write a configuration: name the vault with '--vault URL'")));
     };
     let sketch = Sketch {
         root: absolute(root)?,
+        vault_name: "main".to_owned(),
         vault: VaultUrl::parse(vault).map_err(|e| Failure::Usage(Error::operator(e)))?,
-        quiet: crate::config::defaults::QUIET,
+        quiet: None,
         gather: None,
-        listen: Listen::On(crate::config::defaults::HTTP_LISTEN.parse().expect("a valid default")),
+        listen: Listen::Default,
         limit: None,
         state_dir: TreePath::from_typed(Path::new(crate::config::defaults::STATE_DIR)).expect("a valid default"),
     };
@@ -177,23 +202,32 @@ fn write_config(path: &Path, i: &Init) -> std::result::Result<(), Failure> {
 }
 
 /// Starts every vault that has no keys here. How many.
-fn found_missing(settings: &Settings, words_file: Option<&Path>, passphrase: Option<&Zeroizing<String>>) -> std::result::Result<usize, Failure> {
+fn found_missing(
+    settings: &Settings,
+    words_file: Option<&Path>,
+    passphrase: Option<&Zeroizing<String>>,
+) -> std::result::Result<usize, Failure> {
     let home = Home::new(&settings.state_dir);
     let _lock = home.lock()?;
     let mut started = 0;
     for vault in &settings.vaults {
         let mine = home.vault(&vault.name);
-        if mine.has_keys() && exists(settings, vault, &mine.keys()?)? {
+        if mine.has_keys() && (mine.catalog().exists() || exists(vault)) {
             if let Some(file) = words_file
                 && file.exists()
                 && !is_words_file_of(file, mine.keys()?.vault)
             {
-                return Err(Failure::Usage(Error::operator(format!("use the words file {}: it is not the one of this vault", file.display())).remedy("leave '--words-file' away, or name the right file")));
+                return Err(Failure::Usage(
+                    Error::operator(format!("use the words file {}: it is not the one of this vault", file.display()))
+                        .remedy("leave '--words-file' away, or name the right file"),
+                ));
             }
             continue;
         }
         if words_file.is_none() && !std::io::stdout().is_terminal() {
-            return Err(Failure::Usage(Error::operator("show the recovery words: this is no terminal").remedy("give '--words-file FILE'")));
+            return Err(Failure::Usage(
+                Error::operator("show the recovery words: this is no terminal").remedy("give '--words-file FILE'"),
+            ));
         }
         found_one(vault, &mine, words_file, passphrase)?;
         started += 1;
@@ -202,25 +236,40 @@ fn found_missing(settings: &Settings, words_file: Option<&Path>, passphrase: Opt
 }
 
 /// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing.
-fn exists(_settings: &Settings, vault: &VaultSettings, keys: &crate::seal::keys::SealKeys) -> Result<bool> {
-    let home_has_history = keys.vault;
-    let _ = home_has_history;
+fn exists(vault: &VaultSettings) -> bool {
     with_store(vault, |store| {
-        let meta = crate::store::ObjectName::new(crate::format::VAULT_NAME).expect("an object name");
+        let meta = ObjectName::new(crate::format::VAULT_NAME).expect("an object name");
         // A vault that cannot be reached was not cut off: the daemon says what is wrong with it.
         Ok(!matches!(store.head(&meta), Ok(None)))
     })
-    .or(Ok(true))
+    .unwrap_or(true)
 }
 
 fn with_store<T>(vault: &VaultSettings, act: impl FnOnce(&dyn ObjectStore) -> Result<T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().doing(Kind::Retry, || "start the runtime".to_owned())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .doing(Kind::Retry, || "start the runtime".to_owned())?;
     let throttle = Throttle::new(vault.limit, SystemClock::shared());
-    let opened = open_store(&vault.url, &vault.name, vault.credentials_file.as_ref(), crate::store::abilities::Abilities::default(), Folders::Create, throttle, runtime.handle())?;
+    let opened = open_store(
+        &vault.url,
+        &vault.name,
+        vault.credentials_file.as_ref(),
+        crate::store::abilities::Abilities::default(),
+        Folders::Create,
+        throttle,
+        runtime.handle(),
+    )?;
     act(&*opened.store)
 }
 
-fn found_one(vault: &VaultSettings, home: &crate::daemon::home::VaultHome, words_file: Option<&Path>, passphrase: Option<&Zeroizing<String>>) -> Result<()> {
+fn found_one(
+    vault: &VaultSettings,
+    home: &crate::daemon::home::VaultHome,
+    words_file: Option<&Path>,
+    passphrase: Option<&Zeroizing<String>>,
+) -> Result<()> {
     with_store(vault, |store| {
         let mut show = show_words;
         let mut witness = match words_file {
@@ -228,11 +277,22 @@ fn found_one(vault: &VaultSettings, home: &crate::daemon::home::VaultHome, words
             None => Witness::Show(&mut show),
         };
         let clock = SystemClock::shared();
-        let founding = Founding { store, home, entropy: &SystemEntropy, clock: &*clock, host: host(), passphrase: passphrase.cloned(), stop: &Stop::new() };
+        let founding = Founding {
+            store,
+            home,
+            entropy: &SystemEntropy,
+            clock: &*clock,
+            host: host(),
+            passphrase: passphrase.cloned(),
+            stop: &Stop::new(),
+        };
         let keys = founding.found(&mut witness)?;
         println!("Started vault {} in {}.", keys.vault, store.url());
         if let Some(file) = words_file {
-            println!("Its recovery words are in {}: write them on paper, and keep the paper away from this machine.", file.display());
+            println!(
+                "Its recovery words are in {}: write them on paper, and keep the paper away from this machine.",
+                file.display()
+            );
         }
         Ok(())
     })
@@ -243,17 +303,15 @@ fn show_words(words: &[&'static str], vault: VaultId) -> bool {
     if !std::io::stdout().is_terminal() {
         return false;
     }
-    println!("\nThe recovery words of vault {vault}. Write them on paper NOW, with their numbers: they are shown once,");
+    println!(
+        "\nThe recovery words of vault {vault}. Write them on paper NOW, with their numbers: they are shown once,"
+    );
     println!("this machine does not keep them, and without them nobody can read the backup.\n");
     for row in 0..8 {
-        let cells: Vec<String> = (0..3).map(|column| row + column * 8).map(|i| format!("{:2}. {:<12}", i + 1, words[i])).collect();
+        let cells: Vec<String> =
+            (0..3).map(|column| row + column * 8).map(|i| format!("{:2}. {:<12}", i + 1, words[i])).collect();
         println!("    {}", cells.join(""));
     }
     println!();
     std::io::stdout().flush().is_ok()
-}
-
-/// For messages elsewhere.
-pub fn gather_text(gather: Duration) -> String {
-    duration::text(gather)
 }

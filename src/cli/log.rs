@@ -19,6 +19,8 @@ pub fn start(line: &Line) {
     // A second start in one process (a test) keeps the first.
     let _ = match journal {
         Some(journal) => registry.with(journal).try_init(),
-        None => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init(),
+        None => {
+            registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+        }
     };
 }

@@ -12,7 +12,7 @@ use crate::daemon::home::Home;
 use crate::daemon::open::House;
 use crate::daemon::run::{Daemon, Watching};
 use crate::error::{Error, Kind, Result};
-use crate::seal::SystemEntropy;
+use crate::seal::{SystemEntropy, random};
 use crate::web::ask::Ask;
 use crate::web::control::{self, Control};
 use crate::worker::{Faults, Stop};
@@ -82,7 +82,12 @@ async fn page(settings: &Settings, console: &Arc<dyn Console>, stop: &Stop) {
     let Some(address) = settings.http_listen else { return };
     match tokio::net::TcpListener::bind(address).await {
         Ok(listener) => {
-            let face = crate::web::Face::new(Arc::clone(console));
+            let face = crate::web::Face {
+                console: Arc::clone(console),
+                clock: SystemClock::shared(),
+                names: vec![],
+                secret: random(&SystemEntropy),
+            };
             let stop = stop.clone();
             tokio::spawn(async move {
                 if let Err(e) = crate::web::serve(listener, face, stop).await {
@@ -91,7 +96,9 @@ async fn page(settings: &Settings, console: &Arc<dyn Console>, stop: &Stop) {
             });
             tracing::info!("the page is at http://{address}/");
         }
-        Err(e) => tracing::error!("open the page on {address}: {e}; the backup runs without it: set another address under [http]"),
+        Err(e) => tracing::error!(
+            "open the page on {address}: {e}; the backup runs without it: set another address under [http]"
+        ),
     }
 }
 
@@ -128,7 +135,8 @@ async fn timetable(daemon: &Arc<Daemon>) -> Result<()> {
 fn watch_over(desk: &Arc<Desk>, settings: &Settings, shown: &mut dyn FnMut(&Status)) -> Result<()> {
     let daemon = desk.daemon();
     let clock = Arc::clone(&daemon.house.clock);
-    let mut alerter = Alerter::start(alert::Settings::new(settings.alert.command.clone(), settings.alert.ping_url.clone()), clock)?;
+    let mut alerter =
+        Alerter::start(alert::Settings::new(settings.alert.command.clone(), settings.alert.ping_url.clone()), clock)?;
     let mut pulse = Pulse::default();
     let mut seconds = 0_u64;
     loop {
@@ -163,7 +171,9 @@ impl Pulse {
         for vault in &daemon.vaults {
             now = now.wrapping_add(vault.steps.load(Ordering::Relaxed)).wrapping_add(vault.throttle.sent_bytes());
             if let Some(engine) = vault.engine() {
-                now = now.wrapping_add(engine.figures.read_bytes.load(Ordering::Relaxed)).wrapping_add(engine.figures.met.load(Ordering::Relaxed));
+                now = now
+                    .wrapping_add(engine.figures.read_bytes.load(Ordering::Relaxed))
+                    .wrapping_add(engine.figures.met.load(Ordering::Relaxed));
             }
         }
         self.still_s = if now == self.last { self.still_s + 1 } else { 0 };
@@ -173,31 +183,45 @@ impl Pulse {
     }
 }
 
+fn alarm(kind: String, text: String) -> Alarm {
+    Alarm { kind, text }
+}
+
 /// What people must be told of.
 fn alarms(status: &Status, settings: &Settings) -> Vec<Alarm> {
     let mut out = vec![];
     let bound = settings.alert.lag.as_secs();
     for root in &status.roots {
         if let Some(error) = &root.error {
-            out.push(Alarm::new(format!("root {}", root.path), format!("{} cannot be read: {error}", root.path)));
+            out.push(alarm(format!("root {}", root.path), format!("{} cannot be read: {error}", root.path)));
         }
         if root.failed > 0 {
-            out.push(Alarm::new(format!("failed {}", root.path), format!("{} paths beneath {} could not be backed up", root.failed, root.path)));
+            out.push(alarm(
+                format!("failed {}", root.path),
+                format!("{} paths beneath {} could not be backed up", root.failed, root.path),
+            ));
         }
         if let Some(lag) = root.lag_s.filter(|l| *l > bound) {
-            out.push(Alarm::new(format!("lag {}", root.path), format!("a change beneath {} has waited {} to become safe", root.path, crate::daemon::desk::words_for(lag))));
+            out.push(alarm(
+                format!("lag {}", root.path),
+                format!(
+                    "a change beneath {} has waited {} to become safe",
+                    root.path,
+                    crate::daemon::desk::words_for(lag)
+                ),
+            ));
         }
     }
     for vault in &status.vaults {
         if vault.state == "attention" {
             let why = vault.last_error.clone().unwrap_or_default();
-            out.push(Alarm::new(format!("vault {}", vault.name), format!("the vault {} needs you: {why}", vault.name)));
+            out.push(alarm(format!("vault {}", vault.name), format!("the vault {} needs you: {why}", vault.name)));
         }
     }
     let waiting = status.roots.iter().filter_map(|r| r.lag_s).max().unwrap_or(0);
     let day = 24 * 3600;
     if waiting > day && status.state != Overall::Paused && status.vaults.iter().any(|v| v.rate_bytes_per_s == Some(0)) {
-        out.push(Alarm::new("nothing stored".to_owned(), "nothing was stored for 24 hours, and changes wait".to_owned()));
+        out.push(alarm("nothing stored".to_owned(), "nothing was stored for 24 hours, and changes wait".to_owned()));
     }
     out
 }
@@ -229,7 +253,9 @@ pub fn backup(line: &Line) -> Answer {
     }
     match drained {
         Ok(()) => Ok(report(line, &status)),
-        Err(e) if e.kind() == Kind::Stopping => Err(Failure::Work(Error::retry("back up: interrupted; the next run goes on from here"))),
+        Err(e) if e.kind() == Kind::Stopping => {
+            Err(Failure::Work(Error::retry("back up: interrupted; the next run goes on from here")))
+        }
         Err(e) => Err(Failure::Work(e)),
     }
 }
@@ -255,7 +281,8 @@ pub fn live_line() -> impl FnMut(&Status) {
     let terminal = std::io::stderr().is_terminal();
     let bar = terminal.then(|| {
         let bar = indicatif::ProgressBar::new(1);
-        let style = indicatif::ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}").unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+        let style = indicatif::ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}")
+            .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
         bar.set_style(style);
         bar
     });
@@ -266,7 +293,13 @@ pub fn live_line() -> impl FnMut(&Status) {
             Some(bar) => {
                 bar.set_length(bytes.max(1));
                 bar.set_position(if bytes == 0 && status.state == Overall::Idle { 1 } else { safe });
-                let eta = status.roots.iter().filter_map(|r| r.eta_s).max().filter(|s| *s > 0).map_or(String::new(), |s| format!("  about {} to go", crate::daemon::desk::words_for(s)));
+                let eta = status
+                    .roots
+                    .iter()
+                    .filter_map(|r| r.eta_s)
+                    .max()
+                    .filter(|s| *s > 0)
+                    .map_or(String::new(), |s| format!("  about {} to go", crate::daemon::desk::words_for(s)));
                 bar.set_message(format!("{}{eta}", status.headline));
             }
             None if status.headline != said && status.mood != Mood::Busy => {

@@ -3,7 +3,9 @@
 //! The document is made at most about once a second and shared by all who ask: counting costs, and the answer may be
 //! a second old, never longer.
 
-use super::console::{Console, Event, Explanation, FailedPath, Mood, Overall, RequestCounts, RootStatus, Status, VaultStatus};
+use super::console::{
+    Console, Event, Explanation, FailedPath, Mood, Overall, RequestCounts, RootStatus, Status, VaultStatus,
+};
 use super::found::rfc3339;
 use super::run::{Daemon, Vault};
 use crate::backup::Engine;
@@ -59,7 +61,8 @@ impl Desk {
     fn make(&self) -> Status {
         let daemon = &self.daemon;
         let house = &daemon.house;
-        let vaults: Vec<(Arc<Vault>, Option<Arc<Engine>>)> = daemon.vaults.iter().map(|v| (Arc::clone(v), v.engine())).collect();
+        let vaults: Vec<(Arc<Vault>, Option<Arc<Engine>>)> =
+            daemon.vaults.iter().map(|v| (Arc::clone(v), v.engine())).collect();
         let roots: Vec<RootStatus> = house.settings.roots.iter().map(|r| self.root(&r.path, &vaults)).collect();
         let shown: Vec<VaultStatus> = vaults.iter().map(|(v, e)| vault_status(v, e.as_deref())).collect();
         let limit = daemon.vaults.iter().filter_map(|v| v.throttle.rate()).map(Rate::get).min();
@@ -92,7 +95,12 @@ impl Desk {
         let walked = all_known && known.iter().all(|s| s.walked);
         let trouble = known.iter().find_map(|s| s.trouble.clone());
         let dirty = max(&|s| s.counts.dirty);
-        let (files, safe_files, failed, torn) = (max(&|s| s.counts.files), min(&|s| s.counts.safe_files), max(&|s| s.counts.failed), max(&|s| s.counts.torn));
+        let (files, safe_files, failed, torn) = (
+            max(&|s| s.counts.files),
+            min(&|s| s.counts.safe_files),
+            max(&|s| s.counts.failed),
+            max(&|s| s.counts.torn),
+        );
         let lag = known.iter().filter_map(|s| s.counts.oldest).min().map(|at| now.since(at).as_secs());
         let state = match (&trouble, walked) {
             (Some(_), _) => "missing",
@@ -124,7 +132,11 @@ impl Desk {
     /// State, headline, mood and advice: the worst thing speaks.
     fn judge(&self, status: &mut Status, vaults: &[(Arc<Vault>, Option<Arc<Engine>>)]) {
         let stopping = self.daemon.house.stop.asked();
-        let alarm = vaults.iter().find_map(|(v, _)| v.worst().filter(|t| matches!(t.kind, Kind::Operator | Kind::Damaged)).map(|t| (v.settings.name.clone(), t.text)));
+        let alarm = vaults.iter().find_map(|(v, _)| {
+            v.worst()
+                .filter(|t| matches!(t.kind, Kind::Operator | Kind::Damaged))
+                .map(|t| (v.settings.name.clone(), t.text))
+        });
         let missing = status.roots.iter().find(|r| r.state == "missing");
         let failed: u64 = status.roots.iter().map(|r| r.failed).sum();
         let paused = vaults.iter().any(|(v, _)| v.paused.load(Ordering::SeqCst));
@@ -133,25 +145,42 @@ impl Desk {
         let working = status.roots.iter().any(|r| r.state == "working");
         let bound = self.daemon.house.settings.alert.lag.as_secs();
         let late = status.roots.iter().filter_map(|r| r.lag_s).max().filter(|lag| *lag > bound);
-        let (files, safe) = (status.roots.iter().map(|r| r.files).sum::<u64>(), status.roots.iter().map(|r| r.safe_files).sum::<u64>());
+        let (files, safe) =
+            (status.roots.iter().map(|r| r.files).sum::<u64>(), status.roots.iter().map(|r| r.safe_files).sum::<u64>());
         let same_disk = !status.roots.is_empty() && status.roots.iter().all(|r| r.same_disk);
         let (state, mood, headline, advice) = if stopping {
             (Overall::Stopped, Mood::Warning, "Stopping. Nothing is watched from now on.".to_owned(), None)
         } else if let Some((name, text)) = alarm {
-            let (what, remedy) = text.split_once("; ").map_or((text.clone(), None), |(a, b)| (a.to_owned(), Some(b.to_owned())));
+            let (what, remedy) =
+                text.split_once("; ").map_or((text.clone(), None), |(a, b)| (a.to_owned(), Some(b.to_owned())));
             (Overall::Attention, Mood::Alarm, format!("The vault \"{name}\" needs you: {what}"), remedy)
         } else if let Some(root) = missing {
             (Overall::Attention, Mood::Alarm, format!("{} cannot be read.", root.path), root.error.clone())
         } else if failed > 0 {
-            (Overall::Attention, Mood::Alarm, format!("{failed} {} could not be backed up.", if failed == 1 { "path" } else { "paths" }), Some("The list below says why; each is tried again by itself.".to_owned()))
+            (
+                Overall::Attention,
+                Mood::Alarm,
+                format!("{failed} {} could not be backed up.", if failed == 1 { "path" } else { "paths" }),
+                Some("The list below says why; each is tried again by itself.".to_owned()),
+            )
         } else if paused {
-            (Overall::Paused, Mood::Warning, format!("Paused: {safe} of {files} files are safe, and nothing is sent."), Some("Resume with 'panicroom resume', or here.".to_owned()))
+            (
+                Overall::Paused,
+                Mood::Warning,
+                format!("Paused: {safe} of {files} files are safe, and nothing is sent."),
+                Some("Resume with 'panicroom resume', or here.".to_owned()),
+            )
         } else if opening {
             (Overall::Starting, Mood::Busy, "Starting: looking at the vault.".to_owned(), None)
         } else if checking {
             (Overall::Checking, Mood::Busy, "Checking: comparing every file with what is stored.".to_owned(), None)
         } else if let Some(lag) = late {
-            (Overall::Working, Mood::Alarm, format!("Behind: a change has waited {} to become safe.", words_for(lag)), Some("Raise the limit, or wait if this is the first backup of a lot.".to_owned()))
+            (
+                Overall::Working,
+                Mood::Alarm,
+                format!("Behind: a change has waited {} to become safe.", words_for(lag)),
+                Some("Raise the limit, or wait if this is the first backup of a lot.".to_owned()),
+            )
         } else if working {
             (Overall::Working, Mood::Busy, format!("Working: {safe} of {files} files are safe."), None)
         } else if same_disk {
@@ -162,7 +191,15 @@ impl Desk {
                 Some("Add a vault elsewhere: put a [[vault]] with url = \"s3://bucket/prefix\" into the config and run 'panicroom init', or quickstart with '--vault s3://…'.".to_owned()),
             )
         } else {
-            (Overall::Idle, Mood::Good, format!("Everything is safe: {files} files, {}.", Size(status.roots.iter().map(|r| r.safe_bytes).sum())), None)
+            (
+                Overall::Idle,
+                Mood::Good,
+                format!(
+                    "Everything is safe: {files} files, {}.",
+                    Size(status.roots.iter().map(|r| r.safe_bytes).sum())
+                ),
+                None,
+            )
         };
         (status.state, status.mood, status.headline, status.advice) = (state, mood, headline, advice);
     }
@@ -216,7 +253,13 @@ fn vault_status(vault: &Vault, engine: Option<&Engine>) -> VaultStatus {
         spool_bytes: c.spool_bytes,
         rate_bytes_per_s: Some(rate),
         sent_bytes_total: sent.cast_unsigned(),
-        requests: RequestCounts { put: requests.put, get: requests.get, head: requests.head, list: requests.list, thaw: requests.thaw },
+        requests: RequestCounts {
+            put: requests.put,
+            get: requests.get,
+            head: requests.head,
+            list: requests.list,
+            thaw: requests.thaw,
+        },
         eta_s: (rate > 0).then(|| (c.queued_bytes + c.spool_bytes) / rate),
         last_segment: c.last_segment.map(rfc3339),
         last_error: worst.map(|t| t.text),
@@ -260,7 +303,9 @@ fn events(vaults: &[(Arc<Vault>, Option<Arc<Engine>>)]) -> Vec<Event> {
 
 /// Escaped for people, and the bytes where they are not UTF-8.
 fn named(path: &TreePath) -> (String, Option<String>) {
-    let b64 = std::str::from_utf8(path.as_bytes()).is_err().then(|| base64::engine::general_purpose::STANDARD.encode(path.as_bytes()));
+    let b64 = std::str::from_utf8(path.as_bytes())
+        .is_err()
+        .then(|| base64::engine::general_purpose::STANDARD.encode(path.as_bytes()));
     (path.to_string(), b64)
 }
 
@@ -347,7 +392,13 @@ impl Console for Desk {
             return Err(Error::retry("explain a path: no vault is open yet"));
         };
         let (chosen, rule) = rule_for(first, path);
-        let stages = self.daemon.vaults.iter().filter_map(|v| v.engine().map(|e| (v.settings.name.clone(), e))).map(|(name, e)| stage(&name, &e, path)).collect::<Result<Vec<_>>>()?;
+        let stages = self
+            .daemon
+            .vaults
+            .iter()
+            .filter_map(|v| v.engine().map(|e| (v.settings.name.clone(), e)))
+            .map(|(name, e)| stage(&name, &e, path))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Explanation { path: path.to_string(), rule, chosen, stages })
     }
 
@@ -398,7 +449,11 @@ pub fn rule_for(engine: &Engine, path: &TreePath) -> (bool, String) {
     let Some(root) = engine.root_of(path) else {
         return (false, "it lies in no watched folder".to_owned());
     };
-    let what = if std::fs::symlink_metadata(path.as_path()).is_ok_and(|m| m.is_dir()) { FileOrDir::Dir } else { FileOrDir::File };
+    let what = if std::fs::symlink_metadata(path.as_path()).is_ok_and(|m| m.is_dir()) {
+        FileOrDir::Dir
+    } else {
+        FileOrDir::File
+    };
     let decision = root.filter.explain(path, what);
     let verdict = match decision.verdict {
         Verdict::Include => "included",

@@ -10,7 +10,7 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::format::vault::{self, Label};
 use crate::format::{Name, key_file};
 use crate::model::VaultId;
-use crate::seal::keys::{Secret, SealKeys, WrapCost};
+use crate::seal::keys::{SealKeys, Secret, WrapCost};
 use crate::seal::{Entropy, random, sha256, words};
 use crate::store::{Body, NewObject, ObjectName, ObjectStore};
 use crate::worker::Stop;
@@ -53,7 +53,9 @@ impl Founding<'_> {
         let meta = ObjectName::new(Name::Vault.to_string()).expect("an object name");
         if self.store.head(&meta)?.is_some() {
             return Err(Error::operator(format!("start a vault in {}: one is there already", self.store.url()))
-                .remedy("'panicroom rebuild' with its recovery words opens it on this machine; or choose another place"));
+                .remedy(
+                    "'panicroom rebuild' with its recovery words opens it on this machine; or choose another place",
+                ));
         }
         let (secret, id) = self.words(witness)?;
         let keys = secret.open_keys(id).seal;
@@ -92,7 +94,8 @@ impl Founding<'_> {
                 if show(&secret.words(), id) {
                     Ok((secret, id))
                 } else {
-                    Err(Error::operator("show the recovery words: there is no terminal to show them on").remedy("give '--words-file FILE'"))
+                    Err(Error::operator("show the recovery words: there is no terminal to show them on")
+                        .remedy("give '--words-file FILE'"))
                 }
             }
         }
@@ -102,8 +105,11 @@ impl Founding<'_> {
 /// A words file whose vault was never founded here: a start that was cut off. Any other is refused, never replaced.
 fn unfinished(path: &Path, text: &str) -> Result<(Secret, VaultId)> {
     let foreign = || {
-        Error::operator(format!("write the recovery words to {}: a file is there already, and it is not this vault's", path.display()))
-            .remedy("keep that file safe and name another one")
+        Error::operator(format!(
+            "write the recovery words to {}: a file is there already, and it is not this vault's",
+            path.display()
+        ))
+        .remedy("keep that file safe and name another one")
     };
     let (id, rest) = text.strip_prefix(FILE_HEAD).and_then(|r| r.split_once('\n')).ok_or_else(foreign)?;
     let id = VaultId::from_hex(id.trim()).ok_or_else(foreign)?;
@@ -114,7 +120,9 @@ fn unfinished(path: &Path, text: &str) -> Result<(Secret, VaultId)> {
 
 /// Whether a words file is the one of this vault: it is left alone then.
 pub fn is_words_file_of(path: &Path, vault: VaultId) -> bool {
-    fs::read_to_string(path).is_ok_and(|t| t.strip_prefix(FILE_HEAD).and_then(|r| r.lines().next()).is_some_and(|id| id.trim() == vault.to_string()))
+    fs::read_to_string(path).is_ok_and(|t| {
+        t.strip_prefix(FILE_HEAD).and_then(|r| r.lines().next()).is_some_and(|id| id.trim() == vault.to_string())
+    })
 }
 
 fn write_words(path: &Path, secret: &Secret, id: VaultId) -> Result<()> {
@@ -139,12 +147,18 @@ fn write_words(path: &Path, secret: &Secret, id: VaultId) -> Result<()> {
 
 /// Words or passphrase of a words file: the words alone, without what we wrote around them.
 pub fn secret_text(text: &str) -> Zeroizing<String> {
-    let numbered = text.lines().filter_map(|l| l.trim().split_once(". ")).filter(|(n, _)| n.trim().parse::<u8>().is_ok());
+    let numbered =
+        text.lines().filter_map(|l| l.trim().split_once(". ")).filter(|(n, _)| n.trim().parse::<u8>().is_ok());
     let found: Vec<&str> = numbered.map(|(_, w)| w.trim()).collect();
-    Zeroizing::new(if text.starts_with(FILE_HEAD) && found.len() == words::COUNT { found.join(" ") } else { text.trim_end_matches(['\n', '\r']).to_owned() })
+    Zeroizing::new(if text.starts_with(FILE_HEAD) && found.len() == words::COUNT {
+        found.join(" ")
+    } else {
+        text.trim_end_matches(['\n', '\r']).to_owned()
+    })
 }
 
 /// Milliseconds since 1970 as RFC 3339 in UTC, seconds precision.
 pub fn rfc3339(at: Wall) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

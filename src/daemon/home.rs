@@ -32,7 +32,11 @@ fn make_dir(dir: &Path) -> Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| refused("create the state folder", dir, e))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| refused("create the state folder", dir, e))
 }
 
 fn refused(doing: &str, path: &Path, e: std::io::Error) -> Error {
@@ -63,13 +67,19 @@ impl Home {
             .map_err(|e| refused("open", &path, e))?;
         match file.try_lock() {
             Ok(()) => {
-                file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(|e| refused("write", &path, e))?;
+                file.set_len(0)
+                    .and_then(|()| writeln!(file, "{}", std::process::id()))
+                    .map_err(|e| refused("write", &path, e))?;
                 Ok(StateLock(file))
             }
             Err(fs::TryLockError::WouldBlock) => {
                 let who = fs::read_to_string(&path).unwrap_or_default();
-                Err(Error::operator(format!("use the state folder {}: another panicroom has it (process {})", self.dir.display(), who.trim()))
-                    .remedy("it is at work already: ask it with 'panicroom status'; or stop it first"))
+                Err(Error::operator(format!(
+                    "use the state folder {}: another panicroom has it (process {})",
+                    self.dir.display(),
+                    who.trim()
+                ))
+                .remedy("it is at work already: ask it with 'panicroom status'; or stop it first"))
             }
             Err(fs::TryLockError::Error(e)) => Err(refused("lock", &path, e)),
         }
@@ -77,7 +87,8 @@ impl Home {
 
     /// Whether a daemon or a pass holds the state folder now.
     pub fn is_held(&self) -> bool {
-        File::open(self.dir.join("lock")).is_ok_and(|f| matches!(f.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+        File::open(self.dir.join("lock"))
+            .is_ok_and(|f| matches!(f.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
     pub fn socket(&self) -> PathBuf {

@@ -14,11 +14,11 @@ use crate::model::{TreePath, WriterId};
 use crate::seal::keys::SealKeys;
 use crate::seal::{Entropy, random};
 use crate::spool::Spool;
+use crate::store::ObjectStore;
 use crate::store::abilities::Abilities;
 use crate::store::folder::FolderStore;
 use crate::store::s3::{Credentials, S3Store, Settings as S3Settings};
 use crate::store::throttle::Throttle;
-use crate::store::ObjectStore;
 use crate::upkeep::rebuild;
 use crate::worker::{Faults, Stop};
 use std::path::PathBuf;
@@ -54,7 +54,15 @@ pub struct OpenStore {
 }
 
 /// Opens the place a vault lies in.
-pub fn open_store(url: &VaultUrl, name: &str, credentials: Option<&TreePath>, abilities: Abilities, folders: Folders, throttle: Throttle, runtime: &tokio::runtime::Handle) -> Result<OpenStore> {
+pub fn open_store(
+    url: &VaultUrl,
+    name: &str,
+    credentials: Option<&TreePath>,
+    abilities: Abilities,
+    folders: Folders,
+    throttle: Throttle,
+    runtime: &tokio::runtime::Handle,
+) -> Result<OpenStore> {
     match url {
         VaultUrl::Folder(path) => {
             let open = if folders == Folders::Create { FolderStore::open_or_create } else { FolderStore::open };
@@ -80,8 +88,14 @@ impl House {
     /// Our own folders: never watched, never captured.
     pub fn ours(&self) -> Vec<TreePath> {
         let mut ours = vec![self.settings.state_dir.clone()];
-        ours.extend(self.settings.vaults.iter().filter_map(|v| if let VaultUrl::Folder(path) = &v.url { Some(path.clone()) } else { None }));
-        let real = ours.iter().filter_map(|p| TreePath::from_typed(&p.as_path().canonicalize().ok()?)).collect::<Vec<_>>();
+        ours.extend(
+            self.settings
+                .vaults
+                .iter()
+                .filter_map(|v| if let VaultUrl::Folder(path) = &v.url { Some(path.clone()) } else { None }),
+        );
+        let real =
+            ours.iter().filter_map(|p| TreePath::from_typed(&p.as_path().canonicalize().ok()?)).collect::<Vec<_>>();
         ours.extend(real);
         ours
     }
@@ -95,11 +109,21 @@ impl House {
         if fresh {
             catalog.set_identity(keys.vault, WriterId(random(&*self.entropy)))?;
         }
-        let abilities = catalog.fact::<String>("abilities")?.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
-        let opened = open_store(&vault.url, &vault.name, vault.credentials_file.as_ref(), abilities, Folders::MustExist, throttle, &self.runtime)?;
+        let abilities =
+            catalog.fact::<String>("abilities")?.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
+        let opened = open_store(
+            &vault.url,
+            &vault.name,
+            vault.credentials_file.as_ref(),
+            abilities,
+            Folders::MustExist,
+            throttle,
+            &self.runtime,
+        )?;
         let paths: Vec<TreePath> = vault.roots.clone();
         let ids = catalog.roots(&paths)?;
-        let mut roots = self.settings.roots_of(vault).map(|r| Watched::new(r, ids[&r.path])).collect::<Result<Vec<_>>>()?;
+        let mut roots =
+            self.settings.roots_of(vault).map(|r| Watched::new(r, ids[&r.path])).collect::<Result<Vec<_>>>()?;
         roots.sort_by_key(|r| std::cmp::Reverse(r.path.as_bytes().len()));
         let engine = Engine {
             name: vault.name.clone(),
@@ -142,7 +166,11 @@ impl House {
                 let aside = home.put_catalog_aside(&label)?;
                 tracing::warn!(vault = %name, "{e}; it was moved to {} and is rebuilt from the vault", aside.display());
                 let catalog = Catalog::open(&home.catalog())?;
-                catalog.note(self.clock.wall(), Level::Warning, &format!("the catalog was damaged; it lies in {} and was rebuilt from the vault", aside.display()))?;
+                catalog.note(
+                    self.clock.wall(),
+                    Level::Warning,
+                    &format!("the catalog was damaged; it lies in {} and was rebuilt from the vault", aside.display()),
+                )?;
                 Ok(catalog)
             }
             other => other,
@@ -154,7 +182,10 @@ impl House {
     fn catch_up(&self, mut engine: Engine, home: &VaultHome, roots: &[TreePath], fresh: bool) -> Result<Engine> {
         let mine = engine.catalog.identity()?.map(|i| i.1);
         let older = engine.catalog.last_segment()?.is_some();
-        engine.tell(Level::Note, "the vault's log goes further than this machine's catalog: rebuilding the catalog from it");
+        engine.tell(
+            Level::Note,
+            "the vault's log goes further than this machine's catalog: rebuilding the catalog from it",
+        );
         let (path, report) = self.rebuild_beside(home, &*engine.store, &engine.keys, roots)?;
         if !fresh && older && report.last_writer != mine {
             return Err(another_writer(&engine));
@@ -167,7 +198,13 @@ impl House {
             root.id = ids[&root.path];
         }
         engine.agree_with_spool()?;
-        engine.tell(Level::Good, &format!("the catalog was rebuilt from the vault: {} segments, {} versions, {} packs", report.segments, report.versions, report.packs));
+        engine.tell(
+            Level::Good,
+            &format!(
+                "the catalog was rebuilt from the vault: {} segments, {} versions, {} packs",
+                report.segments, report.versions, report.packs
+            ),
+        );
         for (name, why) in &report.unreadable {
             engine.tell(Level::Alarm, &format!("{name} could not be read: {why}"));
         }
@@ -175,7 +212,13 @@ impl House {
     }
 
     /// A new catalog from the vault, in a file of its own: dying here leaves the old one as it was.
-    pub fn rebuild_beside(&self, home: &VaultHome, store: &dyn ObjectStore, keys: &SealKeys, roots: &[TreePath]) -> Result<(PathBuf, rebuild::Report)> {
+    pub fn rebuild_beside(
+        &self,
+        home: &VaultHome,
+        store: &dyn ObjectStore,
+        keys: &SealKeys,
+        roots: &[TreePath],
+    ) -> Result<(PathBuf, rebuild::Report)> {
         let path = home.new_catalog()?;
         let catalog = Catalog::open(&path)?;
         let report = rebuild::rebuild(store, keys, &catalog, roots, &self.stop, &|_, _| {})?;
@@ -194,6 +237,9 @@ impl House {
 }
 
 fn another_writer(engine: &Engine) -> Error {
-    Error::operator(format!("write to the vault {}: another machine or another catalog wrote to it", engine.store.url()))
-        .remedy("stop the other one; then run 'panicroom rebuild' here to take over")
+    Error::operator(format!(
+        "write to the vault {}: another machine or another catalog wrote to it",
+        engine.store.url()
+    ))
+    .remedy("stop the other one; then run 'panicroom rebuild' here to take over")
 }

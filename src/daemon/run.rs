@@ -60,6 +60,7 @@ pub struct Daemon {
     pub watcher: Option<Arc<Watcher>>,
     /// What the watcher rings.
     heard: Nudge,
+    hurried: AtomicBool,
     pub started: Steady,
 }
 
@@ -101,7 +102,7 @@ impl Daemon {
             })
             .collect();
         let started = house.clock.steady();
-        Ok(Arc::new(Self { house, vaults, watcher, heard, started }))
+        Ok(Arc::new(Self { house, vaults, watcher, heard, hurried: AtomicBool::new(false), started }))
     }
 
     /// Starts everything; the threads end when stop is asked.
@@ -116,6 +117,11 @@ impl Daemon {
             threads.push(spawn("notice".to_owned(), move || me.listen())?);
         }
         Ok(threads)
+    }
+
+    /// One pass is wanted: what opens from now on does not wait for quiet or full packs.
+    pub fn hurry(&self) {
+        self.hurried.store(true, Ordering::SeqCst);
     }
 
     pub fn engines(&self) -> Vec<Arc<Engine>> {
@@ -173,6 +179,7 @@ impl Daemon {
         if engine.catalog.fact::<i64>("paused")?.is_some() {
             vault.pause();
         }
+        engine.figures.hurry.store(self.hurried.load(Ordering::SeqCst), Ordering::SeqCst);
         for root in &engine.roots {
             engine.mark_root(root)?;
         }
@@ -197,7 +204,14 @@ impl Daemon {
     }
 
     /// One worker: steps until stop. The one place where a step's error is handled.
-    fn run(&self, vault: &Vault, engine: &Engine, name: &'static str, bell: &Nudge, mut step: impl FnMut() -> Result<Step>) {
+    fn run(
+        &self,
+        vault: &Vault,
+        engine: &Engine,
+        name: &'static str,
+        bell: &Nudge,
+        mut step: impl FnMut() -> Result<Step>,
+    ) {
         let mut backoff = Backoff::new(u64::from_le_bytes(random(&*engine.entropy)));
         while !engine.stop.asked() {
             let wait = match step() {
@@ -326,7 +340,10 @@ pub enum Step {
 }
 
 fn spawn(name: String, act: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.clone()).spawn(act).map_err(|e| Error::retry(format!("start the thread {name}")).because(e))
+    std::thread::Builder::new()
+        .name(name.clone())
+        .spawn(act)
+        .map_err(|e| Error::retry(format!("start the thread {name}")).because(e))
 }
 
 /// Captures once there is enough for a pack, or something waited for as long as `gather` says.

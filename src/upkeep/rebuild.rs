@@ -160,7 +160,12 @@ impl Work<'_> {
         self.take(&opened, None)?;
         for one in segments {
             if let Name::Segment(number, hash) = *one {
-                self.catalog.import_row(&SegmentRow { number, hash, size: self.size(*one), written: opened.written })?;
+                self.catalog.import_row(&SegmentRow {
+                    number,
+                    hash,
+                    size: self.size(*one),
+                    written: opened.written,
+                })?;
                 self.before = Some((number, hash));
             }
         }
@@ -258,7 +263,11 @@ fn record_into(
                 if importer.part(seq, &content)? == Part::Orphan {
                     report.odd(format!("{path}: part {part} of a version that is not there"));
                 }
-                if more { open.insert(seq, part + 1) } else { open.remove(&seq) };
+                if more {
+                    open.insert(seq, part + 1)
+                } else {
+                    open.remove(&seq)
+                };
                 Ok(())
             }
             // A part between is missing: the version cannot become whole any more.
