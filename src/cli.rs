@@ -60,6 +60,8 @@ pub fn main() -> ExitCode {
         }
     };
     quiet_cores();
+    // What this program writes is for its user alone (promise 15).
+    rustix::process::umask(rustix::fs::Mode::from_bits_retain(0o077));
     log::start(&line);
     match dispatch(&line) {
         Ok(exit) => exit.code(),

@@ -215,7 +215,7 @@ fn found_missing(
         if mine.has_keys() && (mine.catalog().exists() || exists(vault)) {
             if let Some(file) = words_file
                 && file.exists()
-                && !is_words_file_of(file, mine.keys()?.vault)
+                && !is_words_file_of(file, &mine.keys()?)
             {
                 return Err(Failure::Usage(
                     Error::operator(format!("use the words file {}: it is not the one of this vault", file.display()))
