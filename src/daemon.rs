@@ -2,3 +2,7 @@
 //! every face looks and asks.
 
 pub mod console;
+pub mod found;
+pub mod home;
+pub mod open;
+pub mod run;

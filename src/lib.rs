@@ -29,6 +29,7 @@
 //! | L6 faces | `web`, `cli` |
 #![forbid(unsafe_code)]
 
+pub mod backup;
 pub mod catalog;
 pub mod chunk;
 pub mod clock;

@@ -4,7 +4,7 @@
 //! kept. That is right here because a row says "done" only after the restored files were synced: a lost row costs
 //! fetching a batch again, and a row that is there is true.
 //!
-//! Dying here: the plan is not there before its last fact (`planned`) is; a fetch goes on from its last batch.
+//! Dying here: the plan is not there before its last fact (`plan`) is; a fetch goes on from its last batch.
 
 use super::{add_to_fact, connect, objects, set_fact, tree};
 use crate::error::{Error, Kind, Result};
@@ -15,6 +15,8 @@ use rusqlite::types::{FromSql, ToSql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -234,6 +236,13 @@ impl JobFile {
     }
     pub fn set_fact(&self, name: &str, value: impl ToSql) -> Result<()> {
         self.write("keep a fact", |tx| set_fact(tx, name, value))
+    }
+    /// Where the target of the restore is.
+    pub fn set_target(&self, path: &Path) -> Result<()> {
+        self.set_fact("target", path.as_os_str().as_bytes())
+    }
+    pub fn target(&self) -> Result<Option<PathBuf>> {
+        Ok(self.fact::<Vec<u8>>("target")?.map(|b| PathBuf::from(OsString::from_vec(b))))
     }
     /// A counter, 0 where nothing was counted.
     pub fn count(&self, name: &str) -> Result<u64> {

@@ -113,6 +113,10 @@ pub(super) fn find(c: &Connection, path: &TreePath) -> rusqlite::Result<Option<N
     Ok(Some(at))
 }
 
+pub(super) fn node(c: &Connection, id: NodeId) -> rusqlite::Result<Option<NodeRow>> {
+    c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.id = ?"))?.query_row([id.0], row).optional()
+}
+
 impl Catalog {
     /// An id for a node whose row is written later, in one transaction with what it is for.
     pub fn new_node_id(&self) -> NodeId {
@@ -128,9 +132,7 @@ impl Catalog {
     }
 
     pub fn node(&self, id: NodeId) -> Result<Option<NodeRow>> {
-        self.read("read a node", |c| {
-            c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.id = ?"))?.query_row([id.0], row).optional()
-        })
+        self.read("read a node", |c| node(c, id))
     }
 
     /// Nodes of these names in one folder; absent ones are left out. Names in any order.
@@ -146,12 +148,12 @@ impl Catalog {
         })
     }
 
-    /// Every node in a folder, in name order.
-    pub fn children(&self, parent: NodeId) -> Result<Vec<NodeRow>> {
+    /// The first `most` nodes in a folder, in name order.
+    pub fn children(&self, parent: NodeId, most: usize) -> Result<Vec<NodeRow>> {
         self.read("read a folder", |c| {
-            c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.parent = ?"))?
-                .query_map([parent.0], row)?
-                .collect()
+            let mut s =
+                c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.parent = ? ORDER BY n.name LIMIT ?"))?;
+            s.query_map((parent.0, most as i64), row)?.collect()
         })
     }
 

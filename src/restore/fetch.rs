@@ -107,19 +107,16 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
 }
 
 fn planned(with: &Fetching<'_>, job: &JobFile) -> Result<Plan> {
-    let of: Option<Vec<u8>> = job.fact("vault")?;
-    if job.count("planned")? == 0 {
+    let Some(plan) = Plan::of(job)? else {
         return Err(Error::operator(format!("resume the restore {}: its plan was not finished", job.path().display()))
             .remedy("start the restore again"));
-    }
+    };
+    let of: Option<Vec<u8>> = job.fact("vault")?;
     if of.as_deref() != Some(&with.keys.seal.vault.0[..]) {
         return Err(
             Error::operator("resume a restore: it is of another vault").remedy("name the vault it was begun from")
         );
     }
-    let text: String = job.fact("plan")?.unwrap_or_default();
-    let plan: Plan =
-        serde_json::from_str(&text).map_err(|e| Error::operator("read the plan of a restore").because(e))?;
     if plan.frozen_packs > 0 {
         return Err(Error::operator(format!(
             "restore from {} packs in cold storage: they must be thawed first",

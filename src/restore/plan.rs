@@ -22,7 +22,6 @@ use crate::store::{ObjectInfo, ObjectName, ObjectStore};
 use crate::worker::Stop;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Items written to the job at once.
@@ -84,6 +83,15 @@ impl Plan {
     pub fn fits(&self) -> bool {
         self.needed_bytes <= self.free_bytes
     }
+    /// The plan of a job; None where planning never came to its end.
+    pub fn of(job: &JobFile) -> Result<Option<Self>> {
+        let Some(text) = job.fact::<String>("plan")? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|e| {
+            Error::operator(format!("read the plan of the restore {}", job.path().display()))
+                .because(e)
+                .remedy("start the restore again")
+        })
+    }
 }
 
 /// What a plan is made with.
@@ -108,7 +116,7 @@ pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan>
     }
     job.set_fact("begun", 1)?;
     job.set_fact("clobber", i64::from(wanted.clobber == Clobber::Replace))?;
-    job.set_fact("target", with.target_path.as_os_str().as_bytes())?;
+    job.set_target(with.target_path)?;
     job.set_fact("vault", &with.keys.vault.0[..])?;
     with.progress.enter(Phase::Planning);
     let records = Records { store: with.store, keys: with.keys, stop: with.stop, unknown: HashMap::new() };
@@ -143,7 +151,6 @@ pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan>
     let plan = planner.plan;
     let text = serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
     job.set_fact("plan", text)?;
-    job.set_fact("planned", 1)?;
     Ok(plan)
 }
 
