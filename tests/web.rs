@@ -150,7 +150,8 @@ fn the_page_has_nothing_inline_and_nothing_from_elsewhere() {
 fn a_name_that_is_not_ours_is_refused_on_every_route() {
     let served = Served::showing(all_good());
     for path in GETS.iter().chain(&["/live", "/api/v1/events"]) {
-        for host in ["Host: evil.example\r\n", "Host: 127.0.0.1.evil.example\r\n", "", "Host: a\r\nHost: localhost\r\n"] {
+        for host in ["Host: evil.example\r\n", "Host: 127.0.0.1.evil.example\r\n", "", "Host: a\r\nHost: localhost\r\n"]
+        {
             let code = served.raw(&format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n")).code;
             assert!(code == 421 || (code == 400 && host.is_empty()), "{path} {host:?}: {code}");
         }
@@ -482,8 +483,9 @@ fn the_buttons_do_what_they_say() {
     browser.eval("document.querySelector('[data-do=pause]').click()");
     assert!(browser.sees("!document.querySelector('[data-do=resume]').hidden"));
     assert_eq!(browser.eval("document.querySelector('[data-do=pause]').hidden"), true);
-    browser.eval("document.getElementById('rate').value = '800 kbit/s'; document.querySelector('#limit button').click()");
-    assert!(browser.sees("document.querySelector('.uplink').textContent.includes('800 kbit/s')"));
+    browser
+        .eval("document.getElementById('rate').value = '800 kbit/s'; document.querySelector('#limit button').click()");
+    assert!(browser.sees("document.querySelector('.uplink').textContent.includes('800\\u00a0kbit/s')"));
     browser.eval("document.getElementById('rate').value = 'fast'; document.querySelector('#limit button').click()");
     assert!(browser.sees(&answer("is not a rate")));
     browser.eval("document.querySelector('[data-do=rescan]').click()");

@@ -40,15 +40,11 @@ impl Delivery {
             return Ok(Self { messages: None, pulse: None });
         }
         let doing = || "start the alert thread".to_owned();
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().doing(Kind::Retry, doing)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(Kind::Retry, doing)?;
         let pinger = address.map(Pinger::new).transpose()?;
         let (messages, queue) = mpsc::channel(QUEUE);
         let (pulse, felt) = watch::channel(None);
-        let near = Self {
-            messages: command.is_some().then_some(messages),
-            pulse: pinger.is_some().then_some(pulse),
-        };
+        let near = Self { messages: command.is_some().then_some(messages), pulse: pinger.is_some().then_some(pulse) };
         let work = async move {
             tokio::join!(run_all(command, queue, retry), async {
                 if let Some(pinger) = pinger {

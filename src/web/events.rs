@@ -84,10 +84,7 @@ pub(super) async fn watch(room: Arc<Room>) {
             let same = sameness(&status, &page);
             let due = last.as_ref().is_none_or(|(told, at)| *told != same || at.elapsed() >= HEARTBEAT);
             if due && let Ok(document) = serde_json::to_vec(&status) {
-                hub.tell(News::At(Arc::new(Moment {
-                    status: event("status", &document),
-                    page: event("page", &page),
-                })));
+                hub.tell(News::At(Arc::new(Moment { status: event("status", &document), page: event("page", &page) })));
                 last = Some((same, Instant::now()));
             }
         }
@@ -146,8 +143,7 @@ fn stream(room: &Room, part: fn(&Moment) -> Bytes) -> Response {
             }
         }
     });
-    let headers =
-        [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
     (headers, Body::new(Stream { frames, _seat: seat })).into_response()
 }
 
@@ -159,10 +155,7 @@ struct Stream {
 impl http_body::Body for Stream {
     type Data = Bytes;
     type Error = Infallible;
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.frames.poll_recv(cx).map(|frame| frame.map(|bytes| Ok(Frame::data(bytes))))
     }
 }

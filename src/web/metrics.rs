@@ -43,7 +43,13 @@ const OF_VAULTS: [(&str, &str, &str, OfVault); 9] = [
 
 pub(super) fn text(status: &Status, unhealthy: Option<&str>) -> String {
     let mut out = String::new();
-    family(&mut out, "healthy", "gauge", "1 when /healthz answers 200.", [(String::new(), u64::from(unhealthy.is_none()))]);
+    family(
+        &mut out,
+        "healthy",
+        "gauge",
+        "1 when /healthz answers 200.",
+        [(String::new(), u64::from(unhealthy.is_none()))],
+    );
     family(&mut out, "info", "gauge", "The version that runs.", [(label("version", &status.version), 1)]);
     family(&mut out, "uptime_seconds", "gauge", "Time since the start.", [(String::new(), status.uptime_s)]);
     let states = STATES.map(|(state, word)| (label("state", word), u64::from(state == status.state)));

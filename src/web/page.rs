@@ -197,7 +197,11 @@ impl View {
             vaults: status.vaults.iter().map(|vault| VaultWords::of(vault, now, zone)).collect(),
             failed: status.failed.iter().take(ROWS).map(|path| FailedWords::of(path, now, zone)).collect(),
             failed_count: if status.failed.is_empty() { String::new() } else { failed_count(status) },
-            failed_more: if more > 0 { format!("and {} more: panicroom status lists them", count(more)) } else { String::new() },
+            failed_more: if more > 0 {
+                format!("and {} more: panicroom status lists them", count(more))
+            } else {
+                String::new()
+            },
             events: status.events.iter().take(ROWS).map(|event| EventWords::of(event, now, zone)).collect(),
             events_none: if status.events.is_empty() { "Nothing yet." } else { "" },
         }
@@ -216,16 +220,21 @@ fn sum(roots: &[RootStatus]) -> String {
         "{} of {} safe · {} of {}",
         count(of(|r| r.safe_files)),
         counted(of(|r| r.files), "file", "files"),
-        Size(of(|r| r.safe_bytes)),
-        Size(of(|r| r.bytes))
+        size(of(|r| r.safe_bytes)),
+        size(of(|r| r.bytes))
     )
+}
+
+/// Number and unit stay on one line.
+fn size(bytes: u64) -> String {
+    Size(bytes).to_string().replace(' ', "\u{a0}")
 }
 
 /// Bits as the uplink is sold, bytes as files are counted.
 fn both_rates(bytes_per_s: u64) -> String {
-    let bits = Size(bytes_per_s.saturating_mul(8)).to_string();
+    let bits = size(bytes_per_s.saturating_mul(8));
     let bits = bits.strip_suffix('B').map_or_else(|| bits.clone(), |number| format!("{number}bit/s"));
-    format!("{bits} ({}/s)", Size(bytes_per_s))
+    format!("{bits} ({}/s)", size(bytes_per_s))
 }
 
 impl RootWords {
@@ -240,7 +249,7 @@ impl RootWords {
             percent,
             percent_words: format!("{percent} % safe"),
             files: format!("{} of {}", count(root.safe_files), counted(root.files, "file", "files")),
-            bytes: format!("{} of {}", Size(root.safe_bytes), Size(root.bytes)),
+            bytes: format!("{} of {}", size(root.safe_bytes), size(root.bytes)),
             waiting: match root.dirty {
                 0 => "nothing".into(),
                 n => counted(n, "path", "paths"),
@@ -269,8 +278,7 @@ impl RootWords {
 
 /// Full only when the daemon calls the root safe and every file of it: 99 otherwise.
 fn percent(root: &RootStatus) -> u64 {
-    let (part, whole) =
-        if root.bytes > 0 { (root.safe_bytes, root.bytes) } else { (root.safe_files, root.files) };
+    let (part, whole) = if root.bytes > 0 { (root.safe_bytes, root.bytes) } else { (root.safe_files, root.files) };
     let all = root.safe_files >= root.files && root.safe_bytes >= root.bytes && root.state == "safe";
     match whole {
         _ if all => 100,
@@ -292,22 +300,22 @@ impl VaultWords {
             url: vault.url.clone(),
             state: vault.state.clone(),
             state_words: capital(&vault.state),
-            stored: Size(vault.stored_bytes).to_string(),
+            stored: size(vault.stored_bytes),
             objects: counted(vault.stored_objects, "object", "objects"),
             queued: match vault.queued_files {
                 0 => "nothing".into(),
-                n => format!("{}, {}", counted(n, "file", "files"), Size(vault.queued_bytes)),
+                n => format!("{}, {}", counted(n, "file", "files"), size(vault.queued_bytes)),
             },
             spool: match vault.spool_bytes {
                 0 => "empty".into(),
-                n => Size(n).to_string(),
+                n => size(n),
             },
             rate: match vault.rate_bytes_per_s {
                 None => UNKNOWN.into(),
                 Some(0) => "not sending".into(),
                 Some(rate) => both_rates(rate),
             },
-            sent: Size(vault.sent_bytes_total).to_string(),
+            sent: size(vault.sent_bytes_total),
             requests: requests([("put", r.put), ("get", r.get), ("head", r.head), ("list", r.list), ("thaw", r.thaw)]),
             eta: match vault.eta_s {
                 _ if vault.queued_files == 0 && vault.spool_bytes == 0 => String::new(),
@@ -398,7 +406,7 @@ mod tests {
 
     #[test]
     fn rates_are_said_in_bits_and_bytes() {
-        assert_eq!(both_rates(250_000), "2.00 Mbit/s (250 kB/s)");
-        assert_eq!(both_rates(100), "800 bit/s (100 B/s)");
+        assert_eq!(both_rates(250_000), "2.00\u{a0}Mbit/s (250\u{a0}kB/s)");
+        assert_eq!(both_rates(100), "800\u{a0}bit/s (100\u{a0}B/s)");
     }
 }

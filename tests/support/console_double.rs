@@ -122,7 +122,10 @@ pub fn all_good() -> Status {
         version: "0.1.0".into(),
         uptime_s: 1_036_800,
         limit_bytes_per_s: Some(250_000),
-        roots: vec![root("/volume1/documents", 61_204, 38_400_000_000), root("/volume1/photos", 123_107, 391_000_000_000)],
+        roots: vec![
+            root("/volume1/documents", 61_204, 38_400_000_000),
+            root("/volume1/photos", 123_107, 391_000_000_000),
+        ],
         vaults: vec![
             vault("cloud", "s3://home-panicroom/nas?region=eu-central-1&class=DEEP_ARCHIVE"),
             vault("usb", "file:///mnt/usb/vault"),
@@ -166,7 +169,8 @@ pub fn same_disk() -> Status {
     let mut status = all_good();
     status.mood = Mood::Warning;
     status.headline = "All 61,204 files are in the vault, but it lies on the same disk".into();
-    status.advice = Some("A fire, a thief or a dead disk takes both. Add a vault elsewhere: panicroom setup aws".into());
+    status.advice =
+        Some("A fire, a thief or a dead disk takes both. Add a vault elsewhere: panicroom setup aws".into());
     status.limit_bytes_per_s = None;
     status.roots.truncate(1);
     status.roots[0].same_disk = true;
