@@ -132,24 +132,6 @@ pub(super) fn words(status: &Status, now: Wall, start: &str) -> Vec<u8> {
     serde_json::to_vec(&View::of(status, now, start, &TimeZone::system())).unwrap_or_default()
 }
 
-/// The small picture in a browser's tab, in the colour of the mood; `lost.svg` when there is no connection.
-pub(super) fn mark(file: &str) -> Option<String> {
-    let colour = match file {
-        "good.svg" => "#1c7a4a",
-        "busy.svg" => "#2563b8",
-        "warning.svg" => "#c77700",
-        "alarm.svg" => "#c0281e",
-        "lost.svg" => "#77777c",
-        _ => return None,
-    };
-    Some(format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 32\"><rect width=\"32\" height=\"32\" rx=\"8\" \
-         fill=\"{colour}\"/><path d=\"M9 25V9a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v16M6.5 25h19\" fill=\"none\" \
-         stroke=\"#fff\" stroke-width=\"2.6\" stroke-linecap=\"round\"/><circle cx=\"18.6\" cy=\"16.5\" r=\"1.7\" \
-         fill=\"#fff\"/></svg>"
-    ))
-}
-
 fn mood_word(mood: Mood) -> &'static str {
     match mood {
         Mood::Good => "good",

@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 pub struct Browser {
     chromium: Child,
@@ -56,17 +57,21 @@ impl Browser {
             complaints: Vec::new(),
             _profile: profile,
         };
-        let target = browser.order("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
-        let attached = browser.order("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
+        let target = browser.order("Target.createTarget", &json!({ "url": "about:blank" }))["targetId"].clone();
+        let attached = browser.order("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
         browser.session = Some(attached["sessionId"].as_str().unwrap().to_owned());
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.order(&format!("{domain}.enable"), json!({}));
+            browser.order(&format!("{domain}.enable"), &json!({}));
         }
         Some(browser)
     }
 
     /// Sends one order of the debugging protocol and waits for its answer.
-    fn order(&mut self, method: &str, params: Value) -> Value {
+    fn order(&mut self, method: &str, params: &Value) -> Value {
+        self.try_order(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_order(&mut self, method: &str, params: &Value) -> Result<Value, String> {
         self.last += 1;
         let mut order = json!({ "id": self.last, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -79,8 +84,7 @@ impl Browser {
             assert_eq!(bytes.pop(), Some(0), "the browser went away during {method}");
             let mut said: Value = serde_json::from_slice(&bytes).unwrap();
             if said["id"] == self.last {
-                assert!(said.get("error").is_none(), "{method}: {said}");
-                return said["result"].take();
+                return if said.get("error").is_none() { Ok(said["result"].take()) } else { Err(said.to_string()) };
             }
             match said["method"].as_str() {
                 Some("Log.entryAdded") => self.complaints.push(said["params"]["entry"].to_string()),
@@ -99,35 +103,31 @@ impl Browser {
         };
         let (width, height) = size;
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
-        self.order("Emulation.setDeviceMetricsOverride", metrics);
+        self.order("Emulation.setDeviceMetricsOverride", &metrics);
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        self.order("Emulation.setEmulatedMedia", media);
-        self.order("Page.navigate", json!({ "url": url }));
+        self.order("Emulation.setEmulatedMedia", &media);
+        self.order("Page.navigate", &json!({ "url": url }));
     }
 
     pub fn without_scripts(&mut self) {
-        self.order("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+        self.order("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
     }
 
-    /// The value of an expression in the page.
+    /// The value of an expression in the page; null while it has none (another page is on its way).
     pub fn eval(&mut self, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        self.order("Runtime.evaluate", params)["result"]["value"].take()
+        let params = json!({ "expression": expression, "returnByValue": true });
+        self.try_order("Runtime.evaluate", &params).map_or(Value::Null, |mut done| done["result"]["value"].take())
     }
 
     /// Waits until an expression is true in the page; `false` after a long while.
     pub fn sees(&mut self, expression: &str) -> bool {
-        let wait = format!(
-            "new Promise(done => {{ const end = Date.now() + 40000; const look = () => {{
-                let seen = false; try {{ seen = Boolean({expression}) }} catch {{ seen = false }}
-                if (seen || Date.now() > end) done(seen); else setTimeout(look, 100) }}; look() }})"
-        );
-        self.eval(&wait) == true
+        let wait = panicroom::worker::Stop::new();
+        (0..400).any(|_| self.eval(&format!("Boolean({expression})")) == true || wait.wait(Duration::from_millis(100)))
     }
 
     /// The whole page, not only what fits the window.
     pub fn picture(&mut self, to: &Path) {
-        let shot = self.order("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true }));
+        let shot = self.order("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));
         let data = shot["data"].as_str().unwrap().to_owned();
         std::fs::write(to, base64::Engine::decode(&base64::engine::general_purpose::STANDARD, data).unwrap()).unwrap();
     }
