@@ -26,7 +26,7 @@ CREATE TABLE node (
     mtime  INTEGER NOT NULL DEFAULT 0,    -- nanoseconds, clipped
     ctime  INTEGER NOT NULL DEFAULT 0,
     ino    INTEGER NOT NULL DEFAULT 0,
-    dev    INTEGER NOT NULL DEFAULT 0,
+    mount  INTEGER NOT NULL DEFAULT 0,    -- 1: a folder on which something was mounted
     seq    INTEGER NOT NULL DEFAULT 0,    -- of the latest record
     torn   INTEGER NOT NULL DEFAULT 0,    -- 1: the latest version changed while it was read
     fixed  INTEGER NOT NULL DEFAULT 0     -- 1: cut every 64 KiB, for life

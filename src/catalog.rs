@@ -10,18 +10,19 @@
 mod counts;
 mod history;
 mod import;
+pub mod jobs;
 mod objects;
 mod queue;
 mod tree;
 mod view;
 
 pub use counts::{RootCounts, VaultCounts};
-pub use history::{CatalogPiece, NewVersion, Outcome};
-pub use import::Importer;
+pub use history::{CatalogPiece, NewVersion, Outcome, Settled};
+pub use import::{Importer, Part};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
-pub use queue::{DirtyRow, Failed, Mark, Scope};
+pub use queue::{DirtyRow, Due, Failed, Mark, Scope};
 pub use tree::{NodeId, NodeRow, NodeShape};
-pub use view::{RecordRow, State, When};
+pub use view::{Child, ChildState, Present, RecordRow, State, When, pieces_of};
 
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Seq, TreePath, VaultId, WriterId};

@@ -9,6 +9,7 @@
 pub mod defaults;
 pub mod duration;
 mod nearest;
+mod percent;
 mod read;
 pub mod render;
 mod root;
@@ -20,11 +21,12 @@ mod vault;
 
 pub use read::parse;
 pub use render::{Listen, Sketch};
-pub use url::{Bucket, VaultUrl};
+pub use url::{Addressing, Bucket, VaultUrl};
 
 use crate::model::{Rate, Size, Tier, TreePath};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything the config file says, defaults filled in.
@@ -73,9 +75,7 @@ pub struct RootSettings {
     pub quiet: Duration,
     /// …or never rested for this long. At least `quiet`.
     pub quiet_max: Duration,
-    /// Lines of the `+`/`-` list as written: `filter` first, then those of `filter_file`. Empty lines and
-    /// comments of the file are still here.
-    pub filter: Vec<String>,
+    pub filter: FilterList,
     /// Whether the shipped list of excludes applies after the root's own lines.
     pub default_excludes: bool,
     /// A folder that holds a file of this name is left out; None: no such name.
@@ -89,6 +89,15 @@ pub struct RootSettings {
     pub fixed_chunks: Vec<String>,
     /// How often the whole root is walked, whatever the events say.
     pub walk_every: Duration,
+}
+
+/// The `+`/`-` list of a root, not yet read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FilterList {
+    /// `filter`, line by line; empty when nothing was said.
+    Lines(Vec<String>),
+    /// `filter_file` and its whole contents: paths in it need not be UTF-8.
+    File { path: PathBuf, contents: Vec<u8> },
 }
 
 /// One destination.

@@ -2,3 +2,8 @@
 //! every face looks and asks.
 
 pub mod console;
+pub mod desk;
+pub mod found;
+pub mod home;
+pub mod open;
+pub mod run;

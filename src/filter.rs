@@ -17,15 +17,19 @@
 //! - A glob that cannot match this root is put aside ([`Filter::aside`]); duplicity would refuse the list.
 //! - A last line that includes is allowed; duplicity would call it redundant.
 
+mod class;
 mod defaults;
 mod folder;
 mod glob;
+mod in_place;
 mod letter;
 mod line;
 mod marker;
+mod step;
 
 pub use defaults::{DEFAULT_EXCLUDES, DefaultExclude, DefaultExcludes};
 pub use folder::Folder;
+pub use in_place::InPlace;
 pub use line::Line;
 pub use marker::{CACHEDIR_SIGNATURE, CACHEDIR_TAG, CacheFolders, Markers, is_cachedir_tag};
 

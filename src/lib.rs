@@ -30,8 +30,10 @@
 #![forbid(unsafe_code)]
 
 pub mod alert;
+pub mod backup;
 pub mod catalog;
 pub mod chunk;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
@@ -42,7 +44,9 @@ pub mod model;
 pub mod place;
 pub mod seal;
 pub mod source;
+pub mod spool;
 pub mod store;
+pub mod upkeep;
 pub mod uplink;
 pub mod web;
 pub mod worker;

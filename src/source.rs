@@ -98,6 +98,8 @@ fn path_error(doing: &str, path: &TreePath, errno: Errno) -> Error {
         Errno::ACCESS | Errno::PERM => error.remedy(READ_ALL),
         Errno::IO => error.remedy("the disk cannot read it: check the disk, restore the file from a vault"),
         Errno::LOOP => error.remedy("a symbolic link lies where a file or folder was; it is looked at again"),
+        // Opening does not wait: somebody (Samba, with kernel oplocks) has a lease, and was now asked to give it up.
+        Errno::AGAIN => error.remedy("another program holds it exclusively for a moment; it is tried again"),
         _ => error,
     }
 }

@@ -14,7 +14,6 @@ mod proof;
 pub mod retry;
 pub mod s3;
 pub mod throttle;
-pub mod url;
 
 pub use body::is_body_damage;
 

@@ -75,6 +75,42 @@ impl Nudge {
     }
 }
 
+/// Where a durable step begins. In the daemon it does nothing; a test names the step at which to die, and from then
+/// on every step refuses, as if the power had gone.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Option<Arc<Mutex<Script>>>);
+
+#[derive(Debug, Default)]
+struct Script {
+    die_at: Option<u64>,
+    reached: u64,
+    dead: Option<&'static str>,
+}
+
+impl Faults {
+    /// Dies at the `n`-th durable step from now, counted from 1; 0: never, only counts.
+    pub fn die_at(n: u64) -> Self {
+        Self(Some(Arc::new(Mutex::new(Script { die_at: (n > 0).then_some(n), ..Script::default() }))))
+    }
+    /// A durable step is about to happen.
+    pub fn at(&self, step: &'static str) -> Result<()> {
+        let Some(script) = &self.0 else { return Ok(()) };
+        let mut script = script.lock().expect("faults lock");
+        script.reached += 1;
+        if script.dead.is_none() && script.die_at == Some(script.reached) {
+            script.dead = Some(step);
+        }
+        if script.dead.is_some() { Err(Error::stopping()) } else { Ok(()) }
+    }
+    /// How many steps were reached, and the one that died.
+    pub fn told(&self) -> (u64, Option<&'static str>) {
+        self.0.as_ref().map_or((0, None), |s| {
+            let script = s.lock().expect("faults lock");
+            (script.reached, script.dead)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! The config file as its operator meets it: what is right is taken, what is wrong is refused with file, line
 //! and remedy, and `config/example.toml` explains every setting.
 
-use panicroom::config::{self, KEYS, Priority, Settings, VaultUrl, defaults};
+use panicroom::config::{self, Addressing, FilterList, KEYS, Priority, Settings, VaultUrl, defaults};
 use panicroom::error::{Error, Kind, Result};
 use panicroom::model::{Size, Tier, TreePath};
 use std::path::Path;
@@ -42,7 +42,7 @@ fn two_sections_are_a_whole_config_and_the_rest_is_default() {
     assert_eq!((&root.path, root.tier, root.priority), (&path("/data"), Tier::Cold, Priority::Normal));
     assert_eq!((root.quiet, root.quiet_max), (Duration::from_secs(30), Duration::from_secs(6 * 3600)));
     assert_eq!((root.default_excludes, root.cachedir_tag, &root.marker), (true, true, &None));
-    assert!(root.filter.is_empty() && root.filesystems.is_empty());
+    assert!(root.filter == FilterList::Lines(vec![]) && root.filesystems.is_empty());
     assert!(
         ["*.qcow2", "*.vmdk", "*.sqlite", "*.mbox", "ibdata*"].iter().all(|g| root.fixed_chunks.contains(&(*g).into()))
     );
@@ -73,7 +73,6 @@ tier = "hot"
 priority = "first"
 quiet = "2s"
 quiet_max = "1h"
-filter = ["- **/tmp/**", "+ /volume1/photos/**"]
 filter_file = "exclude.txt"
 default_excludes = false
 marker = ".nobackup"
@@ -83,6 +82,7 @@ fixed_chunks = ["*.img"]
 walk_every = "12h"
 [[root]]
 path = "/volume1/photos/inner/"
+filter = ["- **/tmp/**", "+ /volume1/photos/**"]
 [[vault]]
 name = "cloud"
 url = "s3://bucket/nas"
@@ -118,14 +118,19 @@ lag = "3d"
     let mut asked = Vec::new();
     let settings = config::parse(Path::new(NAME), text, &mut |file| {
         asked.push(file.to_owned());
-        Ok("# a comment\n- **.bak\n".to_owned())
+        Ok(b"- **.bak\n- /volume1/\xff\n".to_vec())
     })
     .unwrap();
     assert_eq!(asked, [Path::new("/etc/panicroom/exclude.txt")]);
     let [outer, inner] = settings.roots.as_slice() else { panic!("two roots") };
     assert_eq!((outer.tier, outer.priority), (Tier::Hot, Priority::First));
     assert_eq!((outer.quiet, outer.quiet_max), (Duration::from_secs(2), Duration::from_secs(3600)));
-    assert_eq!(outer.filter, ["- **/tmp/**", "+ /volume1/photos/**", "# a comment", "- **.bak"]);
+    let file = FilterList::File {
+        path: "/etc/panicroom/exclude.txt".into(),
+        contents: b"- **.bak\n- /volume1/\xff\n".to_vec(),
+    };
+    assert_eq!(outer.filter, file);
+    assert_eq!(inner.filter, FilterList::Lines(vec!["- **/tmp/**".into(), "+ /volume1/photos/**".into()]));
     assert_eq!(
         (outer.default_excludes, outer.cachedir_tag, outer.marker.as_deref()),
         (false, false, Some(".nobackup"))
@@ -136,12 +141,12 @@ lag = "3d"
     );
     assert_eq!((outer.walk_every.as_secs(), inner.walk_every.as_secs()), (12 * 3600, 3 * 3600));
     let [cloud, usb] = settings.vaults.as_slice() else { panic!("two vaults") };
-    let VaultUrl::S3(bucket) = &cloud.url else { panic!("a bucket") };
+    let VaultUrl::Bucket(bucket) = &cloud.url else { panic!("a bucket") };
     assert_eq!(
         (bucket.endpoint.as_deref(), bucket.region.as_deref()),
         (Some("https://s3.example.org"), Some("eu-central-1"))
     );
-    assert_eq!((bucket.path_style(), bucket.class()), (false, "COLD_ONE"));
+    assert_eq!((bucket.addressing, bucket.class()), (Addressing::Host, "COLD_ONE"));
     assert_eq!(cloud.credentials_file, Some(path("/etc/panicroom/cloud")));
     assert_eq!((cloud.pack_size, cloud.gather.as_secs(), cloud.level), (Size::mib(32), 7200, 9));
     assert_eq!(cloud.limit.map(panicroom::model::Rate::get), Some(1_000_000));
@@ -188,6 +193,7 @@ fn a_value_out_of_range_or_of_the_wrong_kind_is_refused_with_the_remedy() {
         (small("filter = \"- a\"", "", ""), 3, "filter = [\"…\""),
         (small("filter = [\n  \"- a\",\n  1,\n]", "", ""), 5, "filter = [\"…\""),
         (small("filter_file = \"\"", "", ""), 3, "exclude.txt"),
+        (small("filter = []\nfilter_file = \"x\"", "", ""), 4, "keep one of the two"),
         (small("marker = \"a/b\"", "", ""), 3, ".nobackup"),
         (small("walk_every = \"1s\"", "", ""), 3, "at least 1m"),
         (small("", "pack_size = \"3 MiB\"", ""), 7, "choose 4 MiB to 64 MiB"),
@@ -296,8 +302,9 @@ fn no_secret_shows_in_debug_output_or_refusals() {
 #[test]
 fn the_example_parses_and_shows_the_defaults_it_names() {
     let settings = parse(EXAMPLE).unwrap();
-    let uncommented = uncomment(EXAMPLE);
-    let full = config::parse(Path::new(NAME), &uncommented, &mut |_| Ok(String::new())).unwrap();
+    let all = uncomment(EXAMPLE);
+    let uncommented: String = all.lines().filter(|l| !l.starts_with("filter = ")).flat_map(|l| [l, "\n"]).collect();
+    let full = config::parse(Path::new(NAME), &uncommented, &mut |_| Ok(Vec::new())).unwrap();
     assert_eq!(full.roots[0].fixed_chunks, defaults::FIXED_CHUNKS, "the example lists the default");
     assert_eq!((full.roots[0].quiet, full.roots[0].quiet_max), (settings.roots[0].quiet, settings.roots[0].quiet_max));
     assert_eq!(full.roots[0].walk_every, defaults::WALK_EVERY);

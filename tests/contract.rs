@@ -5,6 +5,7 @@
 mod servers;
 
 use panicroom::clock::{ManualClock, SystemClock, Wall};
+use panicroom::config::url::VaultUrl;
 use panicroom::error::Kind;
 use panicroom::model::Sha256;
 use panicroom::store::abilities::{Abilities, Ability};
@@ -12,7 +13,6 @@ use panicroom::store::folder::FolderStore;
 use panicroom::store::memory::MemoryStore;
 use panicroom::store::s3::{Credentials, S3Store, Settings};
 use panicroom::store::throttle::Throttle;
-use panicroom::store::url::VaultUrl;
 use panicroom::store::{Body, Created, NewObject, ObjectName, ObjectStore, Speed, Thaw, is_body_damage};
 use panicroom::worker::Stop;
 use servers::Server;
@@ -225,7 +225,7 @@ struct Mounted(PathBuf);
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
+        let _ = Command::new("umount").arg(&self.0).output();
     }
 }
 
@@ -250,6 +250,40 @@ fn a_folder_on_exfat_or_fat_keeps_the_contract() {
         }
     }
     eprintln!("{tried} file systems without hard links tried");
+}
+
+#[test]
+fn a_full_read_only_or_unplugged_disk_is_the_operators_business_and_leaves_nothing_half_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mount =
+        |args: &[&str]| Command::new("mount").args(args).arg(dir.path()).output().is_ok_and(|o| o.status.success());
+    if !mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
+        eprintln!("SKIPPED: a tmpfs cannot be mounted here");
+        return;
+    }
+    let mounted = Mounted(dir.path().to_owned());
+    let store = FolderStore::open(dir.path(), Throttle::new(None, SystemClock::shared())).unwrap();
+    store.create(&object("meta_vault", b"v"), &Stop::new()).unwrap();
+    let refused = |n: &str, bytes: &[u8]| {
+        let error = store.create(&object(n, bytes), &Stop::new()).unwrap_err();
+        assert!(error.kind() == Kind::Operator && error.remedy_text().is_some(), "{error}");
+        error.to_string()
+    };
+    assert!(refused("data_1", &noise(1, 2 << 20)).contains("make room"));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    let small = object("data_2", &noise(3, 300_000));
+    assert_eq!(store.create(&small, &Stop::new()).unwrap(), Created::Now);
+
+    assert!(mount(&["-o", "remount,ro"]));
+    assert!(refused("data_3", b"x").contains("read-only"));
+    assert_eq!(store.create(&small, &Stop::new()).unwrap(), Created::Before);
+    let reader = FolderStore::open(dir.path(), Throttle::new(None, SystemClock::shared())).unwrap();
+    assert_eq!(names(&reader, ""), ["data_2", "meta_vault"]);
+
+    // The handles keep the file system alive, as a lazy unmount of a busy disk does; the path leads elsewhere.
+    assert!(Command::new("umount").arg("-l").arg(&mounted.0).status().unwrap().success());
+    assert!(refused("data_4", b"x").contains("another folder"));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 fn handle() -> tokio::runtime::Handle {

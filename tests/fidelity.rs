@@ -300,6 +300,9 @@ fn a_tricky_tree_comes_back_as_it_was() {
         assert_eq!(all(&a), all(&b), "{name}");
     }
     assert_eq!(fs::metadata(to.join("three")).unwrap().nlink(), 3);
+    let again = target.link(&p("/folder/deep/one"), &p("/three"), 9, Clobber::Replace).unwrap();
+    assert_eq!(again, Placed::Done(vec![]));
+    assert_eq!(fs::metadata(to.join("three")).unwrap().nlink(), 3);
     let parts =
         fs::read_dir(&to).unwrap().filter(|e| e.as_ref().unwrap().file_name().as_bytes().starts_with(b".panic"));
     assert_eq!(parts.count(), 0, "no part stays");

@@ -206,11 +206,11 @@ fn ask_duplicity(python: &OsStr, cases: &[Case], trees: &[TreePath]) -> Vec<serd
 /// Every path of a tree, or those a filter chooses, found as the daemon's walk finds them.
 fn walk(root: &TreePath, filter: Option<&Filter>) -> Vec<TreePath> {
     let mut chosen = vec![root.clone()];
-    walk_folder(root, root, filter, &mut chosen);
+    walk_folder(root, filter, &mut chosen);
     chosen
 }
 
-fn walk_folder(root: &TreePath, folder: &TreePath, filter: Option<&Filter>, chosen: &mut Vec<TreePath>) {
+fn walk_folder(folder: &TreePath, filter: Option<&Filter>, chosen: &mut Vec<TreePath>) {
     let mut from_here = filter.map(|filter| filter.folder(folder));
     let mut entries: Vec<_> = fs::read_dir(folder.as_path()).unwrap().map(Result::unwrap).collect();
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -229,7 +229,7 @@ fn walk_folder(root: &TreePath, folder: &TreePath, filter: Option<&Filter>, chos
         let before = chosen.len();
         chosen.push(path.clone());
         if what == FileOrDir::Dir {
-            walk_folder(root, &path, filter, chosen);
+            walk_folder(&path, filter, chosen);
         }
         if verdict == Verdict::Descend && chosen.len() == before + 1 {
             chosen.pop();
@@ -263,7 +263,7 @@ fn grow(dice: &mut Dice, dir: &Path, index: usize) -> TreePath {
 
 fn list(dice: &mut Dice, root: &TreePath, paths: &[TreePath]) -> Vec<u8> {
     let mut list = Vec::new();
-    for _ in 0..1 + dice.roll(6) {
+    for _ in 0..=dice.roll(6) {
         let pattern = pattern(dice, root, paths);
         let end: &[u8] = dice.pick(&[b"\n" as &[u8], b"\n", b"\n", b"\r\n", b"\n\n", b" \n", b"\r"]);
         let sign: &[u8] = dice.pick(&[b"+ " as &[u8], b"+ ", b"+ ", b"- ", b"- ", b"- ", b"", b"  - ", b"# "]);
@@ -338,7 +338,7 @@ fn swap_case(name: &mut Vec<u8>) {
 }
 
 fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    bytes.iter().fold(String::new(), |hex, b| hex + &format!("{b:02x}"))
 }
 
 fn from_hex(hex: &str) -> Vec<u8> {

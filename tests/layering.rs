@@ -28,6 +28,7 @@ const ANYWHERE: &[&str] = &[""];
 const CRATES: &[(&str, &[&str])] = &[
     ("askama", &["web"]),
     ("aws_config", &["store/s3"]),
+    ("aws_runtime", &["store/s3"]),
     ("aws_sdk_s3", &["store/s3"]),
     ("axum", &["web"]),
     ("base64", &["store/s3", "daemon", "web", "cli"]),
@@ -53,8 +54,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite_migration", &["catalog", "restore/job"]),
     ("rustix", &["catalog", "source", "spool", "place", "store", "alert", "daemon", "web/control", "cli"]),
     ("sd_notify", &["daemon"]),
-    ("serde", &["daemon", "web", "cli"]),
-    ("serde_json", &["alert", "daemon", "web", "cli"]),
+    ("serde", &["store/abilities", "daemon", "web", "cli"]),
+    ("serde_json", &["store/abilities", "alert", "daemon", "web", "cli"]),
     ("sha2", &["seal", "spool", "store"]),
     ("sodiumoxide", &["seal"]),
     (
@@ -69,7 +70,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing", ANYWHERE),
     ("tracing_journald", &["cli"]),
     ("tracing_subscriber", &["cli"]),
-    ("zeroize", &["seal", "cli"]),
+    ("zeroize", &["chunk", "seal", "format/key_file", "cli"]),
     ("zstd", &["seal"]),
 ];
 

@@ -25,7 +25,8 @@ pub enum CatalogPiece {
 pub struct NewVersion {
     pub entry: Entry,
     pub stamp: Stamp,
-    pub dev: u64,
+    /// A folder on which something is mounted.
+    pub mount: bool,
     pub content: Vec<CatalogPiece>,
     pub torn: bool,
     pub fixed: bool,
@@ -39,8 +40,9 @@ pub enum Outcome {
     Version(Box<NewVersion>),
     /// Gone: believed after ENOENT by handle.
     Gone,
-    /// As its latest version has it.
-    Unchanged {
+    /// Looked at, and as its latest version has it: only the stamp is new.
+    Same {
+        stamp: Stamp,
         again: Option<i64>,
     },
     /// Not ours to keep (excluded, a socket, another root's): no record; what was known of it is deleted.
@@ -114,7 +116,12 @@ impl Catalog {
                 }
                 v.again
             }
-            Outcome::Unchanged { again } => *again,
+            Outcome::Same { stamp, again } => {
+                tx.prepare_cached("UPDATE node SET size = ?, mtime = ?, ctime = ?, ino = ? WHERE id = ?")?.execute(
+                    (stamp.size.cast_signed(), stamp.mtime, stamp.ctime, stamp.ino.cast_signed(), one.row.node.0),
+                )?;
+                *again
+            }
             Outcome::Gone | Outcome::NotChosen => {
                 self.record_deletion(tx, one)?;
                 None
@@ -191,14 +198,14 @@ impl Catalog {
             tx.prepare_cached("INSERT INTO wait (pack, version) VALUES (?, ?)")?
                 .execute((pack, seq.0.cast_signed()))?;
         }
-        tx.prepare_cached("UPDATE node SET root = ?, shape = ?, size = ?, mtime = ?, ctime = ?, ino = ?, dev = ?, seq = ?, torn = ?, fixed = ? WHERE id = ?")?.execute((
+        tx.prepare_cached("UPDATE node SET root = ?, shape = ?, size = ?, mtime = ?, ctime = ?, ino = ?, mount = ?, seq = ?, torn = ?, fixed = ? WHERE id = ?")?.execute((
             one.row.root.0,
             shape.number(),
             v.stamp.size.cast_signed(),
             v.stamp.mtime,
             v.stamp.ctime,
             v.stamp.ino.cast_signed(),
-            v.dev.cast_signed(),
+            v.mount,
             seq.0.cast_signed(),
             v.torn,
             v.fixed,
@@ -256,7 +263,7 @@ impl Catalog {
             notice.cast_signed(),
             one.row.noticed.0,
         ))?;
-        tx.prepare_cached("UPDATE node SET shape = NULL, size = 0, mtime = 0, ctime = 0, ino = 0, dev = 0, torn = 0, seq = ? WHERE id = ?")?
+        tx.prepare_cached("UPDATE node SET shape = NULL, size = 0, mtime = 0, ctime = 0, ino = 0, mount = 0, torn = 0, seq = ? WHERE id = ?")?
             .execute((seq.0.cast_signed(), one.row.node.0))?;
         let generation = self.new_notice();
         tx.prepare_cached(

@@ -54,7 +54,7 @@ impl Bed {
         let v = NewVersion {
             entry: file(3),
             stamp: Stamp { size: 3, mtime: 1, ctime: 1, ino: row.node.0.cast_unsigned() },
-            dev: 1,
+            mount: false,
             content,
             torn: false,
             fixed: false,
@@ -162,7 +162,7 @@ fn a_lost_pack_makes_its_files_dirty_and_its_chunks_unknown_at_once() {
     assert_eq!(bed.catalog.pack_lost(pack.id, Wall(30)).unwrap(), 1);
     assert!(bed.catalog.known(&[ChunkId([1; 32])], Tier::Cold).unwrap()[0].is_none());
     assert_eq!((bed.counts().dirty, bed.counts().safe_files), (1, 0));
-    let row = bed.catalog.due(0, NodeId(0), 9).unwrap()[0].clone();
+    let row = bed.catalog.due(0, NodeId(0), 9).unwrap()[0].0.clone();
     bed.catalog.commit(None, &[bed.version(row, run)]).unwrap();
     assert_eq!(bed.counts().dirty, 1, "a capture that used the lost pack does not count");
 }
@@ -199,7 +199,7 @@ fn what_lay_in_a_deleted_folder_is_looked_at_and_follows() {
     bed.catalog.commit(None, &[Settled { row, captured: Wall(20), outcome: Outcome::Gone }]).unwrap();
     let due = bed.catalog.due(0, NodeId(0), 9).unwrap();
     assert_eq!(due.len(), 2);
-    for row in due {
+    for (row, _) in due {
         bed.catalog.commit(None, &[Settled { row, captured: Wall(20), outcome: Outcome::Gone }]).unwrap();
     }
     assert_eq!((bed.counts().files, bed.counts().dirty), (0, 0));

@@ -9,13 +9,24 @@ use crate::format::pack::PackRecord;
 use crate::format::segment::entry_to_cbor;
 use crate::model::{Content, Piece, Seq, Sha256, TreePath, Version};
 use rusqlite::{OptionalExtension, Transaction};
+use std::collections::HashMap;
 
-/// Takes the records of one segment.
+/// Takes the records of one segment. What it remembers is bounded by what one segment can name.
 #[derive(Debug)]
 pub struct Importer<'a> {
     catalog: &'a Catalog,
     tx: &'a Transaction<'a>,
     segment: u64,
+    folders: HashMap<TreePath, NodeId>,
+    packs: HashMap<Sha256, i64>,
+}
+
+/// How a part of a split version fitted what was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Added,
+    /// The version itself is not there: its first part was never read.
+    Orphan,
 }
 
 impl Catalog {
@@ -32,7 +43,8 @@ impl Catalog {
                 tx.execute("DELETE FROM segment WHERE number = ?", [row.number.0.cast_signed()])?;
                 insert_segment(tx, row, 1)?;
             }
-            act(&mut Importer { catalog: self, tx, segment }).map_err(|e| {
+            let mut importer = Importer { catalog: self, tx, segment, folders: HashMap::new(), packs: HashMap::new() };
+            act(&mut importer).map_err(|e| {
                 failed = Some(e);
                 rusqlite::Error::QueryReturnedNoRows
             })
@@ -41,6 +53,19 @@ impl Catalog {
             Some(e) => Err(e),
             None => done,
         }
+    }
+
+    /// A segment whose records were read from a merge: known, so that the log goes on after it.
+    pub fn import_row(&self, row: &SegmentRow) -> Result<()> {
+        self.write("note a segment of the log", |tx| {
+            tx.execute("DELETE FROM segment WHERE number = ?", [row.number.0.cast_signed()])?;
+            insert_segment(tx, row, 1)
+        })
+    }
+
+    /// Takes the record of a pack no segment told of, as the pack itself tells it; the next publication names it.
+    pub fn adopt_pack(&self, record: PackRecord) -> Result<()> {
+        self.write("take up a pack the log lost", |tx| insert_or_complete(self, tx, record, None))
     }
 
     /// After the last segment: which version each node is at, losses applied, roots and counters set. Every path gets
@@ -71,26 +96,11 @@ impl Catalog {
 
 impl Importer<'_> {
     pub fn pack(&mut self, record: PackRecord) -> Result<()> {
-        self.sql(|me| {
-            let known: Option<(i64, bool)> = me
-                .tx
-                .query_row("SELECT id, LENGTH(record) > 0 FROM pack WHERE hash = ?", [&record.hash.0[..]], |r| {
-                    Ok((r.get(0)?, r.get(1)?))
-                })
-                .optional()?;
-            let id = match known {
-                Some((_, true)) => return Ok(()),
-                Some((id, false)) => {
-                    me.tx.execute("DELETE FROM pack WHERE id = ?", [id])?;
-                    id
-                }
-                None => me.catalog.new_pack_id(),
-            };
-            insert_pack_as(me.tx, &NewPackRow { id, record }, 1, Some(me.segment))
-        })
+        self.sql(|me| insert_or_complete(me.catalog, me.tx, record, Some(me.segment)))
     }
 
-    pub fn version(&mut self, version: &Version) -> Result<()> {
+    /// False when a version of that seq is there already.
+    pub fn version(&mut self, version: &Version) -> Result<bool> {
         let entry = entry_to_cbor(&version.entry);
         self.sql(|me| {
             let node = me.node(&version.path)?;
@@ -109,25 +119,25 @@ impl Importer<'_> {
                     (!content.is_empty()).then(|| content_to_bytes(&content)),
                     me.segment.cast_signed(),
                 ))
-                .map(drop)
+                .map(|rows| rows > 0)
         })
     }
 
     /// A further part of a version's content.
-    pub fn part(&mut self, seq: Seq, content: &Content) -> Result<()> {
+    pub fn part(&mut self, seq: Seq, content: &Content) -> Result<Part> {
         self.sql(|me| {
             let bytes: Option<Option<Vec<u8>>> = me
                 .tx
                 .query_row("SELECT content FROM version WHERE seq = ?", [seq.0.cast_signed()], |r| r.get(0))
                 .optional()?;
-            let Some(bytes) = bytes else { return Ok(()) };
+            let Some(bytes) = bytes else { return Ok(Part::Orphan) };
             let mut all = bytes.map_or_else(Vec::new, |b| super::history::content_from_bytes(&b).unwrap_or_default());
             all.extend(me.content(content)?);
             me.tx.execute(
                 "UPDATE version SET content = ? WHERE seq = ?",
                 (content_to_bytes(&all), seq.0.cast_signed()),
             )?;
-            Ok(())
+            Ok(Part::Added)
         })
     }
 
@@ -150,7 +160,12 @@ impl Importer<'_> {
         self.sql(|me| {
             me.tx.execute("UPDATE pack SET state = 2 WHERE hash = ?", [&hash.0[..]])?;
             me.tx.execute("DELETE FROM place WHERE pack IN (SELECT id FROM pack WHERE hash = ?)", [&hash.0[..]])?;
-            super::set_fact(me.tx, "seq_floor", seq.0.cast_signed() + 1)
+            me.tx
+                .execute(
+                    "INSERT INTO fact (name, value) VALUES ('seq_floor', ?1) ON CONFLICT (name) DO UPDATE SET value = MAX(value, ?1)",
+                    [seq.0.cast_signed() + 1],
+                )
+                .map(drop)
         })
     }
 
@@ -158,26 +173,37 @@ impl Importer<'_> {
         act(self).map_err(super::sql("rebuild"))
     }
 
+    /// The node of a path, made with all above it where missing. Neighbours share a folder: it is found once.
     fn node(&mut self, path: &TreePath) -> rusqlite::Result<NodeId> {
-        let mut at = NodeId::TOP;
-        for name in path.components() {
-            let found = self
-                .tx
-                .prepare_cached("SELECT id FROM node WHERE parent = ? AND name = ?")?
-                .query_row((at.0, name), |r| r.get(0))
-                .optional()?;
-            at = match found {
-                Some(id) => NodeId(id),
-                None => {
-                    let id = self.catalog.new_node_id();
-                    self.tx
-                        .prepare_cached("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)")?
-                        .execute((id.0, at.0, name))?;
-                    id
+        let (Some(parent), Some(name)) = (path.parent(), path.name()) else { return Ok(NodeId::TOP) };
+        let above = match self.folders.get(&parent) {
+            Some(known) => *known,
+            None => {
+                let mut at = NodeId::TOP;
+                for name in parent.components() {
+                    at = self.child(at, name)?;
                 }
-            };
+                self.folders.insert(parent, at);
+                at
+            }
+        };
+        self.child(above, name)
+    }
+
+    fn child(&self, parent: NodeId, name: &[u8]) -> rusqlite::Result<NodeId> {
+        let found = self
+            .tx
+            .prepare_cached("SELECT id FROM node WHERE parent = ? AND name = ?")?
+            .query_row((parent.0, name), |r| r.get(0).map(NodeId))
+            .optional()?;
+        if let Some(id) = found {
+            return Ok(id);
         }
-        Ok(at)
+        let id = self.catalog.new_node_id();
+        self.tx
+            .prepare_cached("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)")?
+            .execute((id.0, parent.0, name))?;
+        Ok(id)
     }
 
     /// Content by this catalog's pack ids. A pack without a record here gets a row in state lost, so that the version
@@ -188,19 +214,56 @@ impl Importer<'_> {
             out.push(match piece {
                 Piece::Hole(n) => CatalogPiece::Hole(*n),
                 Piece::Run { pack, first, count } => {
-                    let known = self.tx.prepare_cached("SELECT id FROM pack WHERE hash = ?")?.query_row([&pack.0[..]], |r| r.get(0)).optional()?;
-                    let id = match known {
-                        Some(id) => id,
-                        None => {
-                            let id = self.catalog.new_pack_id();
-                            self.tx.execute("INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')", (id, &pack.0[..]))?;
-                            id
-                        }
-                    };
-                    CatalogPiece::Run { pack: id, first: *first, count: *count }
+                    CatalogPiece::Run { pack: self.pack_id(*pack)?, first: *first, count: *count }
                 }
             });
         }
         Ok(out)
     }
+
+    fn pack_id(&mut self, hash: Sha256) -> rusqlite::Result<i64> {
+        if let Some(id) = self.packs.get(&hash) {
+            return Ok(*id);
+        }
+        let known = self
+            .tx
+            .prepare_cached("SELECT id FROM pack WHERE hash = ?")?
+            .query_row([&hash.0[..]], |r| r.get(0))
+            .optional()?;
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let id = self.catalog.new_pack_id();
+                self.tx.execute(
+                    "INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')",
+                    (id, &hash.0[..]),
+                )?;
+                id
+            }
+        };
+        self.packs.insert(hash, id);
+        Ok(id)
+    }
+}
+
+/// A pack's row; one that stood in for a record never read keeps its id, which versions already name.
+fn insert_or_complete(
+    catalog: &Catalog,
+    tx: &Transaction<'_>,
+    record: PackRecord,
+    segment: Option<u64>,
+) -> rusqlite::Result<()> {
+    let known: Option<(i64, bool)> = tx
+        .prepare_cached("SELECT id, LENGTH(record) > 0 FROM pack WHERE hash = ?")?
+        .query_row([&record.hash.0[..]], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let id = match known {
+        Some((_, true)) => return Ok(()),
+        Some((id, false)) => {
+            tx.execute("DELETE FROM pack WHERE id = ?", [id])?;
+            id
+        }
+        None => catalog.new_pack_id(),
+    };
+    insert_pack_as(tx, &NewPackRow { id, record }, 1, segment)
 }

@@ -39,7 +39,7 @@ pub enum SpooledObject {
 pub(super) fn tier_number(tier: Tier) -> i64 {
     i64::from(tier == Tier::Hot)
 }
-fn tier(n: i64) -> Tier {
+pub(super) fn tier(n: i64) -> Tier {
     if n == 1 { Tier::Hot } else { Tier::Cold }
 }
 fn hash(bytes: &[u8]) -> rusqlite::Result<Sha256> {
@@ -256,21 +256,34 @@ impl Catalog {
         })
     }
 
+    /// Record of a pack and whether it is not lost; None when there is no such pack, or no segment told what is in it.
     pub fn pack_record(&self, id: i64) -> Result<Option<(PackRecord, bool)>> {
         let found: Option<(Vec<u8>, i64)> = self.read("read a pack record", |c| {
-            c.prepare_cached("SELECT record, state FROM pack WHERE id = ?")?
+            c.prepare_cached("SELECT record, state FROM pack WHERE id = ? AND LENGTH(record) > 0")?
                 .query_row([id], |r| Ok((r.get(0)?, r.get(1)?)))
                 .optional()
         })?;
         found.map(|(record, state)| Ok((PackRecord::from_cbor(&record)?, state < 2))).transpose()
     }
 
-    /// Another pack that holds the chunk, where `pack` is lost.
-    pub fn another_place(&self, chunk: ChunkId, not: i64) -> Result<Option<Known>> {
-        self.read("look for another place of a chunk", |c| {
-            c.prepare_cached("SELECT place.pack, place.number FROM place JOIN pack ON pack.id = place.pack WHERE chunk = ? AND pack != ? AND pack.state = 1 LIMIT 1")?
-                .query_row((&chunk.0[..], not), |r| Ok(Known { pack: r.get(0)?, number: r.get(1)? }))
+    /// Hash of a pack, whatever else is known of it.
+    pub fn pack_hash(&self, id: i64) -> Result<Option<Sha256>> {
+        self.read("read a pack's hash", |c| {
+            c.prepare_cached("SELECT hash FROM pack WHERE id = ?")?
+                .query_row([id], |r| hash(&r.get::<_, Vec<u8>>(0)?))
                 .optional()
+        })
+    }
+
+    /// The next stored pack that holds the chunk, in order of pack ids, from `after` on and other than `not`.
+    pub fn another_place(&self, chunk: ChunkId, not: i64, after: i64) -> Result<Option<Known>> {
+        self.read("look for another place of a chunk", |c| {
+            c.prepare_cached(
+                "SELECT place.pack, place.number FROM place JOIN pack ON pack.id = place.pack
+                 WHERE chunk = ? AND pack > ? AND pack != ? AND pack.state = 1 ORDER BY pack LIMIT 1",
+            )?
+            .query_row((&chunk.0[..], after, not), |r| Ok(Known { pack: r.get(0)?, number: r.get(1)? }))
+            .optional()
         })
     }
 }

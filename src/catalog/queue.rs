@@ -1,7 +1,7 @@
 //! Dirty rows: paths owed a look. Marked by hints and walks, taken by capture, removed only in the transaction that
 //! commits what was captured, or put back with the reason.
 
-use super::{Catalog, NodeId, RootId, tree};
+use super::{Catalog, NodeId, NodeRow, RootId, tree};
 use crate::clock::Wall;
 use crate::error::Result;
 use crate::model::TreePath;
@@ -14,6 +14,8 @@ pub enum Scope {
     Path,
     /// All beneath it, by a walk.
     Tree,
+    /// Nothing: it is only on the way to something, and gets a node.
+    Way,
 }
 
 /// A path to make dirty. `new`: parent and name, when its node has no row yet.
@@ -79,6 +81,9 @@ pub(super) fn mark(tx: &Transaction<'_>, m: &Mark, generation: u64) -> rusqlite:
         tx.prepare_cached("INSERT INTO node (id, parent, name, root) VALUES (?, ?, ?, ?)")?
             .execute((m.node.0, parent.0, name, m.root.0))?;
     }
+    if m.scope == Scope::Way {
+        return Ok(());
+    }
     tx.prepare_cached(
         "INSERT INTO dirty (node, root, scope, generation, notice, noticed, due, deadline, file, bytes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
@@ -111,24 +116,25 @@ impl Catalog {
         self.write("mark dirty paths", |tx| marks.iter().try_for_each(|m| mark(tx, m, generation)))
     }
 
-    /// A folder was walked: its row goes unless a hint came since, and `marks` (what the walk found) come, as one.
+    /// A tree was walked: what is left is a look at its top, unless a hint for the tree came since (false).
     pub fn walked(&self, node: NodeId, generation: u64) -> Result<bool> {
         self.write("finish a walk", |tx| {
-            let gone = tx.execute(
-                "DELETE FROM dirty WHERE node = ? AND generation = ? AND scope = 1",
+            let done = tx.execute(
+                "UPDATE dirty SET scope = 0, due = 0 WHERE node = ? AND generation = ? AND scope = 1",
                 (node.0, generation.cast_signed()),
             )?;
-            Ok(gone == 1)
+            Ok(done == 1)
         })
     }
 
     /// Paths (not trees) that may be looked at now, in node order from `after` on: folder by folder, as the walk met them.
-    pub fn due(&self, now: i64, after: NodeId, most: usize) -> Result<Vec<DirtyRow>> {
+    pub fn due(&self, now: i64, after: NodeId, most: usize) -> Result<Vec<(DirtyRow, NodeRow)>> {
         self.read("read the queue", |c| {
-            let mut s = c.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM dirty WHERE node > ? AND due <= ? AND scope = 0 ORDER BY node LIMIT ?"
-            ))?;
-            s.query_map((after.0, now, most as i64), row)?.collect()
+            let mut s = c.prepare_cached(
+                "SELECT node, root, scope, generation, notice, noticed, tries FROM dirty WHERE node > ? AND due <= ? AND scope = 0 ORDER BY node LIMIT ?",
+            )?;
+            let rows: Vec<DirtyRow> = s.query_map((after.0, now, most as i64), row)?.collect::<rusqlite::Result<_>>()?;
+            rows.into_iter().map(|r| Ok((r.clone(), tree::node(c, r.node)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?))).collect()
         })
     }
 

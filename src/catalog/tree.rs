@@ -56,7 +56,8 @@ pub struct NodeRow {
     /// None: no version, or deleted.
     pub shape: Option<NodeShape>,
     pub stamp: Stamp,
-    pub dev: u64,
+    /// Something was mounted on this folder when it was captured.
+    pub mount: bool,
     pub seq: Seq,
     pub torn: bool,
     pub fixed: bool,
@@ -64,7 +65,7 @@ pub struct NodeRow {
     pub dirty: bool,
 }
 
-const COLUMNS: &str = "n.id, n.parent, n.name, n.root, n.shape, n.size, n.mtime, n.ctime, n.ino, n.dev, n.seq, n.torn, n.fixed, d.node IS NOT NULL";
+const COLUMNS: &str = "n.id, n.parent, n.name, n.root, n.shape, n.size, n.mtime, n.ctime, n.ino, n.mount, n.seq, n.torn, n.fixed, d.node IS NOT NULL";
 const FROM: &str = "FROM node n LEFT JOIN dirty d ON d.node = n.id";
 
 fn row(r: &Row<'_>) -> rusqlite::Result<NodeRow> {
@@ -75,7 +76,7 @@ fn row(r: &Row<'_>) -> rusqlite::Result<NodeRow> {
         root: RootId(r.get(3)?),
         shape: r.get::<_, Option<i64>>(4)?.map(NodeShape::from_number),
         stamp: Stamp { size: number(r, 5)?, mtime: r.get(6)?, ctime: r.get(7)?, ino: number(r, 8)? },
-        dev: number(r, 9)?,
+        mount: r.get(9)?,
         seq: Seq(number(r, 10)?),
         torn: r.get(11)?,
         fixed: r.get(12)?,
@@ -112,6 +113,10 @@ pub(super) fn find(c: &Connection, path: &TreePath) -> rusqlite::Result<Option<N
     Ok(Some(at))
 }
 
+pub(super) fn node(c: &Connection, id: NodeId) -> rusqlite::Result<Option<NodeRow>> {
+    c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.id = ?"))?.query_row([id.0], row).optional()
+}
+
 impl Catalog {
     /// An id for a node whose row is written later, in one transaction with what it is for.
     pub fn new_node_id(&self) -> NodeId {
@@ -127,9 +132,7 @@ impl Catalog {
     }
 
     pub fn node(&self, id: NodeId) -> Result<Option<NodeRow>> {
-        self.read("read a node", |c| {
-            c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.id = ?"))?.query_row([id.0], row).optional()
-        })
+        self.read("read a node", |c| node(c, id))
     }
 
     /// Nodes of these names in one folder; absent ones are left out. Names in any order.
@@ -145,12 +148,12 @@ impl Catalog {
         })
     }
 
-    /// Every node in a folder, in name order.
-    pub fn children(&self, parent: NodeId) -> Result<Vec<NodeRow>> {
+    /// The first `most` nodes in a folder, in name order.
+    pub fn children(&self, parent: NodeId, most: usize) -> Result<Vec<NodeRow>> {
         self.read("read a folder", |c| {
-            c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.parent = ?"))?
-                .query_map([parent.0], row)?
-                .collect()
+            let mut s =
+                c.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE n.parent = ? ORDER BY n.name LIMIT ?"))?;
+            s.query_map((parent.0, most as i64), row)?.collect()
         })
     }
 

@@ -8,7 +8,7 @@ use crate::clock::Wall;
 use crate::error::Result;
 use crate::format::segment::entry_from_cbor;
 use crate::model::{Entry, Seq};
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 /// Of which moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,30 @@ pub struct Present {
     pub torn: bool,
 }
 
+/// A name in a folder and what it is, as a restore or a listing walks the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Child {
+    pub node: NodeId,
+    pub name: Vec<u8>,
+    pub state: ChildState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChildState {
+    /// No record at that time: what lies beneath may still be there.
+    Unrecorded,
+    /// Deleted, and so is all beneath.
+    Absent,
+    Present {
+        seq: Seq,
+        captured: Wall,
+        torn: bool,
+        entry: Box<Entry>,
+        /// The content as the catalog keeps it: equal bytes are equal contents. See [`Catalog::content`].
+        content: Vec<u8>,
+    },
+}
+
 fn bound(when: When) -> i64 {
     match when {
         When::Now => i64::MAX,
@@ -68,6 +92,43 @@ fn counting(c: &Connection, node: NodeId, when: When) -> rusqlite::Result<Option
         }
     }
     Ok(any.then_some(torn))
+}
+
+/// The pieces of a content as [`ChildState::Present`] carries it.
+pub fn pieces_of(content: &[u8]) -> Result<Vec<CatalogPiece>> {
+    if content.is_empty() { Ok(vec![]) } else { content_from_bytes(content) }
+}
+
+enum Counting {
+    Unrecorded,
+    Absent,
+    Row { seq: i64, captured: i64, torn: bool, entry: Vec<u8>, content: Vec<u8> },
+}
+
+/// As [`counting`], with the row itself. `s` gives seq, kind, captured, entry and content, newest first.
+fn counting_row(s: &mut CachedStatement<'_>, node: NodeId, when: When) -> rusqlite::Result<Counting> {
+    let mut rows = s.query((node.0, bound(when)))?;
+    let mut best = Counting::Unrecorded;
+    while let Some(r) = rows.next()? {
+        let kind: i64 = r.get(1)?;
+        if kind == 2 {
+            return Ok(if matches!(best, Counting::Row { .. }) { best } else { Counting::Absent });
+        }
+        if kind == 1 && matches!(best, Counting::Row { .. }) {
+            continue;
+        }
+        best = Counting::Row {
+            seq: r.get(0)?,
+            captured: r.get(2)?,
+            torn: kind == 1,
+            entry: r.get(3)?,
+            content: r.get::<_, Option<Vec<u8>>>(4)?.unwrap_or_default(),
+        };
+        if kind == 0 {
+            break;
+        }
+    }
+    Ok(best)
 }
 
 impl Catalog {
@@ -105,12 +166,77 @@ impl Catalog {
         })
     }
 
-    pub fn content(&self, seq: Seq) -> Result<Vec<CatalogPiece>> {
+    /// One page of a folder in name order, each name with its state: one look for all of them. Ends with a page
+    /// shorter than `most`.
+    pub fn children_at(&self, parent: NodeId, after: &[u8], most: usize, when: When) -> Result<Vec<Child>> {
+        let rows = self.read("walk a folder", |c| {
+            let mut names = c.prepare_cached(
+                "SELECT id, name FROM node WHERE parent = ? AND id != 0 AND name > ? ORDER BY name LIMIT ?",
+            )?;
+            let mut records = c.prepare_cached(
+                "SELECT seq, kind, captured, entry, content FROM version WHERE node = ? AND captured <= ? AND waits = 0 ORDER BY seq DESC",
+            )?;
+            let mut found = names.query((parent.0, after, most as i64))?;
+            let mut out = Vec::new();
+            while let Some(r) = found.next()? {
+                let (node, name) = (NodeId(r.get(0)?), r.get::<_, Vec<u8>>(1)?);
+                out.push((node, name, counting_row(&mut records, node, when)?));
+            }
+            Ok(out)
+        })?;
+        rows.into_iter()
+            .map(|(node, name, row)| {
+                let state = match row {
+                    Counting::Unrecorded => ChildState::Unrecorded,
+                    Counting::Absent => ChildState::Absent,
+                    Counting::Row { seq, captured, torn, entry, content } => ChildState::Present {
+                        seq: Seq(seq.cast_unsigned()),
+                        captured: Wall(captured),
+                        torn,
+                        entry: Box::new(entry_from_cbor(&entry)?),
+                        content,
+                    },
+                };
+                Ok(Child { node, name, state })
+            })
+            .collect()
+    }
+
+    /// One name of a folder, as [`children_at`](Self::children_at); None when no record was ever about it.
+    pub fn child_at(&self, parent: NodeId, name: &[u8], when: When) -> Result<Option<Child>> {
+        let Some(node) = self.read("find a name", |c| {
+            c.prepare_cached("SELECT id FROM node WHERE parent = ? AND name = ?")?
+                .query_row((parent.0, name), |r| r.get(0).map(NodeId))
+                .optional()
+        })?
+        else {
+            return Ok(None);
+        };
+        let state = match self.present(node, when)? {
+            Some(p) => ChildState::Present {
+                seq: p.seq,
+                captured: p.captured,
+                torn: p.torn,
+                entry: Box::new(p.entry),
+                content: self.content_bytes(p.seq)?,
+            },
+            None if self.is_unrecorded(node, when)? => ChildState::Unrecorded,
+            None => ChildState::Absent,
+        };
+        Ok(Some(Child { node, name: name.to_vec(), state }))
+    }
+
+    /// Content as [`ChildState::Present`] carries it.
+    pub fn content_bytes(&self, seq: Seq) -> Result<Vec<u8>> {
         let bytes: Option<Vec<u8>> = self.read("read a version's content", |c| {
             c.prepare_cached("SELECT content FROM version WHERE seq = ?")?
                 .query_row([seq.0.cast_signed()], |r| r.get(0))
         })?;
-        bytes.map_or_else(|| Ok(vec![]), |b| content_from_bytes(&b))
+        Ok(bytes.unwrap_or_default())
+    }
+
+    pub fn content(&self, seq: Seq) -> Result<Vec<CatalogPiece>> {
+        pieces_of(&self.content_bytes(seq)?)
     }
 
     /// Every record of a path, newest first.

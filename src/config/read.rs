@@ -10,9 +10,9 @@ use crate::model::Size;
 use std::path::Path;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// Reads the text of the config file `name`. `load` gives the text of a `filter_file`; a relative one is
+/// Reads the text of the config file `name`. `load` gives the contents of a `filter_file`; a relative one is
 /// looked for beside the config file. The first mistake in the file is the one reported, kind Operator.
-pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<String>) -> Result<Settings> {
+pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<u8>>) -> Result<Settings> {
     let file = File { name, text };
     let document = DeTable::parse(text).map_err(|e| {
         let line = file.line(&e.span().unwrap_or(0..0));

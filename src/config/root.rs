@@ -2,7 +2,7 @@
 
 use super::section::{File, Given, Section};
 use super::value::{choice, every, path, required, values};
-use super::{Priority, RootSettings, defaults, duration};
+use super::{FilterList, Priority, RootSettings, defaults, duration};
 use crate::error::{Kind, Result};
 use crate::model::Tier;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub(super) fn root(
     file: File,
     section: &mut Section,
     walk_every: Duration,
-    load: &mut dyn FnMut(&Path) -> Result<String>,
+    load: &mut dyn FnMut(&Path) -> Result<Vec<u8>>,
 ) -> Result<Given<RootSettings>> {
     let path = required(file, section, "path", path)?;
     let quiet = section.read("quiet", duration::parse)?;
@@ -43,24 +43,26 @@ pub(super) fn root(
     })
 }
 
-fn filter(file: File, section: &mut Section, load: &mut dyn FnMut(&Path) -> Result<String>) -> Result<Vec<String>> {
-    let mut lines = values(section.list("filter")?).unwrap_or_default();
-    if let Some(given) = section.read("filter_file", |t| {
-        if t.is_empty() {
-            Err("names no file; write filter_file = \"exclude.txt\"".to_owned())
-        } else {
-            Ok(t.to_owned())
-        }
-    })? {
-        let beside = file.name.parent().unwrap_or(Path::new("")).join(&given.value);
-        let text = load(&beside).map_err(|e| {
-            let known = e.remedy_text().is_some();
-            let e = e.during(&format!("{}:{}: filter_file", file.name.display(), given.line)).as_kind(Kind::Operator);
-            if known { e } else { e.remedy("write its path from the top, or relative to the config file") }
-        })?;
-        lines.extend(text.lines().map(str::to_owned));
+fn filter(file: File, section: &mut Section, load: &mut dyn FnMut(&Path) -> Result<Vec<u8>>) -> Result<FilterList> {
+    let lines = section.list("filter")?;
+    let from = section.read("filter_file", |t| {
+        if t.is_empty() { Err("names no file; write it like \"exclude.txt\"".to_owned()) } else { Ok(t.to_owned()) }
+    })?;
+    let Some(from) = from else {
+        return Ok(FilterList::Lines(values(lines).unwrap_or_default()));
+    };
+    if lines.is_some() {
+        return Err(section
+            .error(from.line, "filter_file", "there is a filter too, and the first line that matches decides")
+            .remedy("keep one of the two"));
     }
-    Ok(lines)
+    let path = file.name.parent().unwrap_or(Path::new("")).join(&from.value);
+    let contents = load(&path).map_err(|e| {
+        let known = e.remedy_text().is_some();
+        let e = e.during(&format!("{}:{}: filter_file", file.name.display(), from.line)).as_kind(Kind::Operator);
+        if known { e } else { e.remedy("write its path from the top, or relative to the config file") }
+    })?;
+    Ok(FilterList::File { path, contents })
 }
 
 fn tier(text: &str) -> std::result::Result<Tier, String> {

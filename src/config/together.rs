@@ -65,7 +65,7 @@ impl Found {
             }
             let holder = self.vaults.iter().find(|v| match &v.value.url {
                 VaultUrl::Folder(folder) => root.path.is_within(folder),
-                VaultUrl::S3(_) => false,
+                VaultUrl::Bucket(_) => false,
             });
             if let Some(holder) = holder {
                 return Err(file
@@ -94,7 +94,9 @@ impl Found {
 fn same_place(a: &VaultUrl, b: &VaultUrl) -> bool {
     match (a, b) {
         (VaultUrl::Folder(a), VaultUrl::Folder(b)) => a == b,
-        (VaultUrl::S3(a), VaultUrl::S3(b)) => (&a.name, &a.prefix, &a.endpoint) == (&b.name, &b.prefix, &b.endpoint),
+        (VaultUrl::Bucket(a), VaultUrl::Bucket(b)) => {
+            (&a.name, &a.prefix, &a.endpoint) == (&b.name, &b.prefix, &b.endpoint)
+        }
         _ => false,
     }
 }

@@ -6,8 +6,11 @@
 
 use super::defaults;
 use super::nearest::nearest;
+use super::percent::{escape, unescape};
+use crate::error::Error;
 use crate::model::TreePath;
 use std::fmt;
+use std::str::FromStr;
 
 /// Storage classes of S3 itself. Other servers have names of their own: checked only without an endpoint.
 const CLASSES: [&str; 9] = [
@@ -25,63 +28,103 @@ const CLASSES: [&str; 9] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VaultUrl {
     Folder(TreePath),
-    S3(Bucket),
+    Bucket(Bucket),
 }
 
-/// A bucket and how to reach it; what is None was not said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A bucket and how to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
     pub name: String,
-    /// Without slashes at either end; empty: the bucket's top.
+    /// Empty, or ending with `/`: object names follow at once.
     pub prefix: String,
     pub region: Option<String>,
-    /// `https://host:port`, without a path.
+    /// `http://…` or `https://…` of a server that is not AWS, without a path.
     pub endpoint: Option<String>,
-    pub path_style: Option<bool>,
-    /// Of cold packs.
+    pub addressing: Addressing,
+    /// Storage class of cold packs, in capitals; None: [`defaults::CLASS`].
     pub class: Option<String>,
 }
 
-impl Bucket {
-    /// Whether the bucket's name goes into the path instead of the host name. Unless said: yes for a server
-    /// of one's own and for a name with dots, which no wildcard certificate covers.
-    pub fn path_style(&self) -> bool {
-        self.path_style.unwrap_or(self.endpoint.is_some() || self.name.contains('.'))
+/// Where a request names its bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    /// In the host name, as AWS prefers it.
+    Host,
+    /// In the path: what most other servers know, and the only way for bucket names with dots under TLS.
+    Path,
+}
+
+impl Addressing {
+    /// Unless said otherwise.
+    fn usual(name: &str, endpoint: Option<&str>) -> Self {
+        if endpoint.is_some() || name.contains('.') { Self::Path } else { Self::Host }
     }
+}
+
+impl Bucket {
     pub fn class(&self) -> &str {
         self.class.as_deref().unwrap_or(defaults::CLASS)
     }
+}
 
-    pub(super) fn check_class(&self) -> Result<(), String> {
-        let class = self.class();
-        let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-        let shaped = !class.is_empty() && class.bytes().all(plain);
-        if shaped && (self.endpoint.is_some() || CLASSES.contains(&class)) {
-            return Ok(());
-        }
-        let near = nearest(&class.replace(['-', ' '], "_"), CLASSES).unwrap_or(defaults::CLASS);
-        Err(format!("'{class}' is not a storage class; did you mean \"{near}\"?"))
+/// An address of which more may be said elsewhere: in the other keys of its `[[vault]]`.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    Folder(TreePath),
+    Bucket(Said),
+}
+
+/// What was said of a bucket so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    name: String,
+    prefix: String,
+    pub(super) region: Option<String>,
+    pub(super) endpoint: Option<String>,
+    pub(super) path_style: Option<bool>,
+    pub(super) class: Option<String>,
+}
+
+impl Said {
+    /// Nothing more will be said.
+    pub(super) fn settle(self) -> Result<Bucket, String> {
+        let addressing = match self.path_style {
+            Some(true) => Addressing::Path,
+            Some(false) => Addressing::Host,
+            None => Addressing::usual(&self.name, self.endpoint.as_deref()),
+        };
+        let class = self.class.map(|c| class(&c, self.endpoint.as_deref())).transpose()?;
+        let Self { name, prefix, region, endpoint, .. } = self;
+        Ok(Bucket { name, prefix, region, endpoint, addressing, class })
     }
 }
 
 impl VaultUrl {
     /// The error says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let url = Self::parse_part(text)?;
-        if let Self::S3(bucket) = &url {
-            bucket.check_class()?;
+        match Part::parse(text)? {
+            Part::Folder(path) => Ok(Self::Folder(path)),
+            Part::Bucket(said) => said.settle().map(Self::Bucket),
         }
-        Ok(url)
     }
+}
 
-    /// As [`VaultUrl::parse`], with the class unchecked: which ones there are depends on an endpoint that may
-    /// still come from elsewhere.
-    pub(super) fn parse_part(text: &str) -> Result<Self, String> {
+impl FromStr for VaultUrl {
+    type Err = Error;
+    /// Operator.
+    fn from_str(text: &str) -> crate::error::Result<Self> {
+        Self::parse(text).map_err(|e| Error::operator(format!("read the vault's address: {e}")))
+    }
+}
+
+impl Part {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         if let Some(rest) = text.strip_prefix("file://") {
-            return folder(rest);
+            return folder(rest).map(Self::Folder);
         }
         if let Some(rest) = text.strip_prefix("s3://") {
-            return bucket(rest).map(Self::S3);
+            return bucket(rest).map(Self::Bucket);
         }
         if text.starts_with('/') {
             return TreePath::from_typed(text.as_ref()).map(Self::Folder).ok_or_else(|| no_folder(text));
@@ -96,7 +139,7 @@ fn no_folder(text: &str) -> String {
     format!("'{text}' is not an absolute path without '..'; write it like \"file:///mnt/usb/vault\"")
 }
 
-fn folder(rest: &str) -> Result<VaultUrl, String> {
+fn folder(rest: &str) -> Result<TreePath, String> {
     let path = rest.strip_prefix("localhost").filter(|r| r.starts_with('/')).unwrap_or(rest);
     if !path.starts_with('/') {
         return Err("a file address has three slashes; write it like \"file:///mnt/usb/vault\"".to_owned());
@@ -104,16 +147,16 @@ fn folder(rest: &str) -> Result<VaultUrl, String> {
     let bytes = unescape(path).ok_or_else(|| no_folder(path))?;
     let mended: Vec<&[u8]> = bytes.split(|b| *b == b'/').filter(|n| !n.is_empty() && *n != b".").collect();
     let joined = [b"/".as_slice(), &mended.join(&b'/')].concat();
-    TreePath::from_bytes(joined).map(VaultUrl::Folder).ok_or_else(|| no_folder(path))
+    TreePath::from_bytes(joined).ok_or_else(|| no_folder(path))
 }
 
-fn bucket(rest: &str) -> Result<Bucket, String> {
+fn bucket(rest: &str) -> Result<Said, String> {
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (first, path) = place.split_once('/').unwrap_or((place, ""));
     if first.contains('@') {
         return Err("a vault's address must not hold keys or passwords; put them into credentials_file".to_owned());
     }
-    let mut found = Bucket::default();
+    let mut found = Said::default();
     let (name, prefix) = match aws_host(first) {
         Some(region) => {
             found.region = Some(region.to_owned());
@@ -162,14 +205,12 @@ fn bucket_name(name: &str) -> Result<String, String> {
 }
 
 fn prefix_of(text: &str) -> Result<String, String> {
-    let wrong = || format!("'{text}' cannot be a prefix; use names joined by single slashes, without '..'");
-    let prefix = unescape(text.trim_matches('/')).and_then(|p| String::from_utf8(p).ok()).ok_or_else(wrong)?;
-    let component = |c: &str| !c.is_empty() && c != "." && c != ".." && !c.chars().any(char::is_control);
-    // Object names are at most 1024 bytes; ours need up to 200 of them and a slash.
-    if prefix.is_empty() || (prefix.len() <= 800 && prefix.split('/').all(component)) {
-        return Ok(prefix);
-    }
-    Err(wrong())
+    let wrong = || format!("'{text}' cannot be a prefix; use names joined by slashes, without '.' and '..'");
+    let typed = unescape(text).and_then(|p| String::from_utf8(p).ok()).ok_or_else(wrong)?;
+    let prefix: String = typed.split('/').filter(|c| !c.is_empty()).flat_map(|c| [c, "/"]).collect();
+    let plain = |c: &str| c != "." && c != ".." && !c.chars().any(char::is_control);
+    // Object names are at most 1024 bytes, of which ours need up to 200.
+    if prefix.len() <= 800 && prefix.split('/').all(plain) { Ok(prefix) } else { Err(wrong()) }
 }
 
 pub(super) fn region(text: &str) -> Result<String, String> {
@@ -190,42 +231,23 @@ pub(super) fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
+fn class(text: &str, endpoint: Option<&str>) -> Result<String, String> {
+    let class = text.to_uppercase();
+    let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    let shaped = !class.is_empty() && class.bytes().all(plain);
+    if shaped && (endpoint.is_some() || CLASSES.contains(&class.as_str())) {
+        return Ok(class);
+    }
+    let near = nearest(&class.replace(['-', ' '], "_"), CLASSES).unwrap_or(defaults::CLASS);
+    Err(format!("'{}' is not a storage class; did you mean \"{near}\"?", text.escape_debug()))
+}
+
 fn truth(text: &str) -> Result<bool, String> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(format!("path_style is true or false, not '{text}'; write path_style=true")),
     }
-}
-
-/// Bytes of a text with `%XX` escapes; None for a broken escape.
-fn unescape(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        if b != b'%' {
-            out.push(b);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let (high, low) = (digit()?, digit()?);
-        out.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    Some(out)
-}
-
-fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for part in bytes.utf8_chunks() {
-        for c in part.valid().chars() {
-            if c.is_control() || c.is_whitespace() || matches!(c, '%' | '?' | '#' | '&' | '=' | '\\' | '"') {
-                c.encode_utf8(&mut [0; 4]).bytes().try_for_each(|b| write!(f, "%{b:02X}"))?;
-            } else {
-                write!(f, "{c}")?;
-            }
-        }
-        part.invalid().iter().try_for_each(|b| write!(f, "%{b:02X}"))?;
-    }
-    Ok(())
 }
 
 /// What [`VaultUrl::parse`] reads back to the same place; one line, without a secret.
@@ -236,7 +258,7 @@ impl fmt::Display for VaultUrl {
                 f.write_str("file://")?;
                 escape(path.as_bytes(), f)
             }
-            Self::S3(bucket) => bucket.fmt(f),
+            Self::Bucket(bucket) => bucket.fmt(f),
         }
     }
 }
@@ -246,13 +268,17 @@ impl fmt::Display for Bucket {
         write!(f, "s3://{}", self.name)?;
         if !self.prefix.is_empty() {
             f.write_str("/")?;
-            escape(self.prefix.as_bytes(), f)?;
+            escape(self.prefix.trim_end_matches('/').as_bytes(), f)?;
         }
-        let path_style = self.path_style.map(|p| p.to_string());
+        let path_style = match self.addressing {
+            usual if usual == Addressing::usual(&self.name, self.endpoint.as_deref()) => None,
+            Addressing::Path => Some("true"),
+            Addressing::Host => Some("false"),
+        };
         let parts = [
             ("region", self.region.as_deref()),
             ("endpoint", self.endpoint.as_deref()),
-            ("path_style", path_style.as_deref()),
+            ("path_style", path_style),
             ("class", self.class.as_deref()),
         ];
         let mut mark = '?';
@@ -274,7 +300,7 @@ mod tests {
 
     fn s3(text: &str) -> Bucket {
         match VaultUrl::parse(text) {
-            Ok(VaultUrl::S3(bucket)) => bucket,
+            Ok(VaultUrl::Bucket(bucket)) => bucket,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -301,12 +327,16 @@ mod tests {
         let all = s3(
             "s3://my.bucket/nas/one/?region=eu-central-1&endpoint=https%3A%2F%2Fs3.example.org%3A9000&path_style=false&class=COLD",
         );
-        assert_eq!((all.name.as_str(), all.prefix.as_str()), ("my.bucket", "nas/one"));
+        assert_eq!((all.name.as_str(), all.prefix.as_str()), ("my.bucket", "nas/one/"));
         assert_eq!(all.region.as_deref(), Some("eu-central-1"));
         assert_eq!(all.endpoint.as_deref(), Some("https://s3.example.org:9000"));
-        assert_eq!((all.path_style(), all.class()), (false, "COLD"));
-        assert_eq!((s3("s3://bucket").class(), s3("s3://bucket").path_style()), ("STANDARD", false));
-        assert!(s3("s3://my.bucket").path_style() && s3("s3://bucket?endpoint=http://127.0.0.1:9000").path_style());
+        assert_eq!((all.addressing, all.class()), (Addressing::Host, "COLD"));
+        assert_eq!((s3("s3://bucket").class(), s3("s3://bucket").addressing), ("STANDARD", Addressing::Host));
+        for path_style in ["s3://my.bucket", "s3://bucket?endpoint=http://127.0.0.1:9000"] {
+            assert_eq!(s3(path_style).addressing, Addressing::Path);
+        }
+        assert_eq!(s3("s3://bucket/a//b/?class=deep_archive").prefix, "a/b/");
+        assert_eq!(s3("s3://bucket/p?class=deep_archive").class(), "DEEP_ARCHIVE");
     }
 
     #[test]
@@ -314,7 +344,7 @@ mod tests {
         let old = s3("s3://s3-eu-west-1.amazonaws.com/backups/nas");
         assert_eq!(
             (old.region.as_deref(), old.name.as_str(), old.prefix.as_str()),
-            (Some("eu-west-1"), "backups", "nas")
+            (Some("eu-west-1"), "backups", "nas/")
         );
         assert_eq!(s3("s3://s3.amazonaws.com/backups").region.as_deref(), Some("us-east-1"));
         assert_eq!(s3("s3://s3.eu-west-1.amazonaws.com/backups").region.as_deref(), Some("eu-west-1"));
@@ -324,11 +354,10 @@ mod tests {
     fn a_wrong_address_is_refused_with_what_would_be_right() {
         for (text, said) in [
             ("s3://bucket/p?regoin=x", "did you mean region?"),
-            ("s3://bucket/p?class=deep_archive", "\"DEEP_ARCHIVE\""),
+            ("s3://bucket/p?class=deep-archive", "\"DEEP_ARCHIVE\""),
             ("s3://bucket/p?class=DEEP_ARCHVE", "\"DEEP_ARCHIVE\""),
             ("s3://bucket/p?endpoint=example.org", "https://"),
-            ("s3://bucket/a//b", "single slashes"),
-            ("s3://bucket/../b", "without '..'"),
+            ("s3://bucket/../b", "without '.' and '..'"),
             ("s3://b", "3 to 63"),
             ("s3://", "3 to 63"),
             ("s3://bucket?path_style=yes", "path_style=true"),
@@ -348,16 +377,18 @@ mod tests {
         #[test]
         fn an_address_reads_back_what_it_prints(
             folder in any::<bool>(),
+            name in prop_oneof![Just("my.bucket"), Just("bucket")],
             path in "(/[a-zA-Z0-9 %?&=#äß\"'.]{1,8}x){1,3}",
             region in proptest::option::of("[a-z]{2}-[a-z]{4}-[1-9]"),
             endpoint in proptest::option::of("https?://[a-z]{1,8}(:[1-9][0-9]{1,3})?"),
-            path_style in any::<Option<bool>>(),
+            path_style in any::<bool>(),
         ) {
-            let prefix = path.trim_matches('/').to_owned();
+            let prefix = path[1..].to_owned() + "/";
+            let addressing = if path_style { Addressing::Path } else { Addressing::Host };
             let url = if folder {
                 VaultUrl::Folder(TreePath::from_bytes(path).unwrap())
             } else {
-                VaultUrl::S3(Bucket { name: "my.bucket".into(), prefix, region, endpoint, path_style, class: None })
+                VaultUrl::Bucket(Bucket { name: name.to_owned(), prefix, region, endpoint, addressing, class: None })
             };
             prop_assert_eq!(VaultUrl::parse(&url.to_string()), Ok(url));
         }

@@ -2,6 +2,7 @@
 
 use super::nearest::nearest;
 use super::section::{File, Given, Section};
+use super::url::Part;
 use super::value::{limit, path, required};
 use super::{RootSettings, VaultSettings, VaultUrl, defaults, duration, url};
 use crate::error::{Error, Result};
@@ -9,7 +10,7 @@ use crate::model::{Size, TreePath};
 
 pub(super) fn vault(file: File, section: &mut Section, roots: &[Given<RootSettings>]) -> Result<Given<VaultSettings>> {
     let name = required(file, section, "name", vault_name)?;
-    let url = required(file, section, "url", VaultUrl::parse_part)?;
+    let url = required(file, section, "url", Part::parse)?;
     let url = Given { line: url.line, value: address(section, url)? };
     let credentials_file = section.read("credentials_file", path)?;
     if let (VaultUrl::Folder(_), Some(given)) = (&url.value, &credentials_file) {
@@ -17,7 +18,7 @@ pub(super) fn vault(file: File, section: &mut Section, roots: &[Given<RootSettin
     }
     let gather = match url.value {
         VaultUrl::Folder(_) => defaults::GATHER_FOLDER,
-        VaultUrl::S3(_) => defaults::GATHER_S3,
+        VaultUrl::Bucket(_) => defaults::GATHER_S3,
     };
     Ok(Given {
         line: name.line,
@@ -35,28 +36,30 @@ pub(super) fn vault(file: File, section: &mut Section, roots: &[Given<RootSettin
 }
 
 /// The address and what further keys say of it; saying two things of one is refused.
-fn address(section: &mut Section, url: Given<VaultUrl>) -> Result<VaultUrl> {
+fn address(section: &mut Section, url: Given<Part>) -> Result<VaultUrl> {
     let region = section.read("region", url::region)?;
     let endpoint = section.read("endpoint", url::endpoint)?;
     let path_style = section.truth("path_style")?;
     let class = section.read("class", |t| Ok(t.to_owned()))?;
-    let VaultUrl::S3(mut bucket) = url.value else {
-        let lines = [
-            ("region", region.map(|g| g.line)),
-            ("endpoint", endpoint.map(|g| g.line)),
-            ("path_style", path_style.map(|g| g.line)),
-            ("class", class.map(|g| g.line)),
-        ];
-        let alien = lines.into_iter().find_map(|(key, line)| Some((key, line?)));
-        return alien.map_or(Ok(url.value), |(key, line)| Err(only_s3(section, line, key)));
+    let mut said = match url.value {
+        Part::Bucket(said) => said,
+        Part::Folder(folder) => {
+            let lines = [
+                ("region", region.map(|g| g.line)),
+                ("endpoint", endpoint.map(|g| g.line)),
+                ("path_style", path_style.map(|g| g.line)),
+                ("class", class.map(|g| g.line)),
+            ];
+            let alien = lines.into_iter().find_map(|(key, line)| Some((key, line?)));
+            return alien.map_or(Ok(VaultUrl::Folder(folder)), |(key, line)| Err(only_s3(section, line, key)));
+        }
     };
     let class_line = class.as_ref().map_or(url.line, |g| g.line);
-    one_word(section, "region", &mut bucket.region, region)?;
-    one_word(section, "endpoint", &mut bucket.endpoint, endpoint)?;
-    one_word(section, "path_style", &mut bucket.path_style, path_style)?;
-    one_word(section, "class", &mut bucket.class, class)?;
-    bucket.check_class().map_err(|e| section.error(class_line, "class", e))?;
-    Ok(VaultUrl::S3(bucket))
+    one_word(section, "region", &mut said.region, region)?;
+    one_word(section, "endpoint", &mut said.endpoint, endpoint)?;
+    one_word(section, "path_style", &mut said.path_style, path_style)?;
+    one_word(section, "class", &mut said.class, class)?;
+    said.settle().map(VaultUrl::Bucket).map_err(|e| section.error(class_line, "class", e))
 }
 
 fn one_word<T: PartialEq>(section: &Section, key: &str, in_url: &mut Option<T>, given: Option<Given<T>>) -> Result<()> {

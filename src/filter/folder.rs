@@ -10,7 +10,7 @@ pub struct Folder<'f> {
     filter: &'f Filter,
     /// The folder's path with a last `/`, and room for a name after it.
     path: Vec<u8>,
-    folder_len: usize,
+    before_name: usize,
     /// The lines that can decide about a name in this folder, in order.
     lines: Vec<(&'f Line, Above)>,
     /// The shipped exclude this folder lies in.
@@ -24,21 +24,24 @@ impl<'f> Folder<'f> {
             path.push(b'/');
         }
         let mut lines = Vec::new();
-        for line in filter.lines.iter().filter(|line| !line.is_elsewhere(&path)) {
+        for line in &filter.lines {
             let above = line.above(&path);
+            if line.is_silent_in(&path, above) {
+                continue;
+            }
             lines.push((line, above));
             if line.settles(above) {
                 break;
             }
         }
         let default = filter.default_above(&path);
-        Self { filter, folder_len: path.len(), path, lines, default }
+        Self { filter, before_name: path.len(), path, lines, default }
     }
 
     /// What becomes of `name` in this folder: one name, without a `/`. The same as [`Filter::decide`] of the
     /// whole path.
     pub fn decide(&mut self, name: &[u8], what: FileOrDir) -> Decision<'f> {
-        self.path.truncate(self.folder_len);
+        self.path.truncate(self.before_name);
         self.path.extend_from_slice(name);
         let path = self.path.as_slice();
         let lines = self.lines.iter().map(|(line, above)| {

@@ -11,36 +11,14 @@
 //! - There is no escape: a backslash is a backslash, and a `[` without its `]` is itself.
 //! - A name that ends in a line feed also matches as if it did not (Python's `$`).
 
-use super::letter::{Case, Letter, letter_at, push_letter, same_case};
-
-/// Paths up to this many bytes are matched without allocating.
-const ON_STACK: usize = 512;
+use super::class::BackwardRange;
+use super::letter::{Case, Letter, same_case};
+use super::step::{Step, read_steps, run};
 
 #[derive(Debug)]
 pub(super) struct Glob {
     steps: Box<[Step]>,
     shape: Shape,
-}
-
-#[derive(Debug)]
-enum Step {
-    Text(Box<[u8]>),
-    /// A letter of any case, by the name [`same_case`] gives it.
-    AnyCase(Letter),
-    /// `?`
-    One,
-    Class(Class),
-    /// `*`
-    Star,
-    /// `**`
-    Deep,
-}
-
-#[derive(Debug)]
-struct Class {
-    negated: bool,
-    case: Case,
-    ranges: Box<[(Letter, Letter)]>,
 }
 
 /// The shapes nearly every line has, for which comparing bytes is enough.
@@ -54,51 +32,25 @@ enum Shape {
     Ends,
     /// `**text**`
     Holds,
+    /// `**/` and more without another `**`: names the last so many names of a path.
+    Tail {
+        slashes: usize,
+    },
     Other,
 }
 
-/// A range whose first letter comes after its last, as in `[z-a]`.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct BackwardRange;
-
 impl Glob {
     pub(super) fn compile(pattern: &[Letter], case: Case) -> Result<Self, BackwardRange> {
-        let mut steps = Vec::new();
-        let mut text = Vec::new();
-        let mut at = 0;
-        while let Some(letter) = pattern.get(at).copied() {
-            at += 1;
-            let step = match (char::from_u32(letter), class_end(pattern, at)) {
-                (Some('*'), _) if pattern.get(at) == Some(&u32::from('*')) => {
-                    at += 1;
-                    Step::Deep
-                }
-                (Some('*'), _) => Step::Star,
-                (Some('?'), _) => Step::One,
-                (Some('['), Some(end)) => {
-                    let class = Class::compile(&pattern[at..end], case)?;
-                    at = end + 1;
-                    Step::Class(class)
-                }
-                _ if case == Case::Ignored && may_have_case(letter) => Step::AnyCase(same_case(letter)),
-                _ => {
-                    push_letter(letter, &mut text);
-                    continue;
-                }
-            };
-            if !text.is_empty() {
-                steps.push(Step::Text(std::mem::take(&mut text).into()));
-            }
-            steps.push(step);
-        }
-        if !text.is_empty() {
-            steps.push(Step::Text(text.into()));
-        }
+        let steps = read_steps(pattern, case)?;
         let shape = match steps.as_slice() {
             [Step::Text(_)] => Shape::Exact,
             [Step::Text(_), Step::Deep] => Shape::Begins,
             [Step::Deep, Step::Text(_)] => Shape::Ends,
             [Step::Deep, Step::Text(_), Step::Deep] => Shape::Holds,
+            [Step::Deep, tail @ ..] if begins_with_slash(tail) => match slashes(tail) {
+                Some(slashes) => Shape::Tail { slashes },
+                None => Shape::Other,
+            },
             _ => Shape::Other,
         };
         Ok(Self { steps: steps.into(), shape })
@@ -111,10 +63,9 @@ impl Glob {
             (Shape::Begins, [Step::Text(text), ..]) => path.starts_with(text),
             (Shape::Ends, [_, Step::Text(text)]) => ends(path, |path| path.ends_with(text)),
             (Shape::Holds, [_, Step::Text(text), _]) => find(path, text, 0).is_some(),
-            _ => self.run(path, |reached| {
-                let end = path.len();
-                reached[end] || path.last() == Some(&b'\n') && reached[end - 1]
-            }),
+            _ if !self.may_end(path) => false,
+            (Shape::Tail { slashes }, [_, tail @ ..]) => last_names(path, slashes).is_some_and(|path| is(tail, path)),
+            (_, steps) => is(steps, path),
         }
     }
 
@@ -135,7 +86,8 @@ impl Glob {
                 false
             }
             (Shape::Holds, [_, Step::Text(text), _]) => find(folder, text, 0).is_some(),
-            _ => self.run(folder, |reached| match self.steps.last() {
+            _ if !self.may_lie_in(folder) => false,
+            (_, steps) => run(steps, folder, |reached| match steps.last() {
                 // A last star goes on to the end of any name.
                 Some(Step::Star | Step::Deep) if reached[folder.len()] => true,
                 _ => (0..folder.len()).any(|at| reached[at] && slash(at)),
@@ -164,85 +116,62 @@ impl Glob {
     /// Whether a pattern that covers a folder never names, to its end, a path beneath that folder: all its
     /// matches lie equally deep, and it does not end in a star, which covers by naming each.
     pub(super) fn names_nothing_it_covers(&self) -> bool {
-        let one_depth = |step: &Step| match step {
-            Step::Deep => false,
-            Step::Class(class) => !class.has('/'.into()),
-            _ => true,
-        };
-        self.steps.iter().all(one_depth) && !matches!(self.steps.last(), Some(Step::Star))
+        slashes(&self.steps).is_some() && !matches!(self.steps.last(), Some(Step::Star))
     }
 
-    /// Hands over the places (0 to the path's length) the whole pattern can have reached.
-    fn run(&self, path: &[u8], accept: impl FnOnce(&[bool]) -> bool) -> bool {
-        if let Some(Step::Text(text)) = self.steps.first()
-            && !path.starts_with(text)
-        {
-            return false;
-        }
-        let mut on_stack = [false; ON_STACK];
-        let mut on_heap;
-        let reached = if path.len() < ON_STACK {
-            &mut on_stack[..=path.len()]
-        } else {
-            on_heap = vec![false; path.len() + 1];
-            &mut on_heap[..]
-        };
-        reached[0] = true;
-        let mut low = 0;
-        for step in &self.steps {
-            step.advance(path, reached, low);
-            match reached[low..].iter().position(|r| *r) {
-                Some(more) => low += more,
-                None => return false,
+    /// Whether a pattern, such as any that ends in `/**`, names only paths whose folder it covers.
+    pub(super) fn names_only_what_it_covers(&self) -> bool {
+        matches!(&*self.steps, [.., Step::Text(text), Step::Deep] if text.ends_with(b"/"))
+    }
+
+    /// False where the last step shows at a glance that the pattern cannot end where the path does.
+    fn may_end(&self, path: &[u8]) -> bool {
+        match self.steps.last() {
+            Some(Step::Text(text)) => ends(path, |path| path.ends_with(text)),
+            Some(Step::AnyCase(same)) => {
+                path.last().is_none_or(|last| !last.is_ascii() || *last == b'\n' || same_case((*last).into()) == *same)
             }
+            _ => true,
         }
-        accept(reached)
+    }
+
+    /// False where a text of the pattern does not occur at all.
+    fn may_lie_in(&self, folder: &[u8]) -> bool {
+        self.steps.iter().all(|step| match step {
+            Step::Text(text) if **text != *b"/" => find(folder, text, 0).is_some(),
+            _ => true,
+        })
     }
 }
 
-impl Step {
-    /// From every place reached before this step to every place reached after it; none lies before `low`.
-    fn advance(&self, path: &[u8], reached: &mut [bool], low: usize) {
-        match self {
-            Step::Text(text) => hop(path, reached, low, |at| path[at..].starts_with(text).then_some(text.len())),
-            Step::AnyCase(same) => hop_letter(path, reached, low, |letter| same_case(letter) == *same),
-            Step::One => hop_letter(path, reached, low, |letter| letter != u32::from('/')),
-            Step::Class(class) => hop_letter(path, reached, low, |letter| class.has(letter)),
-            Step::Star => spread(path, reached, low, |first| first != b'/'),
-            Step::Deep => spread(path, reached, low, |_| true),
-        }
-    }
+fn is(steps: &[Step], path: &[u8]) -> bool {
+    run(steps, path, |reached| {
+        let end = path.len();
+        reached[end] || path.last() == Some(&b'\n') && reached[end - 1]
+    })
 }
 
-/// Moves every reached place on by what `length` says, or drops it. From the back, so that no place moves twice.
-fn hop(path: &[u8], reached: &mut [bool], low: usize, length: impl Fn(usize) -> Option<usize>) {
-    reached[path.len()] = false;
-    for at in (low..path.len()).rev() {
-        if std::mem::take(&mut reached[at])
-            && let Some(length) = length(at)
-        {
-            reached[at + length] = true;
-        }
-    }
+/// How many `/` every match holds; None where that varies.
+fn slashes(steps: &[Step]) -> Option<usize> {
+    steps.iter().try_fold(0, |sum, step| match step {
+        Step::Deep => None,
+        Step::Class(class) if class.has('/'.into()) => None,
+        Step::Text(text) => Some(sum + text.split(|b| *b == b'/').count() - 1),
+        _ => Some(sum),
+    })
 }
 
-fn hop_letter(path: &[u8], reached: &mut [bool], low: usize, takes: impl Fn(Letter) -> bool) {
-    hop(path, reached, low, |at| {
-        let (letter, length) = letter_at(path, at);
-        takes(letter).then_some(length)
-    });
+fn begins_with_slash(steps: &[Step]) -> bool {
+    matches!(steps.first(), Some(Step::Text(text)) if text.starts_with(b"/"))
 }
 
-/// Adds every place that lies further on, letter by letter, for as long as `takes` allows.
-fn spread(path: &[u8], reached: &mut [bool], low: usize, takes: impl Fn(u8) -> bool) {
-    let mut at = low;
-    while at < path.len() {
-        if reached[at] && takes(path[at]) {
-            let (_, length) = letter_at(path, at);
-            reached[at + length] = true;
-        }
-        at += 1;
+/// The end of a path that begins with its `count`-th slash from behind.
+fn last_names(path: &[u8], count: usize) -> Option<&[u8]> {
+    let mut from = path.len();
+    for _ in 0..count {
+        from = path[..from].iter().rposition(|b| *b == b'/')?;
     }
+    Some(&path[from..])
 }
 
 /// Python's `$`: at the end, or before a line feed that ends the path.
@@ -264,70 +193,6 @@ fn find(path: &[u8], text: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// No letter beyond ASCII is the same as a digit or a sign of ASCII.
-fn may_have_case(letter: Letter) -> bool {
-    u8::try_from(letter).map_or(true, |byte| !byte.is_ascii() || byte.is_ascii_alphabetic())
-}
-
-/// Where the `]` of a class is whose inside begins at `from`; None where the `[` stands for itself.
-fn class_end(pattern: &[Letter], from: usize) -> Option<usize> {
-    let is = |at: usize, c: char| pattern.get(at) == Some(&c.into());
-    let mut at = from;
-    if is(at, '!') || is(at, '^') {
-        at += 1;
-    }
-    if is(at, ']') {
-        at += 1;
-    }
-    (at..pattern.len()).find(|at| is(*at, ']'))
-}
-
-impl Class {
-    fn compile(inside: &[Letter], case: Case) -> Result<Self, BackwardRange> {
-        let dash = Letter::from('-');
-        let negated = matches!(inside.first().copied().and_then(char::from_u32), Some('!' | '^'));
-        let mut rest = if negated { &inside[1..] } else { inside };
-        let mut ranges = Vec::new();
-        while let [first, tail @ ..] = rest {
-            rest = match tail {
-                [sign, last, tail @ ..] if *sign == dash => {
-                    if last < first {
-                        return Err(BackwardRange);
-                    }
-                    ranges.push((*first, *last));
-                    tail
-                }
-                _ => {
-                    ranges.push((*first, *first));
-                    tail
-                }
-            };
-        }
-        if case == Case::Ignored {
-            let each = merged(ranges).into_iter().flat_map(|(first, last)| first..=last).map(same_case);
-            ranges = each.map(|letter| (letter, letter)).collect();
-        }
-        Ok(Self { negated, case, ranges: merged(ranges).into() })
-    }
-
-    fn has(&self, letter: Letter) -> bool {
-        let letter = if self.case == Case::Ignored { same_case(letter) } else { letter };
-        self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&letter)) != self.negated
-    }
-}
-
-fn merged(mut ranges: Vec<(Letter, Letter)>) -> Vec<(Letter, Letter)> {
-    ranges.sort_unstable();
-    ranges.dedup_by(|next, kept| {
-        let joins = next.0 <= kept.1 + 1;
-        if joins {
-            kept.1 = kept.1.max(next.1);
-        }
-        joins
-    });
-    ranges
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::letter::letters;
@@ -340,8 +205,12 @@ mod tests {
     #[track_caller]
     fn check(pattern: &str, yes: &[&str], no: &[&str]) {
         let glob = glob(pattern);
-        yes.iter().for_each(|path| assert!(glob.is(path.as_bytes()), "{pattern} should be {path}"));
-        no.iter().for_each(|path| assert!(!glob.is(path.as_bytes()), "{pattern} should not be {path}"));
+        for path in yes {
+            assert!(glob.is(path.as_bytes()), "{pattern} should be {path}");
+        }
+        for path in no {
+            assert!(!glob.is(path.as_bytes()), "{pattern} should not be {path}");
+        }
     }
 
     #[test]

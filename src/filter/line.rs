@@ -1,6 +1,7 @@
 //! One line of a filter list: how duplicity reads it, and what it says about a path.
 
-use super::glob::{BackwardRange, Glob};
+use super::class::BackwardRange;
+use super::glob::Glob;
 use super::letter::{Case, Letter, casefold, letters};
 use super::{FileOrDir, Sign};
 use crate::error::{Error, Result};
@@ -111,9 +112,10 @@ impl Line {
         above == Above::Covered && (!self.folders_only || self.glob.names_nothing_it_covers())
     }
 
-    /// Whether the line says nothing of anything beneath `folder`, which ends in `/`.
-    pub(super) fn is_elsewhere(&self, folder: &[u8]) -> bool {
-        self.glob.is_elsewhere(folder)
+    /// Whether the line says nothing of anything in `folder`, which ends in `/`.
+    pub(super) fn is_silent_in(&self, folder: &[u8], above: Above) -> bool {
+        let names_nothing = above == Above::Open && self.ways.is_empty() && self.glob.names_only_what_it_covers();
+        names_nothing || self.glob.is_elsewhere(folder)
     }
 
     /// `above` is asked only where it matters.

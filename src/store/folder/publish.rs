@@ -10,6 +10,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Every temporary file of ours begins so.
@@ -37,7 +38,7 @@ impl<'a> Temporary<'a> {
     pub(super) fn new(folder: &'a impl AsFd) -> Result<Self, Errno> {
         let folder = folder.as_fd();
         loop {
-            let name = format!("{PREFIX}{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+            let name = next_name();
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             match fs::openat(folder, &name, flags, Mode::from_raw_mode(0o600)) {
                 Ok(fd) => {
@@ -49,6 +50,31 @@ impl<'a> Temporary<'a> {
                 Err(Errno::EXIST) => {}
                 Err(e) => return Err(e),
             }
+        }
+    }
+
+    /// A second name for a spooled file; None where the file system cannot do that.
+    pub(super) fn linked(folder: &'a impl AsFd, spooled: &Path) -> Result<Option<Self>, Errno> {
+        let folder = folder.as_fd();
+        loop {
+            let name = next_name();
+            match fs::linkat(fs::CWD, spooled, folder, &name, AtFlags::empty()) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => continue,
+                Err(e @ (Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::IO)) => return Err(e),
+                Err(_) => return Ok(None),
+            }
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            return match fs::openat(folder, &name, flags, Mode::empty()) {
+                Ok(fd) => {
+                    let _ = fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
+                    Ok(Some(Self { folder, name: Some(name), file: File::from(fd) }))
+                }
+                Err(e) => {
+                    let _ = fs::unlinkat(folder, &name, AtFlags::empty());
+                    Err(e)
+                }
+            };
         }
     }
 
@@ -93,6 +119,10 @@ impl<'a> Temporary<'a> {
             Err(e) => Err(e),
         }
     }
+}
+
+fn next_name() -> String {
+    format!("{PREFIX}{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Drop for Temporary<'_> {

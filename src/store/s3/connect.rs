@@ -1,8 +1,8 @@
 //! Getting a client: region, keys and the transport's manners. No request is made here.
 
 use super::trouble;
+use crate::config::url::{Addressing, Bucket};
 use crate::error::{Error, Result};
-use crate::store::url::{Addressing, Bucket};
 use aws_config::BehaviorVersion;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};

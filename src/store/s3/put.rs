@@ -47,7 +47,7 @@ impl S3Store {
         loop {
             stop.check()?;
             if (self.abilities().conditional_create != Ability::Yes || self.is_unclear(name))
-                && let Some(there) = self.look(name)?
+                && let Some(there) = self.look(name, stop)?
             {
                 return self.settle(object, &there, stop);
             }
@@ -60,7 +60,7 @@ impl S3Store {
                 }
                 Put::Exists => {
                     self.learn(|a| a.conditional_create = Ability::Yes);
-                    let there = self.look(name)?.ok_or_else(|| {
+                    let there = self.look(name, stop)?.ok_or_else(|| {
                         Error::retry(format!("create {}: the name exists, but no listing shows it yet", self.key(name)))
                     })?;
                     return self.settle(object, &there, stop);
@@ -99,7 +99,7 @@ impl S3Store {
         let call = self.handle.spawn(async move {
             tokio::select! {
                 answer = request.send() => Ok(answer),
-                ended = super::watch(&stopped, &taken) => Err(ended),
+                ended = super::watch(&stopped, &taken, super::STANDSTILL) => Err(ended),
             }
         });
         let fed = feed::feed(reader, &to, &self.throttle, stop);
@@ -162,7 +162,7 @@ impl S3Store {
             return Ok(());
         }
         let there = self
-            .look(&object.name)?
+            .look(&object.name, stop)?
             .ok_or_else(|| Error::retry(format!("create {}: confirmed, but not listed", self.key(&object.name))))?;
         self.settle(object, &there, stop).map(|_| ())
     }

@@ -1,0 +1,451 @@
+//! Parts to packs: known chunks stop here, new ones are laid in blocks, compressed, sealed and proved on worker
+//! threads, and written in order into the spool; then ONE transaction says pack, places, versions now complete and
+//! dirty rows settled.
+//!
+//! One pack a tier is open at a time. The writer takes what it is told in order, so packs commit in the order they
+//! were opened, and a version commits after every pack it needs. Dying before the transaction leaves dirty rows and
+//! an orphan file; dying after it leaves the pack to the uploader.
+//!
+//! Held in memory: the block being filled, those being sealed, and where the chunks of packs not yet committed lie.
+
+use super::Engine;
+use super::capture::{Message, Part, Taken};
+use crate::catalog::{CatalogPiece, NewPackRow, NodeId, Outcome, Settled, State};
+use crate::error::{Error, Result};
+use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock, Table};
+use crate::format::segment::PACK_CHUNKS;
+use crate::format::{MAX_BLOCK, Name};
+use crate::model::{ChunkId, Tier};
+use crate::spool::Writing;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A block is sealed once this much lies in it; a larger chunk stands alone.
+const BLOCK: usize = 1 << 20;
+/// Settled paths that need no pack are committed in lots of this size.
+const LOT: usize = 2000;
+/// How much a pack may stop short of its target: half a block.
+const SHORT: u64 = 512 << 10;
+
+/// How far the writing of one pack has come.
+#[derive(Debug, Default)]
+struct Meter {
+    text: AtomicU64,
+    sealed: AtomicU64,
+}
+
+/// A block on its way to a sealing thread, and where the result goes.
+struct Job {
+    sealer: BlockSealer,
+    number: u32,
+    text: Vec<u8>,
+    chunks: Vec<(ChunkId, u32)>,
+    done: Sender<Result<SealedBlock>>,
+}
+
+/// To the writer, in order.
+enum Order {
+    Begin { id: i64, pack: NewPack, tier: Tier, meter: Arc<Meter> },
+    Block { id: i64, sealed: Receiver<Result<SealedBlock>> },
+    Finish { id: i64, settled: Vec<Settled> },
+    Commit(Vec<Settled>),
+}
+
+/// The pack being filled.
+struct Open {
+    id: i64,
+    sealer: BlockSealer,
+    meter: Arc<Meter>,
+    /// Chunks given a number so far, sealed or not.
+    chunks: u32,
+    blocks: u32,
+    /// Text handed to the sealers so far.
+    dispatched: u64,
+    text: Vec<u8>,
+    list: Vec<(ChunkId, u32)>,
+    settled: Vec<Settled>,
+}
+
+impl Open {
+    /// Bytes the pack will have once all that was handed over is sealed.
+    fn expected(&self) -> u64 {
+        let (text, sealed) = (self.meter.text.load(Ordering::Relaxed), self.meter.sealed.load(Ordering::Relaxed));
+        let under_way = self.dispatched.saturating_sub(text);
+        sealed + if text == 0 { under_way } else { under_way * sealed / text }
+    }
+}
+
+/// Fills packs from messages. One a capture.
+struct Packer<'a> {
+    engine: &'a Engine,
+    jobs: Sender<Job>,
+    orders: Sender<Order>,
+    committed: Arc<Mutex<Vec<i64>>>,
+    open: HashMap<Tier, Open>,
+    /// Chunks of packs not yet committed.
+    recent: HashMap<ChunkId, (Tier, i64, u32)>,
+    /// Content so far of long files.
+    long: HashMap<NodeId, Vec<CatalogPiece>>,
+    /// Settled paths that need no open pack.
+    free: Vec<Settled>,
+    /// Settled paths that need both open packs.
+    both: Vec<Settled>,
+}
+
+impl Engine {
+    /// Packs everything the readers send, until they are done.
+    pub(super) fn pack_all(&self, messages: Receiver<Message>) -> Result<()> {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
+        let (jobs_in, jobs_out) = bounded::<Job>(threads);
+        let (orders_in, orders_out) = bounded::<Order>(4);
+        let committed = Arc::new(Mutex::new(Vec::new()));
+        std::thread::scope(|s| {
+            for _ in 0..threads {
+                let jobs = jobs_out.clone();
+                s.spawn(move || self.seal_blocks(&jobs));
+            }
+            drop(jobs_out);
+            let told = Arc::clone(&committed);
+            let writer =
+                s.spawn(move || Writer { engine: self, open: HashMap::new(), committed: told }.run(&orders_out));
+            let mut packer = Packer {
+                engine: self,
+                jobs: jobs_in,
+                orders: orders_in,
+                committed,
+                open: HashMap::new(),
+                recent: HashMap::new(),
+                long: HashMap::new(),
+                free: vec![],
+                both: vec![],
+            };
+            let packed = messages.iter().try_for_each(|m| packer.message(m)).and_then(|()| packer.close_all());
+            // Nothing more comes: readers that still wait are told by the channel, workers end with theirs.
+            drop(messages);
+            drop(packer);
+            let written = writer.join().expect("the writer does not panic");
+            // The writer's reason is the true one where both failed.
+            written.and(packed)
+        })
+    }
+
+    fn seal_blocks(&self, jobs: &Receiver<Job>) {
+        let mut bench = Bench::new(self.settings.level);
+        for job in jobs {
+            let sealed = match &mut bench {
+                Ok(bench) => job.sealer.seal(job.number, &job.text, job.chunks, bench, &self.chunker),
+                Err(e) => Err(Error::new(e.kind(), e.to_string())),
+            };
+            // The writer may have failed meanwhile.
+            let _ = job.done.send(sealed);
+        }
+    }
+}
+
+fn stopped<T>(_: crossbeam_channel::SendError<T>) -> Error {
+    Error::stopping()
+}
+
+impl Packer<'_> {
+    fn message(&mut self, message: Message) -> Result<()> {
+        self.engine.stop.check()?;
+        self.forget_committed();
+        match message {
+            Message::Whole(paths) => {
+                let ids: Vec<ChunkId> = paths.iter().flat_map(|(parts, _)| parts).filter_map(chunk_id).collect();
+                let tier = paths.first().map_or(Tier::Cold, |p| p.1.tier);
+                let mut known = self.engine.catalog.known(&ids, tier)?.into_iter();
+                for (parts, taken) in paths {
+                    let mut content = vec![];
+                    for part in parts {
+                        self.part(part, taken.tier, &mut content, &mut || known.next().flatten())?;
+                    }
+                    self.complete(taken, content)?;
+                }
+            }
+            Message::Stretch { file, tier, parts } => {
+                let ids: Vec<ChunkId> = parts.iter().filter_map(chunk_id).collect();
+                let mut known = self.engine.catalog.known(&ids, tier)?.into_iter();
+                let mut content = self.long.remove(&file).unwrap_or_default();
+                for part in parts {
+                    self.part(part, tier, &mut content, &mut || known.next().flatten())?;
+                }
+                self.long.insert(file, content);
+            }
+            Message::End { file, taken } => {
+                let content = self.long.remove(&file).unwrap_or_default();
+                self.complete(*taken, content)?;
+            }
+            Message::Dropped { file } => {
+                self.long.remove(&file);
+            }
+        }
+        if self.free.len() >= LOT {
+            self.commit_free()?;
+        }
+        Ok(())
+    }
+
+    /// What a commit wrote is found in the catalog from now on.
+    fn forget_committed(&mut self) {
+        let ids = std::mem::take(&mut *self.committed.lock().expect("committed lock"));
+        if !ids.is_empty() {
+            self.recent.retain(|_, (_, pack, _)| !ids.contains(pack));
+        }
+    }
+
+    fn part(
+        &mut self,
+        part: Part,
+        tier: Tier,
+        content: &mut Vec<CatalogPiece>,
+        known: &mut dyn FnMut() -> Option<crate::catalog::Known>,
+    ) -> Result<()> {
+        match part {
+            Part::Hole(n) => match content.last_mut() {
+                Some(CatalogPiece::Hole(before)) => *before += n,
+                _ => content.push(CatalogPiece::Hole(n)),
+            },
+            Part::Chunk { id, bytes } => {
+                let stored = known();
+                let recent = self.recent.get(&id).filter(|r| r.0.serves(tier)).map(|r| (r.1, r.2));
+                let (pack, number) = match stored.map(|k| (k.pack, k.number)).or(recent) {
+                    Some(place) => place,
+                    None => self.add(id, &bytes, tier)?,
+                };
+                push_run(content, pack, number);
+            }
+        }
+        Ok(())
+    }
+
+    /// A chunk never seen goes into the open pack of its tier.
+    fn add(&mut self, id: ChunkId, bytes: &[u8], tier: Tier) -> Result<(i64, u32)> {
+        if !self.open.contains_key(&tier) {
+            self.begin(tier)?;
+        }
+        let open = self.open.get_mut(&tier).expect("just begun");
+        if !open.text.is_empty() && open.text.len() + bytes.len() > BLOCK {
+            self.dispatch(tier)?;
+        }
+        let open = self.open.get_mut(&tier).expect("still open");
+        debug_assert!(bytes.len() as u64 <= MAX_BLOCK);
+        let place = (open.id, open.chunks);
+        open.text.extend_from_slice(bytes);
+        open.list.push((id, u32::try_from(bytes.len()).expect("a chunk is at most 4 MiB")));
+        open.chunks += 1;
+        self.recent.insert(id, (tier, place.0, place.1));
+        let (full, many) = (open.text.len() >= BLOCK, open.chunks as usize >= PACK_CHUNKS);
+        if full {
+            self.dispatch(tier)?;
+        }
+        let open = &self.open[&tier];
+        if many || open.expected() + SHORT >= self.engine.settings.pack_size.0 {
+            self.finish(tier)?;
+        }
+        Ok(place)
+    }
+
+    /// Opens a pack once the spool has room for it.
+    fn begin(&mut self, tier: Tier) -> Result<()> {
+        let engine = self.engine;
+        loop {
+            let (_, spooled) = engine.catalog.spooled_packs()?;
+            if spooled + engine.settings.pack_size.0 <= engine.settings.spool_size.0 {
+                break;
+            }
+            engine.bells.upload.ring();
+            if engine.stop.wait(Duration::from_millis(100)) {
+                return Err(Error::stopping());
+            }
+        }
+        let pack = NewPack::begin(&engine.keys, &*engine.entropy);
+        let (id, meter) = (engine.catalog.new_pack_id(), Arc::new(Meter::default()));
+        let open = Open {
+            id,
+            sealer: pack.sealer(),
+            meter: Arc::clone(&meter),
+            chunks: 0,
+            blocks: 0,
+            dispatched: 0,
+            text: vec![],
+            list: vec![],
+            settled: vec![],
+        };
+        self.open.insert(tier, open);
+        self.orders.send(Order::Begin { id, pack, tier, meter }).map_err(stopped)
+    }
+
+    fn dispatch(&mut self, tier: Tier) -> Result<()> {
+        let Some(open) = self.open.get_mut(&tier).filter(|o| !o.text.is_empty()) else { return Ok(()) };
+        let (done, sealed) = bounded(1);
+        let job = Job {
+            sealer: open.sealer.clone(),
+            number: open.blocks,
+            text: std::mem::take(&mut open.text),
+            chunks: std::mem::take(&mut open.list),
+            done,
+        };
+        open.dispatched += job.text.len() as u64;
+        open.blocks += 1;
+        self.orders.send(Order::Block { id: open.id, sealed }).map_err(stopped)?;
+        self.jobs.send(job).map_err(stopped)
+    }
+
+    /// Closes the open pack of a tier with the paths that wait for it.
+    fn finish(&mut self, tier: Tier) -> Result<()> {
+        self.dispatch(tier)?;
+        if let Some(open) = self.open.remove(&tier) {
+            self.orders.send(Order::Finish { id: open.id, settled: open.settled }).map_err(stopped)?;
+        }
+        if !self.both.is_empty() {
+            let other = if tier == Tier::Cold { Tier::Hot } else { Tier::Cold };
+            let both = std::mem::take(&mut self.both);
+            self.finish(other)?;
+            self.orders.send(Order::Commit(both)).map_err(stopped)?;
+        }
+        Ok(())
+    }
+
+    fn close_all(&mut self) -> Result<()> {
+        self.finish(Tier::Cold)?;
+        self.finish(Tier::Hot)?;
+        self.commit_free()
+    }
+
+    fn commit_free(&mut self) -> Result<()> {
+        if self.free.is_empty() {
+            Ok(())
+        } else {
+            self.orders.send(Order::Commit(std::mem::take(&mut self.free))).map_err(stopped)
+        }
+    }
+
+    /// A path is whole: it waits for the open packs it needs, or for none.
+    fn complete(&mut self, taken: Taken, content: Vec<CatalogPiece>) -> Result<()> {
+        let needs = |open: Option<&Open>| {
+            open.is_some_and(|o| content.iter().any(|p| matches!(p, CatalogPiece::Run { pack, .. } if *pack == o.id)))
+        };
+        let (cold, hot) = (needs(self.open.get(&Tier::Cold)), needs(self.open.get(&Tier::Hot)));
+        let settled = self.settled(taken, content)?;
+        match (cold, hot) {
+            (false, false) => self.free.push(settled),
+            (true, true) => self.both.push(settled),
+            (cold, _) => self
+                .open
+                .get_mut(if cold { &Tier::Cold } else { &Tier::Hot })
+                .expect("it needs it")
+                .settled
+                .push(settled),
+        }
+        Ok(())
+    }
+
+    /// With its content, or as the same again when nothing about it changed.
+    fn settled(&self, taken: Taken, content: Vec<CatalogPiece>) -> Result<Settled> {
+        let Taken { row, captured, mut outcome, before, .. } = taken;
+        if let Outcome::Version(version) = &mut outcome {
+            version.content = content;
+            let same = match before {
+                Some(seq) if !version.torn => {
+                    let same_entry = matches!(self.engine.catalog.record(seq)?.2, State::Version { entry, torn: false } if *entry == version.entry);
+                    same_entry && self.engine.catalog.content(seq)? == version.content
+                }
+                _ => false,
+            };
+            if same {
+                outcome = Outcome::Same { stamp: version.stamp, again: version.again };
+            }
+        }
+        Ok(Settled { row, captured, outcome })
+    }
+}
+
+fn chunk_id(part: &Part) -> Option<ChunkId> {
+    match part {
+        Part::Chunk { id, .. } => Some(*id),
+        Part::Hole(_) => None,
+    }
+}
+
+fn push_run(content: &mut Vec<CatalogPiece>, pack: i64, number: u32) {
+    if let Some(CatalogPiece::Run { pack: last, first, count }) = content.last_mut()
+        && *last == pack
+        && *first + *count == number
+    {
+        *count += 1;
+        return;
+    }
+    content.push(CatalogPiece::Run { pack, first: number, count: 1 });
+}
+
+/// A pack being written.
+struct Spooling<'a> {
+    pack: NewPack,
+    table: Table,
+    file: Writing<'a>,
+    meter: Arc<Meter>,
+}
+
+/// Carries out orders, in order.
+struct Writer<'a> {
+    engine: &'a Engine,
+    open: HashMap<i64, Spooling<'a>>,
+    committed: Arc<Mutex<Vec<i64>>>,
+}
+
+impl Writer<'_> {
+    fn run(mut self, orders: &Receiver<Order>) -> Result<()> {
+        orders.iter().try_for_each(|order| self.carry_out(order))
+    }
+
+    fn carry_out(&mut self, order: Order) -> Result<()> {
+        match order {
+            Order::Begin { id, pack, tier, meter } => {
+                self.engine.faults.at("pack.begin")?;
+                let mut file = self.engine.spool.begin()?;
+                file.write(&pack.head())?;
+                self.open.insert(id, Spooling { pack, table: Table::new(tier), file, meter });
+                Ok(())
+            }
+            Order::Block { id, sealed } => {
+                let block = sealed.recv().map_err(|_| Error::stopping())??;
+                let open = self.open.get_mut(&id).ok_or_else(Error::stopping)?;
+                open.file.write(&block.bytes)?;
+                open.table.push(&block);
+                open.meter.text.fetch_add(u64::from(block.info.text), Ordering::Relaxed);
+                open.meter.sealed.fetch_add(u64::from(block.info.sealed), Ordering::Relaxed);
+                Ok(())
+            }
+            Order::Finish { id, settled } => {
+                let open = self.open.remove(&id).ok_or_else(Error::stopping)?;
+                self.finish(id, open, &settled)
+            }
+            Order::Commit(settled) => {
+                self.engine.faults.at("capture.commit")?;
+                self.engine.catalog.commit(None, &settled)?;
+                self.engine.bells.publish.ring();
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(&self, id: i64, open: Spooling<'_>, settled: &[Settled]) -> Result<()> {
+        let engine = self.engine;
+        let Spooling { pack, table, mut file, .. } = open;
+        let tail = pack.tail(&table, file.size(), &*engine.entropy);
+        file.write(&tail)?;
+        let (hash, size) = (file.hash_so_far(), file.size());
+        engine.faults.at("pack.sync")?;
+        file.finish(&Name::Pack(table.tier, hash).to_string())?;
+        engine.faults.at("pack.commit")?;
+        engine.catalog.commit(Some(&NewPackRow { id, record: pack.record(hash, size, table) }), settled)?;
+        self.committed.lock().expect("committed lock").push(id);
+        engine.bells.upload.ring();
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! At start: spool, catalog and vault are brought to agree before anything is written anywhere.
+//!
+//! A catalog behind its vault stops and is rebuilt; a vault that is behind its catalog, empty or of another id is an
+//! alarm, and nothing is written to it (promise 10).
+
+use super::Engine;
+use crate::catalog::{Level, SpooledObject};
+use crate::error::{Error, Kind, Result};
+use crate::format::vault::VaultFile;
+use crate::format::{MAX_SMALL, Name, VAULT_NAME};
+use crate::model::{Sha256, VaultId};
+use crate::store::{ObjectName, ObjectStore};
+use crate::worker::Stop;
+use std::collections::BTreeSet;
+
+/// Reads `meta_vault`. Operator: there is none; Damaged: it is not one.
+pub fn read_vault_file(store: &dyn ObjectStore, stop: &Stop) -> Result<VaultFile> {
+    let name = ObjectName::new(VAULT_NAME).expect("an object name");
+    let Some(info) = store.head(&name)? else {
+        return Err(Error::operator(format!(
+            "open the vault {}: there is no vault here (no {VAULT_NAME})",
+            store.url()
+        ))
+        .remedy("check the address, and that the disk is mounted; 'panicroom init' starts a new vault"));
+    };
+    if info.size > MAX_SMALL {
+        return Err(Error::damaged(format!(
+            "open the vault {}: its {VAULT_NAME} is {} bytes long",
+            store.url(),
+            info.size
+        )));
+    }
+    VaultFile::read(&store.read(&name, Some(0..info.size), stop)?)
+}
+
+/// What a look at the vault came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Agrees,
+    /// The vault's log goes further than this catalog: rebuild before writing.
+    CatalogBehind,
+}
+
+impl Engine {
+    /// Sweeps the spool: files no row names go; rows whose file is gone are packs lost.
+    pub fn agree_with_spool(&self) -> Result<()> {
+        let mut named = BTreeSet::new();
+        let mut missing = vec![];
+        for object in self.catalog.spooled(usize::MAX >> 1)? {
+            let (name, size) = match &object {
+                SpooledObject::Pack { hash, tier, size, .. } => (Name::Pack(*tier, *hash).to_string(), *size),
+                SpooledObject::Segment(row) => (Name::Segment(row.number, row.hash).to_string(), row.size),
+            };
+            if !self.spool.holds(&name, size)
+                && let SpooledObject::Pack { id, .. } = object
+            {
+                missing.push((id, name));
+            } else {
+                named.insert(name);
+            }
+        }
+        let swept = self.spool.sweep(&named)?;
+        if swept > 0 {
+            tracing::info!(vault = %self.name, "{swept} files of the spool belonged to nothing and were removed");
+        }
+        for (id, name) in missing {
+            let paths = self.catalog.pack_lost(id, self.clock.wall())?;
+            self.tell(Level::Warning, &format!("the spooled pack {name} is gone; {paths} files are read again"));
+        }
+        Ok(())
+    }
+
+    /// Looks at the vault: is it the one this catalog belongs to, and where is its log?
+    pub fn look_at_vault(&self) -> Result<Standing> {
+        let vault = read_vault_file(&*self.store, &self.stop)?;
+        self.is_ours_by_id(vault.id)?;
+        let mine = self.catalog.last_segment()?;
+        let index = self.list_log()?;
+        let listed = index.last();
+        let spooled = self.catalog.spooled(1)?;
+        let waiting = matches!(spooled.first(), Some(SpooledObject::Segment(_)));
+        let stored = match (&mine, waiting, spooled.first()) {
+            (None, ..) => None,
+            (Some(_), true, Some(SpooledObject::Segment(first))) => {
+                first.number.0.checked_sub(1).filter(|n| *n > 0).map(crate::model::SegmentNo)
+            }
+            (Some(row), ..) => Some(row.number),
+        };
+        if listed < stored {
+            let has = listed.map_or("none".to_owned(), |n| n.0.to_string());
+            return Err(Error::operator(format!(
+                "open the vault {}: its log is behind this machine's catalog (it has segment {has}, {} was stored)",
+                self.store.url(),
+                stored.unwrap_or_default().0
+            ))
+            .remedy("it was emptied or put back to an older state: nothing is written to it; bring the missing objects back, or start a new vault with 'panicroom init'"));
+        }
+        let known = |number, hash: &Sha256| self.catalog.segment_hash(number).map(|h| h == Some(*hash));
+        let newest = listed.filter(|n| !index.segment(*n).is_empty());
+        let agrees = match newest {
+            None => true,
+            Some(n) => index.segment(n).iter().map(|h| known(n, h)).collect::<Result<Vec<_>>>()?.into_iter().all(|k| k),
+        };
+        Ok(if agrees { Standing::Agrees } else { Standing::CatalogBehind })
+    }
+
+    fn is_ours_by_id(&self, id: VaultId) -> Result<()> {
+        if id == self.keys.vault {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Operator,
+            format!(
+                "open the vault {}: it is vault {id}, but this machine's keys and catalog are those of vault {}",
+                self.store.url(),
+                self.keys.vault
+            ),
+        )
+        .remedy("correct the vault's url, or give the new vault a name of its own and run 'panicroom init'"))
+    }
+}

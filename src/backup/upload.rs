@@ -1,0 +1,176 @@
+//! Spooled objects to stored ones: segments first, then packs in the order they were opened.
+//!
+//! An object is stored when the vault confirmed the checksum computed at sealing (promise 2), in its own transaction;
+//! only then does its spool file go. Dying in between sends it again: the vault answers that it is there.
+//!
+//! A segment is stored when, after its PUT, a listing shows nothing of its or a higher number but our own bytes:
+//! anything else is a second writer, and this one stops (promise 10).
+
+use super::{Engine, UnderWay};
+use crate::catalog::{Level, SegmentRow, SpooledObject};
+use crate::error::{Error, Kind, Result};
+use crate::format::log::LogIndex;
+use crate::format::{LOG_PREFIX, Name};
+use crate::model::{SegmentNo, Sha256};
+use crate::store::{Body, NewObject, ObjectName, is_body_damage};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// More lost spool files than this at once wait for the operator: the disk is failing, not a file.
+const MOST_LOSSES: i64 = 8;
+
+/// What upload threads of one engine are at work on.
+#[derive(Debug, Default)]
+pub struct Claims(Mutex<BTreeSet<Sha256>>);
+
+/// How an upload step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uploaded {
+    One,
+    /// Nothing waits that nobody is at work on.
+    Nothing,
+}
+
+struct Claim<'a>(&'a Claims, Sha256);
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().expect("claims lock").remove(&self.1);
+    }
+}
+
+impl Engine {
+    /// Sends one object. Several threads may do so at once.
+    pub fn upload_one(&self, claims: &Claims) -> Result<Uploaded> {
+        let _under_way = UnderWay::new(&self.figures.uploading);
+        let Some((object, _claim)) = self.claim(claims)? else { return Ok(Uploaded::Nothing) };
+        match object {
+            SpooledObject::Pack { id, hash, tier, size } => self.upload_pack(id, Name::Pack(tier, hash), hash, size)?,
+            SpooledObject::Segment(row) => self.upload_segment(&row)?,
+        }
+        Ok(Uploaded::One)
+    }
+
+    fn claim<'a>(&self, claims: &'a Claims) -> Result<Option<(SpooledObject, Claim<'a>)>> {
+        let mut held = claims.0.lock().expect("claims lock");
+        for object in self.catalog.spooled(held.len() + 1)? {
+            let hash = match &object {
+                SpooledObject::Pack { hash, .. } => *hash,
+                SpooledObject::Segment(row) => row.hash,
+            };
+            if held.insert(hash) {
+                return Ok(Some((object, Claim(claims, hash))));
+            }
+        }
+        Ok(None)
+    }
+
+    fn put(&self, name: &Name, hash: Sha256, size: u64) -> Result<()> {
+        let object = NewObject {
+            name: ObjectName::new(name.to_string()).expect("our names are object names"),
+            body: Body::File(self.spool.path(&name.to_string())),
+            size,
+            sha256: hash,
+        };
+        self.faults.at("upload.put")?;
+        let before = self.store.sent_bytes();
+        let created = self.store.create(&object, &self.stop);
+        let sent = self.store.sent_bytes().saturating_sub(before);
+        self.catalog.add_to_fact("sent", sent)?;
+        created.map(drop)
+    }
+
+    fn upload_pack(&self, id: i64, name: Name, hash: Sha256, size: u64) -> Result<()> {
+        match self.put(&name, hash, size) {
+            Ok(()) => {}
+            Err(e) if is_body_damage(&e) => return self.spool_rot(id, &name, &e),
+            Err(e) => return Err(e),
+        }
+        self.faults.at("upload.stored")?;
+        self.catalog.pack_stored(id, self.clock.wall())?;
+        self.faults.at("upload.unspool")?;
+        self.spool.remove(&name.to_string())?;
+        self.bells.publish.ring();
+        self.bells.capture.ring();
+        Ok(())
+    }
+
+    /// A spooled pack is gone or rotten: it is lost, and its files are captured again.
+    fn spool_rot(&self, id: i64, name: &Name, e: &Error) -> Result<()> {
+        let losses = self.catalog.fact::<i64>("spool_losses")?.unwrap_or(0);
+        if losses >= MOST_LOSSES {
+            return Err(Error::operator(format!("send {name}: {e}; {losses} spooled packs were lost before it"))
+                .remedy("check the disk of the state folder, then run 'panicroom resume'"));
+        }
+        self.catalog.add_to_fact("spool_losses", 1)?;
+        let paths = self.catalog.pack_lost(id, self.clock.wall())?;
+        self.spool.remove(&name.to_string())?;
+        self.tell(Level::Warning, &format!("a spooled pack was lost ({e}); {paths} files are read again"));
+        self.bells.capture.ring();
+        Ok(())
+    }
+
+    fn upload_segment(&self, row: &SegmentRow) -> Result<()> {
+        let name = Name::Segment(row.number, row.hash);
+        match self.put(&name, row.hash, row.size) {
+            Err(e) if is_body_damage(&e) => {
+                return Err(Error::operator(format!(
+                    "send segment {}: its file in the spool is gone or damaged ({e})",
+                    row.number.0
+                ))
+                .remedy("run 'panicroom rebuild': the vault's log is the truth; nothing stored is lost"));
+            }
+            other => other?,
+        }
+        self.faults.at("upload.segment")?;
+        self.alone(row)?;
+        self.catalog.segment_stored(row.number, self.clock.wall())?;
+        self.faults.at("upload.unspool")?;
+        self.spool.remove(&name.to_string())?;
+        self.bells.publish.ring();
+        Ok(())
+    }
+
+    /// Nobody else wrote a segment of this number or a higher one.
+    fn alone(&self, row: &SegmentRow) -> Result<()> {
+        let index = self.list_log()?;
+        let others = index.segment(row.number).iter().any(|h| *h != row.hash);
+        let higher = index.last().is_some_and(|last| last > row.number);
+        let there = index.segment(row.number).contains(&row.hash);
+        if others || higher {
+            return Err(Error::operator(format!(
+                "write segment {} to {}: another machine or another catalog writes to this vault too",
+                row.number.0,
+                self.store.url()
+            ))
+            .remedy("stop one of the two; then run 'panicroom rebuild' here to go on from what the vault holds"));
+        }
+        if !there {
+            return Err(Error::new(
+                Kind::Retry,
+                format!(
+                    "look for segment {} in {}: it was confirmed, but a listing does not show it",
+                    row.number.0,
+                    self.store.url()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn list_log(&self) -> Result<LogIndex> {
+        let mut index = LogIndex::default();
+        self.store.list(LOG_PREFIX, &mut |info| {
+            if let Some(name) = Name::parse(info.name.as_str()) {
+                index.add(name);
+            }
+            Ok(())
+        })?;
+        Ok(index)
+    }
+
+    /// The newest segment the vault's listing shows.
+    pub fn last_listed(&self) -> Result<Option<SegmentNo>> {
+        Ok(self.list_log()?.last())
+    }
+}

@@ -1,0 +1,430 @@
+//! The reconcile walk: a tree against the catalog, folder by folder, on two threads. Events hasten, walks decide.
+//!
+//! A folder is watched first and listed then, so nothing made in between is missed. What a walk finds inherits the
+//! walk's place in the order of noticing, and the tree's own row stays until the walk is over: a deletion found
+//! meanwhile waits for all of it (promise 14). Names that are gone become dirty; only a look by handle, later,
+//! believes a deletion. Dying anywhere leaves the tree's row: the walk begins again.
+//!
+//! Memory: the folders still to do (16 bytes each), one batch of names and one of marks a thread, and of the one
+//! folder in hand the ids that were seen (8 bytes each). A new folder is entered only after its own row is written:
+//! no row ever lacks its parent.
+
+use super::roots::Watched;
+use super::{Engine, UnderWay};
+use crate::catalog::{DirtyRow, Level, Mark, NodeId, NodeRow, NodeShape, Scope};
+use crate::clock::Wall;
+use crate::error::{Error, Kind, Result};
+use crate::filter::{FileOrDir, Verdict};
+use crate::model::TreePath;
+use crate::source::walk::{Child, Children, Sight};
+use crate::source::watch::Watcher;
+use crate::source::{Folder, Form, Ground, Look, Root};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+/// Reading names waits for the disk, comparing them does not: two threads keep both busy.
+const THREADS: usize = 2;
+/// Marks written in one transaction.
+const FLUSH: usize = 2000;
+/// A folder with more nodes than this is compared batch by batch.
+const WHOLE: usize = 8192;
+
+/// Folders still to do, and who is at work.
+#[derive(Debug, Default)]
+struct Agenda {
+    folders: Vec<(NodeId, Novelty)>,
+    busy: usize,
+    failed: Option<Error>,
+}
+
+/// Whether a folder has rows in the catalog beneath it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Novelty {
+    /// Made in this walk: nothing is known of what it holds.
+    New,
+    Known,
+}
+
+/// What one thread found and has not written yet.
+#[derive(Debug, Default)]
+struct Finds {
+    marks: Vec<Mark>,
+    /// New folders among them, to be entered once their rows are written.
+    folders: Vec<NodeId>,
+}
+
+/// One walk.
+struct Walk<'a> {
+    engine: &'a Engine,
+    root: &'a Watched,
+    open: Root,
+    row: &'a DirtyRow,
+    watcher: Option<&'a Watcher>,
+    agenda: Mutex<Agenda>,
+    more: Condvar,
+    now: Wall,
+}
+
+impl Engine {
+    /// Walks every tree that waits for it. How many were walked.
+    pub fn walk_due(&self, watcher: Option<&Watcher>) -> Result<usize> {
+        let _under_way = UnderWay::new(&self.figures.walking);
+        let mut walked = 0;
+        let mut trouble = None;
+        for row in self.catalog.due_trees(self.now_ms())? {
+            self.stop.check()?;
+            match self.walk_tree(&row, watcher) {
+                Ok(()) => walked += 1,
+                Err(e) if matches!(e.kind(), Kind::Operator | Kind::Path) => {
+                    self.catalog.put_back(row.node, self.now_ms() + 30_000, None)?;
+                    trouble = Some(e);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        if walked > 0 {
+            self.bells.capture.ring();
+            self.bells.publish.ring();
+        }
+        trouble.map_or(Ok(walked), Err)
+    }
+
+    fn walk_tree(&self, row: &DirtyRow, watcher: Option<&Watcher>) -> Result<()> {
+        let path = self.catalog.path_of(row.node)?;
+        let Some(root) = self.root_of(&path) else {
+            return self.catalog.walked(row.node, row.generation).map(drop);
+        };
+        let open = self.open_root(root)?;
+        let is_folder = path == root.path
+            || path.parent().zip(path.name()).is_some_and(|(parent, name)| {
+                open.folder(&parent)
+                    .and_then(|f| f.look(name))
+                    .is_ok_and(|look| look.is_some_and(|l| l.form == Form::Dir))
+            });
+        if is_folder && root.folder_is_walked(&open, &path).unwrap_or(true) {
+            let walk = Walk {
+                engine: self,
+                root,
+                open,
+                row,
+                watcher,
+                agenda: Mutex::new(Agenda { folders: vec![(row.node, Novelty::Known)], ..Agenda::default() }),
+                more: Condvar::new(),
+                now: self.clock.wall(),
+            };
+            walk.run()?;
+        }
+        self.faults.at("walk.done")?;
+        self.catalog.walked(row.node, row.generation)?;
+        if path == root.path {
+            self.figures.walked.lock().expect("figures lock").insert(root.path.clone(), self.now_ms());
+        }
+        Ok(())
+    }
+}
+
+impl Walk<'_> {
+    fn run(&self) -> Result<()> {
+        std::thread::scope(|s| {
+            for _ in 0..THREADS {
+                s.spawn(|| {
+                    if let Err(e) = self.work() {
+                        let mut agenda = self.agenda.lock().expect("agenda lock");
+                        agenda.failed.get_or_insert(e);
+                        self.more.notify_all();
+                    }
+                });
+            }
+        });
+        self.agenda.lock().expect("agenda lock").failed.take().map_or(Ok(()), Err)
+    }
+
+    /// One thread: takes folders until none is left and nobody can find more.
+    fn work(&self) -> Result<()> {
+        let mut finds = Finds::default();
+        let mut batch = Vec::new();
+        while let Some((node, novelty)) = self.next_folder() {
+            let done = self.engine.stop.check().and_then(|()| self.folder(node, novelty, &mut batch, &mut finds));
+            let starving = self.agenda.lock().expect("agenda lock").folders.is_empty();
+            let done =
+                if starving || finds.marks.len() >= FLUSH { done.and_then(|()| self.flush(&mut finds)) } else { done };
+            self.agenda.lock().expect("agenda lock").busy -= 1;
+            self.more.notify_all();
+            done?;
+        }
+        self.flush(&mut finds)
+    }
+
+    fn next_folder(&self) -> Option<(NodeId, Novelty)> {
+        let mut agenda = self.agenda.lock().expect("agenda lock");
+        loop {
+            if agenda.failed.is_some() {
+                return None;
+            }
+            if let Some(next) = agenda.folders.pop() {
+                agenda.busy += 1;
+                return Some(next);
+            }
+            if agenda.busy == 0 {
+                return None;
+            }
+            agenda = self.more.wait_timeout(agenda, Duration::from_secs(1)).expect("agenda lock").0;
+        }
+    }
+
+    fn flush(&self, finds: &mut Finds) -> Result<()> {
+        if !finds.marks.is_empty() {
+            self.engine.faults.at("walk.mark")?;
+            self.engine.catalog.mark(&finds.marks)?;
+            finds.marks.clear();
+            self.engine.bells.capture.ring();
+        }
+        if !finds.folders.is_empty() {
+            // Taken from the end: the first one found is the next one done.
+            let new = finds.folders.drain(..).rev().map(|node| (node, Novelty::New));
+            self.agenda.lock().expect("agenda lock").folders.extend(new);
+            self.more.notify_all();
+        }
+        Ok(())
+    }
+
+    fn mark(&self, node: NodeId, new: Option<(NodeId, Vec<u8>)>, due: i64, new_file: Option<u64>) -> Mark {
+        let deadline = if due == 0 { 0 } else { self.engine.waits(self.root).1 };
+        Mark {
+            node,
+            new,
+            root: self.root.id,
+            scope: Scope::Path,
+            notice: self.row.notice,
+            noticed: self.now,
+            due,
+            deadline,
+            new_file,
+        }
+    }
+
+    /// When what was found changed may be looked at: at once if it rested for the quiet period already.
+    fn due(&self, look: &Look) -> i64 {
+        let rested = self.now.since(Wall(look.stamp.ctime / 1_000_000));
+        if rested >= self.root.quiet || look.stamp.ctime / 1_000_000 > self.now.0 {
+            0
+        } else {
+            self.engine.waits(self.root).0
+        }
+    }
+
+    fn folder(&self, node: NodeId, novelty: Novelty, batch: &mut Vec<Child>, finds: &mut Finds) -> Result<()> {
+        let path = self.engine.catalog.path_of(node)?;
+        if let Some(watcher) = self.watcher
+            && let Err(e) = watcher.add(&path)
+            && e.kind() != Kind::Path
+        {
+            self.cannot_watch(&e);
+        }
+        match self.list(&path, node, novelty, batch, finds) {
+            Err(e) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => {
+                // Gone since its parent was listed: a look decides.
+                finds.marks.push(self.mark(node, None, 0, None));
+                Ok(())
+            }
+            Err(e) if e.kind() == Kind::Path => {
+                self.flush(finds)?;
+                self.engine.catalog.mark(&[self.mark(node, None, 0, None)])?;
+                self.engine.catalog.put_back(node, self.engine.now_ms() + 300_000, Some(&e.to_string()))
+            }
+            other => other,
+        }
+    }
+
+    /// Said once a walk: walks find the changes instead.
+    fn cannot_watch(&self, e: &Error) {
+        let known = self.engine.catalog.fact::<String>("watch_trouble").ok().flatten();
+        if known.as_deref() != Some(&e.to_string()) {
+            self.engine.tell(Level::Warning, &e.to_string());
+            let _ = self.engine.catalog.set_fact("watch_trouble", e.to_string());
+        }
+    }
+
+    fn list(
+        &self,
+        path: &TreePath,
+        node: NodeId,
+        novelty: Novelty,
+        batch: &mut Vec<Child>,
+        finds: &mut Finds,
+    ) -> Result<()> {
+        let folder = self.open.folder(path)?;
+        let mut seen: Vec<NodeId> = Vec::new();
+        let left_out = *path != self.root.path && self.root.left_out(&folder)?;
+        if left_out {
+            finds.marks.push(self.mark(node, None, 0, None));
+        } else {
+            let mut judge = self.root.filter.folder(path);
+            let mut children = Children::of(&folder, &self.root.crossing)?;
+            loop {
+                let more = children.next_batch(batch)?;
+                let known = if novelty == Novelty::New {
+                    HashMap::new()
+                } else {
+                    self.known(node, batch, more || !seen.is_empty())?
+                };
+                for child in batch.drain(..) {
+                    let row = known.get(&*child.name);
+                    seen.extend(row.filter(|r| r.shape.is_some()).map(|r| r.id));
+                    self.child(&folder, node, child, row, &mut judge, finds)?;
+                }
+                if !more {
+                    break;
+                }
+                self.flush(finds)?;
+            }
+        }
+        if novelty == Novelty::Known {
+            self.missing(node, seen, finds)?;
+        }
+        Ok(())
+    }
+
+    fn known(&self, node: NodeId, batch: &[Child], in_parts: bool) -> Result<HashMap<Vec<u8>, NodeRow>> {
+        let rows = if in_parts { vec![] } else { self.engine.catalog.children(node, WHOLE)? };
+        let rows = if in_parts || rows.len() == WHOLE {
+            self.engine.catalog.children_named(node, batch.iter().map(|c| &*c.name))?
+        } else {
+            rows
+        };
+        Ok(rows.into_iter().map(|r| (r.name.clone(), r)).collect())
+    }
+
+    /// Nodes with a version that the folder no longer names, or no longer chooses.
+    fn missing(&self, node: NodeId, mut seen: Vec<NodeId>, finds: &mut Finds) -> Result<()> {
+        let living = self.engine.catalog.living_children(node)?;
+        if living.len() > seen.len() {
+            seen.sort_unstable();
+            finds.marks.extend(
+                living.into_iter().filter(|id| seen.binary_search(id).is_err()).map(|id| self.mark(id, None, 0, None)),
+            );
+        }
+        Ok(())
+    }
+
+    fn child(
+        &self,
+        folder: &Folder,
+        parent: NodeId,
+        child: Child,
+        row: Option<&NodeRow>,
+        judge: &mut crate::filter::Folder<'_>,
+        finds: &mut Finds,
+    ) -> Result<()> {
+        self.engine.figures.met.fetch_add(1, Ordering::Relaxed);
+        let path = || folder.path_of(&child.name);
+        let (look, ground) = match child.sight {
+            Sight::Seen { look, ground } => (look, ground),
+            // It cannot even be looked at: capture tries again and keeps the reason.
+            Sight::Failed(_) => {
+                self.dirty(parent, &child.name, row, 0, None, finds);
+                return Ok(());
+            }
+        };
+        let is_dir = look.form == Form::Dir;
+        if look.form == Form::Socket {
+            self.engine.figures.sockets.fetch_add(1, Ordering::Relaxed);
+        }
+        let verdict = match look.form {
+            Form::Socket => Verdict::Exclude,
+            _ if is_dir && self.is_anothers(&path()?) => Verdict::Exclude,
+            Form::Dir => judge.decide(&child.name, FileOrDir::Dir).verdict,
+            _ => judge.decide(&child.name, FileOrDir::File).verdict,
+        };
+        let living = row.filter(|r| r.shape.is_some());
+        if verdict == Verdict::Exclude {
+            if let Some(row) = living {
+                finds.marks.push(self.mark(row.id, None, 0, None));
+            }
+            return Ok(());
+        }
+        if is_dir && living.is_some_and(|r| r.mount) && ground == Ground::Same && look.mount_root != Some(true) {
+            return self.vanished_mount(living.expect("just seen"), &path()?, finds);
+        }
+        if verdict == Verdict::Include || living.is_some() {
+            let same = living.is_some_and(|r| r.stamp == look.stamp && r.shape == Some(shape(&look)));
+            let waiting = row.is_some_and(|r| r.dirty);
+            if !same && !waiting {
+                let new_file = (look.form == Form::File && living.is_none()).then_some(look.stamp.size);
+                let id = self.dirty(parent, &child.name, row, self.due(&look), new_file, finds);
+                if is_dir && row.is_none() {
+                    if self.may_enter(&path()?, &ground) {
+                        finds.folders.push(id);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        if !is_dir {
+            return Ok(());
+        }
+        if !self.may_enter(&path()?, &ground) {
+            return Ok(());
+        }
+        if let Some(row) = row {
+            self.agenda.lock().expect("agenda lock").folders.push((row.id, Novelty::Known));
+            self.more.notify_one();
+        } else {
+            // A folder only on the way to something chosen: it gets a node, and a look only when that is captured.
+            let id = self.dirty(parent, &child.name, None, 0, None, finds);
+            finds.marks.last_mut().expect("just pushed").scope = Scope::Way;
+            finds.folders.push(id);
+        }
+        Ok(())
+    }
+
+    /// Another root's top, or a folder of our own.
+    fn is_anothers(&self, path: &TreePath) -> bool {
+        self.engine.is_ours(path) || self.engine.roots.iter().any(|r| r.path == *path && r.path != self.root.path)
+    }
+
+    fn dirty(
+        &self,
+        parent: NodeId,
+        name: &[u8],
+        row: Option<&NodeRow>,
+        due: i64,
+        new_file: Option<u64>,
+        finds: &mut Finds,
+    ) -> NodeId {
+        let (id, new) = match row {
+            Some(row) => (row.id, None),
+            None => (self.engine.catalog.new_node_id(), Some((parent, name.to_vec()))),
+        };
+        finds.marks.push(self.mark(id, new, due, new_file));
+        id
+    }
+
+    fn may_enter(&self, path: &TreePath, ground: &Ground) -> bool {
+        if let Ground::Refused { file_system, why } = ground {
+            tracing::info!(vault = %self.engine.name, "{path} is not entered: {file_system}, {why}");
+            return false;
+        }
+        true
+    }
+
+    /// Something was mounted here and is not any more: an alarm, never a deletion of what lay beneath.
+    fn vanished_mount(&self, row: &NodeRow, path: &TreePath, finds: &mut Finds) -> Result<()> {
+        self.flush(finds)?;
+        self.engine.catalog.mark(&[self.mark(row.id, None, 0, None)])?;
+        let text = format!(
+            "{path}: the disk that was mounted here is not mounted; mount it (nothing is taken for deleted meanwhile)"
+        );
+        self.engine.catalog.put_back(row.id, self.engine.now_ms() + 60_000, Some(&text))
+    }
+}
+
+fn shape(look: &Look) -> NodeShape {
+    match look.form {
+        Form::File => NodeShape::File,
+        Form::Dir => NodeShape::Dir,
+        _ => NodeShape::Other,
+    }
+}

@@ -1,0 +1,523 @@
+//! The job of one restore: its own SQLite file, made by the plan and worked off by the fetch.
+//!
+//! `synchronous=NORMAL`: a commit may be lost in a power cut, but never torn, and never one before another that is
+//! kept. That is right here because a row says "done" only after the restored files were synced: a lost row costs
+//! fetching a batch again, and a row that is there is true.
+//!
+//! Dying here: the plan is not there before its last fact (`planned`) is; a fetch goes on from its last batch.
+
+use super::{add_to_fact, connect, objects, set_fact, tree};
+use crate::error::{Error, Kind, Result};
+use crate::format::pack::PackRecord;
+use crate::format::segment::{entry_from_cbor, entry_to_cbor};
+use crate::model::{Entry, HardLink, Sha256, Tier, TreePath};
+use rusqlite::types::{FromSql, ToSql};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../migrations/restore/0001_init.sql"))];
+
+#[derive(Debug)]
+pub struct JobFile {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+/// One row the plan makes. Ids are unique within the job and name a thing's part on the disk.
+#[derive(Clone, Debug)]
+pub enum NewItem {
+    /// A file that is one chunk.
+    Small {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+        pack: i64,
+        chunk: u32,
+    },
+    /// Any other file.
+    File {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+        runs: Vec<Run>,
+    },
+    /// Another name of a file that is restored as `first`.
+    Link {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+        first: TreePath,
+    },
+    /// A symlink, FIFO or device.
+    Other {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+    },
+    Folder {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+    },
+}
+
+/// A run of chunks and where in the file it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub pack: i64,
+    pub first: u32,
+    pub count: u32,
+    pub offset: u64,
+}
+
+/// Everything of the job before this is on the disk or failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    pub round: u32,
+    pub pack: i64,
+    /// Chunk of that pack.
+    pub chunk: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct JobPack {
+    pub id: i64,
+    pub hash: Sha256,
+    pub tier: Tier,
+    pub record: Option<PackRecord>,
+}
+
+/// What a piece belongs to.
+#[derive(Clone, Debug)]
+pub enum Whose {
+    /// It is the whole file.
+    Small {
+        id: i64,
+        path: TreePath,
+        entry: Box<Entry>,
+    },
+    Part(FileRow),
+}
+
+#[derive(Clone, Debug)]
+pub struct PieceRow {
+    pub first: u32,
+    pub count: u32,
+    pub offset: u64,
+    pub origin: i64,
+    pub whose: Whose,
+}
+
+#[derive(Clone, Debug)]
+pub struct FileRow {
+    pub id: i64,
+    pub path: TreePath,
+    pub entry: Entry,
+    /// No chunk of it is on the disk yet.
+    pub untouched: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct ThingRow {
+    pub id: i64,
+    pub path: TreePath,
+    pub entry: Entry,
+    pub first: Option<TreePath>,
+}
+
+/// What comes after the files, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThingKind {
+    Link = 0,
+    Other = 1,
+    Folder = 2,
+}
+
+/// A piece to be fetched from another pack in the next round.
+#[derive(Clone, Debug)]
+pub struct Repair {
+    pub round: u32,
+    pub run: Run,
+    pub origin: i64,
+    pub file: i64,
+    /// Path and entry of a file of one chunk.
+    pub small: Option<(TreePath, Box<Entry>)>,
+}
+
+/// What one batch came to; written in one transaction, after the sync.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub cursor: Cursor,
+    /// Chunks now on the disk, by file.
+    pub written: HashMap<i64, u64>,
+    /// Path and reason; the file's row where it has one.
+    pub failed: Vec<(Option<i64>, TreePath, String)>,
+    pub repairs: Vec<Repair>,
+    /// Counters by name, added to.
+    pub counts: Vec<(&'static str, u64)>,
+}
+
+fn trouble(doing: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+    move |e| {
+        let error = |kind| Error::new(kind, format!("{doing} in the restore's job file"));
+        match e.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => {
+                error(Kind::Operator).remedy("free space on the disk that holds it, then resume the restore")
+            }
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                error(Kind::Operator).remedy("start the restore again: what is restored is not fetched twice")
+            }
+            Some(
+                rusqlite::ErrorCode::ReadOnly
+                | rusqlite::ErrorCode::CannotOpen
+                | rusqlite::ErrorCode::PermissionDenied
+                | rusqlite::ErrorCode::SystemIoFailure,
+            ) => error(Kind::Operator).remedy("check the disk and folder that hold it"),
+            _ => error(Kind::Retry),
+        }
+        .because(e)
+    }
+}
+
+/// SQLite's integers are signed: the bits are kept.
+fn signed(n: u64) -> i64 {
+    n.cast_signed()
+}
+
+impl JobFile {
+    /// Opens a job, or makes it where there is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        let open = || {
+            let c = connect(path, OpenFlags::default())?;
+            c.pragma_update(None, "synchronous", "normal").map_err(trouble("set up"))?;
+            Ok::<_, Error>(c)
+        };
+        let mut writer = open()?;
+        let found: i64 = writer.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(trouble("read"))?;
+        if usize::try_from(found).is_ok_and(|n| n > MIGRATIONS.len()) {
+            return Err(Error::operator(format!("open the job {}: a newer release made it", path.display()))
+                .remedy("resume it with that release, or start the restore again"));
+        }
+        Migrations::from_slice(MIGRATIONS)
+            .to_latest(&mut writer)
+            .map_err(|e| Error::operator(format!("open the job {}", path.display())).because(e))?;
+        let job = Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(open()?) };
+        // Names given since the last sync may be lost, or may be there: both are looked at again.
+        job.write("go on", |tx| tx.execute("UPDATE file SET state = 0 WHERE state = 3", []).map(drop))?;
+        Ok(job)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn write<T>(&self, doing: &'static str, act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        let mut writer = self.writer.lock().expect("job lock");
+        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(trouble(doing))?;
+        let value = act(&tx).map_err(trouble(doing))?;
+        tx.commit().map_err(trouble(doing))?;
+        Ok(value)
+    }
+
+    fn read<T>(&self, doing: &'static str, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        act(&self.reader.lock().expect("job lock")).map_err(trouble(doing))
+    }
+
+    pub fn fact<T: FromSql>(&self, name: &str) -> Result<Option<T>> {
+        self.read("read a fact", |c| {
+            c.prepare_cached("SELECT value FROM fact WHERE name = ?")?.query_row([name], |r| r.get(0)).optional()
+        })
+    }
+    pub fn set_fact(&self, name: &str, value: impl ToSql) -> Result<()> {
+        self.write("keep a fact", |tx| set_fact(tx, name, value))
+    }
+    /// A counter, 0 where nothing was counted.
+    pub fn count(&self, name: &str) -> Result<u64> {
+        Ok(self.fact::<i64>(name)?.unwrap_or_default().cast_unsigned())
+    }
+
+    /// The path under which the file (link, content) is restored first; it is `path` when nobody was before.
+    pub fn first_name(&self, link: HardLink, content: Sha256, path: &TreePath) -> Result<Option<TreePath>> {
+        let known: Option<Vec<u8>> = self.write("note a hard link", |tx| {
+            let key = (signed(link.dev), signed(link.ino), &content.0[..]);
+            let known = tx
+                .prepare_cached("SELECT path FROM first_name WHERE dev = ? AND ino = ? AND content = ?")?
+                .query_row(key, |r| r.get(0))
+                .optional()?;
+            if known.is_none() {
+                tx.prepare_cached("INSERT INTO first_name (dev, ino, content, path) VALUES (?, ?, ?, ?)")?
+                    .execute((key.0, key.1, key.2, path.as_bytes()))?;
+            }
+            Ok(known)
+        })?;
+        Ok(known.and_then(TreePath::from_bytes))
+    }
+
+    pub fn add(&self, items: &[NewItem]) -> Result<()> {
+        self.write("plan", |tx| items.iter().try_for_each(|item| add(tx, item)))
+    }
+
+    pub fn add_pack(&self, pack: &JobPack) -> Result<()> {
+        self.write("plan", |tx| {
+            tx.prepare_cached("INSERT OR REPLACE INTO pack (id, hash, tier, record) VALUES (?, ?, ?, ?)")?
+                .execute((
+                    pack.id,
+                    &pack.hash.0[..],
+                    objects::tier_number(pack.tier),
+                    pack.record.as_ref().map(PackRecord::to_cbor),
+                ))
+                .map(drop)
+        })
+    }
+
+    /// The next pack with pieces of a round, from `from` on.
+    pub fn pack_from(&self, round: u32, from: i64) -> Result<Option<i64>> {
+        self.read("look for the next pack", |c| {
+            c.prepare_cached("SELECT pack FROM piece WHERE round = ? AND pack >= ? ORDER BY pack LIMIT 1")?
+                .query_row((round, from), |r| r.get(0))
+                .optional()
+        })
+    }
+
+    pub fn pack(&self, id: i64) -> Result<Option<JobPack>> {
+        type Found = (Vec<u8>, i64, Option<Vec<u8>>);
+        let found: Option<Found> = self.read("read a pack", |c| {
+            c.prepare_cached("SELECT hash, tier, record FROM pack WHERE id = ?")?
+                .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+                .optional()
+        })?;
+        found
+            .map(|(hash, tier, record)| {
+                Ok(JobPack {
+                    id,
+                    hash: Sha256::from_slice(&hash).ok_or_else(|| Error::damaged("read a pack of the job"))?,
+                    tier: objects::tier(tier),
+                    record: record.map(|r| PackRecord::from_cbor(&r)).transpose()?,
+                })
+            })
+            .transpose()
+    }
+
+    /// First chunk and count of each run of a pack in round 0, in order of the first.
+    pub fn runs_of(&self, pack: i64, each: &mut dyn FnMut(u32, u32)) -> Result<()> {
+        self.read("read a pack's runs", |c| {
+            let mut s =
+                c.prepare_cached("SELECT first, count FROM piece WHERE round = 0 AND pack = ? ORDER BY first")?;
+            let mut rows = s.query([pack])?;
+            while let Some(r) = rows.next()? {
+                each(r.get(0)?, r.get(1)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// A page of the pieces of a pack that are not failed, in order of (first chunk, file, offset), after `after`.
+    pub fn pieces(&self, round: u32, pack: i64, after: (i64, i64, i64), most: usize) -> Result<Vec<PieceRow>> {
+        type Found = (u32, u32, u64, i64, i64, Vec<u8>, Vec<u8>, Option<bool>);
+        let found: Vec<Found> = self.read("read pieces", |c| {
+            let mut s = c.prepare_cached(
+                "SELECT p.first, p.count, p.offset, p.origin, p.file, COALESCE(p.path, f.path), COALESCE(p.entry, f.entry), f.owed = f.chunks
+                 FROM piece p LEFT JOIN file f ON f.id = p.file
+                 WHERE p.round = ?1 AND p.pack = ?2 AND (p.first, p.file, p.offset) > (?3, ?4, ?5) AND COALESCE(f.state, 0) = 0
+                 ORDER BY p.first, p.file, p.offset LIMIT ?6",
+            )?;
+            s.query_map((round, pack, after.0, after.1, after.2, most as i64), |r| {
+                Ok((r.get(0)?, r.get(1)?, tree::number(r, 2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?, r.get(7)?))
+            })?
+            .collect()
+        })?;
+        found
+            .into_iter()
+            .map(|(first, count, offset, origin, id, path, entry, untouched)| {
+                let (path, entry) = (path_of(path)?, entry_from_cbor(&entry)?);
+                let whose = match untouched {
+                    None => Whose::Small { id, path, entry: Box::new(entry) },
+                    Some(untouched) => Whose::Part(FileRow { id, path, entry, untouched }),
+                };
+                Ok(PieceRow { first, count, offset, origin, whose })
+            })
+            .collect()
+    }
+
+    /// One batch, as one transaction. Files now named, and synced since, are done.
+    pub fn settle(&self, batch: &Batch) -> Result<()> {
+        self.write("note a batch", |tx| {
+            tx.execute("UPDATE file SET state = 1 WHERE state = 3", [])?;
+            let mut owed = tx.prepare_cached("UPDATE file SET owed = owed - ? WHERE id = ?")?;
+            batch.written.iter().try_for_each(|(id, n)| owed.execute((signed(*n), id)).map(drop))?;
+            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            batch.repairs.iter().try_for_each(|r| repair(tx, r))?;
+            batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))?;
+            set_fact(tx, "round", batch.cursor.round)?;
+            set_fact(tx, "pack", batch.cursor.pack)?;
+            set_fact(tx, "chunk", batch.cursor.chunk)
+        })
+    }
+
+    pub fn cursor(&self) -> Result<Cursor> {
+        Ok(Cursor {
+            round: self.fact("round")?.unwrap_or_default(),
+            pack: self.fact("pack")?.unwrap_or_default(),
+            chunk: self.fact("chunk")?.unwrap_or_default(),
+        })
+    }
+
+    /// Files all of whose chunks are on the disk, and which have no name yet.
+    pub fn whole_files(&self, most: usize) -> Result<Vec<FileRow>> {
+        let found: Vec<(i64, Vec<u8>, Vec<u8>, bool)> = self.read("read whole files", |c| {
+            let mut s = c.prepare_cached(
+                "SELECT id, path, entry, chunks = 0 FROM file INDEXED BY file_whole WHERE owed = 0 AND state = 0 LIMIT ?",
+            )?;
+            s.query_map([most as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
+        })?;
+        found
+            .into_iter()
+            .map(|(id, path, entry, untouched)| {
+                Ok(FileRow { id, path: path_of(path)?, entry: entry_from_cbor(&entry)?, untouched })
+            })
+            .collect()
+    }
+
+    /// Files that have their names now; which counts as done with the next batch, after its sync.
+    pub fn named(&self, ids: &[i64], batch: &Batch) -> Result<()> {
+        self.write("note named files", |tx| {
+            let mut s = tx.prepare_cached("UPDATE file SET state = 3 WHERE id = ?")?;
+            ids.iter().try_for_each(|id| s.execute([id]).map(drop))?;
+            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))
+        })
+    }
+
+    /// Failed files, page by page by id: their parts are cleared at the end.
+    pub fn failed_files(&self, after: i64, most: usize) -> Result<Vec<FileRow>> {
+        let found: Vec<(i64, Vec<u8>, Vec<u8>)> = self.read("read failed files", |c| {
+            let mut s =
+                c.prepare_cached("SELECT id, path, entry FROM file WHERE state = 2 AND id > ? ORDER BY id LIMIT ?")?;
+            s.query_map((after, most as i64), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
+        })?;
+        found
+            .into_iter()
+            .map(|(id, path, entry)| {
+                Ok(FileRow { id, path: path_of(path)?, entry: entry_from_cbor(&entry)?, untouched: false })
+            })
+            .collect()
+    }
+
+    /// Things of a kind that are not done, page by page: links and others by growing id; folders by falling id,
+    /// the deepest first. `after`: the last id of the page before.
+    pub fn things(&self, kind: ThingKind, after: Option<i64>, most: usize) -> Result<Vec<ThingRow>> {
+        let found: Vec<(i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = self.read("read what comes last", |c| {
+            let row = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?));
+            let (sql, after) = match kind {
+                ThingKind::Folder => (
+                    "SELECT id, path, entry, first FROM thing WHERE kind = ? AND id < ? AND done = 0 ORDER BY id DESC LIMIT ?",
+                    after.unwrap_or(i64::MAX),
+                ),
+                _ => (
+                    "SELECT id, path, entry, first FROM thing WHERE kind = ? AND id > ? AND done = 0 ORDER BY id LIMIT ?",
+                    after.unwrap_or(-1),
+                ),
+            };
+            c.prepare_cached(sql)?.query_map((kind as i64, after, most as i64), row)?.collect()
+        })?;
+        found
+            .into_iter()
+            .map(|(id, path, entry, first)| {
+                Ok(ThingRow {
+                    id,
+                    path: path_of(path)?,
+                    entry: entry_from_cbor(&entry)?,
+                    first: first.map(path_of).transpose()?,
+                })
+            })
+            .collect()
+    }
+
+    pub fn things_done(&self, kind: ThingKind, ids: &[i64], batch: &Batch) -> Result<()> {
+        self.write("note what is placed", |tx| {
+            let mut s = tx.prepare_cached("UPDATE thing SET done = 1 WHERE kind = ? AND id = ?")?;
+            ids.iter().try_for_each(|id| s.execute((kind as i64, id)).map(drop))?;
+            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))
+        })
+    }
+
+    pub fn add_failures(&self, failed: &[(TreePath, String)]) -> Result<()> {
+        self.write("note failures", |tx| failed.iter().try_for_each(|(path, reason)| fail(tx, None, path, reason)))
+    }
+
+    pub fn failures(&self) -> Result<u64> {
+        self.read("count failures", |c| c.query_row("SELECT COUNT(*) FROM failure", [], |r| tree::number(r, 0)))
+    }
+
+    /// Failed paths in byte order with their reasons, page by page.
+    pub fn failures_after(&self, after: Option<&TreePath>, most: usize) -> Result<Vec<(TreePath, String)>> {
+        let found: Vec<(Vec<u8>, String)> = self.read("read failures", |c| {
+            let mut s = c.prepare_cached("SELECT path, reason FROM failure WHERE path > ? ORDER BY path LIMIT ?")?;
+            let after = after.map_or(&b""[..], TreePath::as_bytes);
+            s.query_map((after, most as i64), |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+        })?;
+        found.into_iter().map(|(path, reason)| Ok((path_of(path)?, reason))).collect()
+    }
+}
+
+fn path_of(bytes: Vec<u8>) -> Result<TreePath> {
+    TreePath::from_bytes(bytes).ok_or_else(|| Error::damaged("read a path of the restore's job file"))
+}
+
+fn add(tx: &Transaction<'_>, item: &NewItem) -> rusqlite::Result<()> {
+    const PIECE: &str = "INSERT INTO piece (round, pack, first, file, offset, count, origin, path, entry) VALUES (0, ?1, ?2, ?3, ?4, ?5, ?1, ?6, ?7)";
+    let thing = |kind: ThingKind, id: i64, path: &TreePath, entry: &Entry, first: Option<&TreePath>| {
+        tx.prepare_cached("INSERT INTO thing (kind, id, path, entry, first) VALUES (?, ?, ?, ?, ?)")?
+            .execute((kind as i64, id, path.as_bytes(), entry_to_cbor(entry), first.map(TreePath::as_bytes)))
+            .map(drop)
+    };
+    match item {
+        NewItem::Small { id, path, entry, pack, chunk } => {
+            tx.prepare_cached(PIECE)?.execute((pack, chunk, id, 0, 1, path.as_bytes(), entry_to_cbor(entry))).map(drop)
+        }
+        NewItem::File { id, path, entry, runs } => {
+            let chunks: i64 = runs.iter().map(|r| i64::from(r.count)).sum();
+            tx.prepare_cached("INSERT INTO file (id, path, entry, chunks, owed) VALUES (?1, ?2, ?3, ?4, ?4)")?
+                .execute((id, path.as_bytes(), entry_to_cbor(entry), chunks))?;
+            let (no_path, no_entry): (Option<&[u8]>, Option<&[u8]>) = (None, None);
+            runs.iter().try_for_each(|r| {
+                tx.prepare_cached(PIECE)?
+                    .execute((r.pack, r.first, id, signed(r.offset), r.count, no_path, no_entry))
+                    .map(drop)
+            })
+        }
+        NewItem::Link { id, path, entry, first } => thing(ThingKind::Link, *id, path, entry, Some(first)),
+        NewItem::Other { id, path, entry } => thing(ThingKind::Other, *id, path, entry, None),
+        NewItem::Folder { id, path, entry } => thing(ThingKind::Folder, *id, path, entry, None),
+    }
+}
+
+fn repair(tx: &Transaction<'_>, r: &Repair) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR IGNORE INTO piece (round, pack, first, file, offset, count, origin, path, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute((
+            r.round,
+            r.run.pack,
+            r.run.first,
+            r.file,
+            signed(r.run.offset),
+            r.run.count,
+            r.origin,
+            r.small.as_ref().map(|s| s.0.as_bytes()),
+            r.small.as_ref().map(|s| entry_to_cbor(&s.1)),
+        ))
+        .map(drop)
+}
+
+fn fail(tx: &Transaction<'_>, file: Option<i64>, path: &TreePath, reason: &str) -> rusqlite::Result<()> {
+    if let Some(id) = file {
+        tx.prepare_cached("UPDATE file SET state = 2 WHERE id = ?")?.execute([id])?;
+    }
+    tx.prepare_cached("INSERT OR IGNORE INTO failure (path, reason) VALUES (?, ?)")?
+        .execute((path.as_bytes(), reason))
+        .map(drop)
+}

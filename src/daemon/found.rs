@@ -1,0 +1,155 @@
+//! Founding a vault: the keys reach the machine, the words reach the operator, and only then the vault gets the files
+//! that explain it and, last, its `meta_vault`.
+//!
+//! Dying before `meta_vault` is there leaves nothing sealed to those words: the next start makes new ones (or goes on
+//! with the ones in the words file). After it the vault exists and is only opened.
+
+use super::home::VaultHome;
+use crate::clock::{Clock, Wall};
+use crate::error::{Doing, Error, Kind, Result};
+use crate::format::vault::{self, Label};
+use crate::format::{Name, key_file};
+use crate::model::VaultId;
+use crate::seal::keys::{SealKeys, Secret, WrapCost};
+use crate::seal::{Entropy, random, sha256, words};
+use crate::store::{Body, NewObject, ObjectName, ObjectStore};
+use crate::worker::Stop;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Files that lie in every vault so that it explains itself.
+const RESCUE: [(&str, &[u8]); 2] = [
+    ("format.md", include_bytes!("../../docs/format.md")),
+    ("panicroom-rescue.py", include_bytes!("../../docs/rescue/panicroom-rescue.py")),
+];
+
+/// Where the words go.
+pub enum Witness<'a> {
+    /// A new file, 0600.
+    File(&'a Path),
+    /// Shown once; true when they reached a person.
+    Show(&'a mut dyn FnMut(&[&'static str], VaultId) -> bool),
+}
+
+/// What founding needs.
+pub struct Founding<'a> {
+    pub store: &'a dyn ObjectStore,
+    pub home: &'a VaultHome,
+    pub entropy: &'a dyn Entropy,
+    pub clock: &'a dyn Clock,
+    pub host: Vec<u8>,
+    pub passphrase: Option<Zeroizing<String>>,
+    pub stop: &'a Stop,
+}
+
+impl Founding<'_> {
+    /// Starts a vault and leaves its keys on this machine.
+    pub fn found(&self, witness: &mut Witness<'_>) -> Result<SealKeys> {
+        let meta = ObjectName::new(Name::Vault.to_string()).expect("an object name");
+        if self.store.head(&meta)?.is_some() {
+            return Err(Error::operator(format!("start a vault in {}: one is there already", self.store.url()))
+                .remedy(
+                    "'panicroom rebuild' with its recovery words opens it on this machine; or choose another place",
+                ));
+        }
+        let (secret, keys) = self.keys(witness)?;
+        if let Some(passphrase) = &self.passphrase {
+            let (name, bytes) = key_file::write(&secret, keys.vault, passphrase, WrapCost::DEFAULT, self.entropy)?;
+            self.create(&name.to_string(), bytes)?;
+        }
+        for (name, bytes) in RESCUE {
+            self.create(&format!("{}_{name}", Name::Rescue(sha256(bytes))), bytes.to_vec())?;
+        }
+        let label = Label { created: self.clock.wall(), host: self.host.clone() };
+        self.create(&Name::Vault.to_string(), vault::write(&keys, &label, self.entropy))?;
+        Ok(keys)
+    }
+
+    fn create(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        let name = ObjectName::new(name).expect("our names are object names");
+        let object = NewObject { name, size: bytes.len() as u64, sha256: sha256(&bytes), body: Body::Bytes(bytes) };
+        self.store.create(&object, self.stop).map(drop)
+    }
+
+    /// Keys on the machine first, then the words before the operator's eyes. Keys without a vault are what a start that
+    /// was cut off left: its words file is gone on with, words that were only shown are made anew.
+    fn keys(&self, witness: &mut Witness<'_>) -> Result<(Secret, SealKeys)> {
+        let before = self.home.has_keys().then(|| self.home.keys()).transpose()?;
+        if let (Witness::File(path), Some(keys)) = (&*witness, before)
+            && path.exists()
+        {
+            return Ok((secret_of(path, &keys)?, keys));
+        }
+        if let Witness::File(path) = witness
+            && path.exists()
+        {
+            return Err(foreign(path));
+        }
+        let (secret, id) = (Secret::generate(self.entropy), VaultId(random(self.entropy)));
+        let keys = secret.open_keys(id).seal;
+        self.home.write_keys(&keys)?;
+        let reached = match witness {
+            Witness::File(path) => {
+                write_words(path, &secret)?;
+                true
+            }
+            Witness::Show(show) => show(&secret.words(), id),
+        };
+        if !reached {
+            return Err(Error::operator("show the recovery words: there is no terminal to show them on")
+                .remedy("give '--words-file FILE'"));
+        }
+        Ok((secret, keys))
+    }
+}
+
+fn foreign(path: &Path) -> Error {
+    Error::operator(format!(
+        "write the recovery words to {}: a file is there already, and it is not this vault's",
+        path.display()
+    ))
+    .remedy("keep that file safe and name another one")
+}
+
+/// The secret in a words file, which must be that of these keys.
+fn secret_of(path: &Path, keys: &SealKeys) -> Result<Secret> {
+    let text = fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|e| Error::operator(format!("read the words file {}", path.display())).because(e))?;
+    words::parse(&text, keys.vault, &keys.check).map_err(|_| foreign(path))
+}
+
+/// Whether a words file is the one of this vault: it is left alone then.
+pub fn is_words_file_of(path: &Path, keys: &SealKeys) -> bool {
+    secret_of(path, keys).is_ok()
+}
+
+/// 24 numbered words and nothing else, 0600, under its name only when whole and synced.
+fn write_words(path: &Path, secret: &Secret) -> Result<()> {
+    let mut text = Zeroizing::new(String::with_capacity(512));
+    for (i, word) in secret.words().iter().enumerate() {
+        text.push_str(&format!("{:2}. {word}\n", i + 1));
+    }
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".tmp-words-{}", std::process::id()));
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        // A link refuses a name that is taken; a rename would replace it.
+        let named = fs::hard_link(&temporary, path);
+        fs::remove_file(&temporary)?;
+        named?;
+        File::open(folder)?.sync_all()
+    })();
+    written.doing(Kind::Operator, || format!("write the words file {}", path.display()))
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC, seconds precision.
+pub fn rfc3339(at: Wall) -> String {
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}

@@ -1,0 +1,211 @@
+//! The state folder: one lock, one folder a vault with its keys, catalog and spool.
+//!
+//! `<state>/lock` is held while a daemon or a pass runs: a second one is refused and says who is there.
+//! `<state>/<vault>/{keys,catalog.db,spool/}`; everything 0700 and 0600.
+
+use crate::error::{Doing, Error, Kind, Result};
+use crate::format::key_file;
+use crate::model::TreePath;
+use crate::seal::keys::SealKeys;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Paths of everything one machine keeps.
+#[derive(Clone, Debug)]
+pub struct Home {
+    dir: PathBuf,
+}
+
+/// Paths of what it keeps for one vault.
+#[derive(Clone, Debug)]
+pub struct VaultHome {
+    dir: PathBuf,
+}
+
+/// Held while this process owns the state folder.
+#[derive(Debug)]
+pub struct StateLock(#[expect(dead_code, reason = "held for its lock")] File);
+
+fn make_dir(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| refused("create the state folder", dir, e))
+}
+
+fn refused(doing: &str, path: &Path, e: std::io::Error) -> Error {
+    let remedy = match e.kind() {
+        std::io::ErrorKind::StorageFull => "free space on the disk that holds the state folder",
+        std::io::ErrorKind::NotFound => "see that its disk is mounted",
+        _ => "make it writable for the user the daemon runs as",
+    };
+    Error::operator(format!("{doing} {}", path.display())).because(e).remedy(remedy)
+}
+
+impl Home {
+    pub fn new(dir: &TreePath) -> Self {
+        Self { dir: dir.as_path().to_owned() }
+    }
+
+    /// Operator: another process has it, or it cannot be written.
+    pub fn lock(&self) -> Result<StateLock> {
+        make_dir(&self.dir)?;
+        let path = self.dir.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| refused("open", &path, e))?;
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0)
+                    .and_then(|()| writeln!(file, "{}", std::process::id()))
+                    .map_err(|e| refused("write", &path, e))?;
+                Ok(StateLock(file))
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                let who = fs::read_to_string(&path).unwrap_or_default();
+                Err(Error::operator(format!(
+                    "use the state folder {}: another panicroom has it (process {})",
+                    self.dir.display(),
+                    who.trim()
+                ))
+                .remedy("it is at work already: ask it with 'panicroom status'; or stop it first"))
+            }
+            Err(fs::TryLockError::Error(e)) => Err(refused("lock", &path, e)),
+        }
+    }
+
+    /// Whether a daemon or a pass holds the state folder now.
+    pub fn is_held(&self) -> bool {
+        File::open(self.dir.join("lock"))
+            .is_ok_and(|f| matches!(f.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
+    pub fn jobs(&self) -> PathBuf {
+        self.dir.join("jobs")
+    }
+
+    pub fn vault(&self, name: &str) -> VaultHome {
+        VaultHome { dir: self.dir.join(name) }
+    }
+}
+
+impl VaultHome {
+    pub fn catalog(&self) -> PathBuf {
+        self.dir.join("catalog.db")
+    }
+    pub fn spool(&self) -> PathBuf {
+        self.dir.join("spool")
+    }
+    fn key_path(&self) -> PathBuf {
+        self.dir.join("keys")
+    }
+
+    pub fn has_keys(&self) -> bool {
+        self.key_path().exists()
+    }
+
+    /// Operator: there are none, or they are broken.
+    pub fn keys(&self) -> Result<SealKeys> {
+        let path = self.key_path();
+        let text = fs::read_to_string(&path).map(zeroize::Zeroizing::new).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::operator(format!("read the keys {}", path.display()))
+                .because(e)
+                .remedy("'panicroom init' starts this vault; 'panicroom rebuild' with the recovery words brings back one that exists"),
+            _ => refused("read the keys", &path, e),
+        })?;
+        key_file::parse_machine_text(&text).map_err(|e| e.during(&path.display().to_string()))
+    }
+
+    /// 0600, synced with its folder when this returns. Replaces older ones only as a whole.
+    pub fn write_keys(&self, keys: &SealKeys) -> Result<()> {
+        make_dir(&self.dir)?;
+        let (path, temporary) = (self.key_path(), self.dir.join(".tmp-keys"));
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            file.write_all(key_file::machine_text(keys).as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.dir)?.sync_all()
+        })();
+        written.map_err(|e| refused("write the keys", &path, e))
+    }
+
+    /// Where a catalog is rebuilt before it gets its name; what an earlier try left there goes.
+    pub fn new_catalog(&self) -> Result<PathBuf> {
+        make_dir(&self.dir)?;
+        let path = self.dir.join("catalog.new");
+        for suffix in ["", "-wal", "-shm"] {
+            match fs::remove_file(format!("{}{suffix}", path.display())) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(refused("remove", &path, e)),
+                _ => {}
+            }
+        }
+        Ok(path)
+    }
+
+    /// Gives a rebuilt catalog, closed, its name.
+    pub fn name_catalog(&self, new: &Path) -> Result<()> {
+        let named = fs::rename(new, self.catalog()).and_then(|()| File::open(&self.dir)?.sync_all());
+        named.map_err(|e| refused("name the rebuilt catalog", new, e))
+    }
+
+    /// Moves a broken catalog out of the way, for people to look at; where it went.
+    pub fn put_catalog_aside(&self, label: &str) -> Result<PathBuf> {
+        let aside = self.dir.join(format!("catalog.db.{label}"));
+        for suffix in ["", "-wal", "-shm"] {
+            let from = self.dir.join(format!("catalog.db{suffix}"));
+            if from.exists() {
+                let to = PathBuf::from(format!("{}{suffix}", aside.display()));
+                fs::rename(&from, &to).doing(Kind::Operator, || format!("move {} aside", from.display()))?;
+            }
+        }
+        Ok(aside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::VaultId;
+    use crate::seal::keys::Secret;
+
+    #[test]
+    fn a_second_process_is_refused_and_told_who_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(&TreePath::from_typed(dir.path()).unwrap());
+        assert!(!home.is_held());
+        let lock = home.lock().unwrap();
+        assert!(home.is_held());
+        let e = home.lock().unwrap_err();
+        assert_eq!(e.kind(), Kind::Operator);
+        assert!(e.to_string().contains(&std::process::id().to_string()), "{e}");
+        drop(lock);
+        assert!(home.lock().is_ok());
+    }
+
+    #[test]
+    fn promise_15_keys_are_for_the_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Home::new(&TreePath::from_typed(dir.path()).unwrap()).vault("v");
+        assert!(vault.keys().unwrap_err().to_string().contains("panicroom init"));
+        vault.write_keys(&Secret::from_bytes([1; 32]).open_keys(VaultId([2; 16])).seal).unwrap();
+        assert_eq!(vault.keys().unwrap().vault, VaultId([2; 16]));
+        assert_eq!(fs::metadata(vault.key_path()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,294 @@
+//! A catalog from the vault alone: every segment of the log, merges first, record by record into rows.
+//!
+//! Nothing is skipped in silence and nothing ends it but the vault or the disk failing: a segment that does not
+//! open, a record that makes no sense, a number missing or double is reported, and everything else is used
+//! (promise 9). One transaction a segment; never more than one segment is held.
+//!
+//! Dying here leaves a catalog half filled: the caller rebuilds into a new file and gives it its name when whole.
+
+use crate::catalog::{Catalog, Importer, Part, SegmentRow};
+use crate::clock::Wall;
+use crate::error::{Error, Kind, Result};
+use crate::format::log::{LogIndex, Reading};
+use crate::format::segment::{Opened, Record};
+use crate::format::{LOG_PREFIX, MAX_SEGMENT, Name, ObjectKind};
+use crate::model::{SegmentNo, Seq, Sha256, TreePath, WriterId};
+use crate::seal::compress::Decompressor;
+use crate::seal::keys::SealKeys;
+use crate::seal::sha256;
+use crate::store::{ObjectName, ObjectStore};
+use crate::worker::Stop;
+use std::collections::{BTreeMap, HashMap};
+
+/// Problems told one by one; beyond that only counted.
+const TOLD: usize = 1000;
+
+/// What was found in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub segments: u64,
+    pub versions: u64,
+    pub deletions: u64,
+    pub packs: u64,
+    /// Numbers no segment has.
+    pub gaps: Vec<SegmentNo>,
+    /// Numbers two segments claim: two writers met.
+    pub doubles: Vec<SegmentNo>,
+    /// Objects that could not be read, and why.
+    pub unreadable: Vec<(String, String)>,
+    /// Records and chains that make no sense, in words.
+    pub oddities: Vec<String>,
+    /// Records of types a later release writes.
+    pub unknown_records: u64,
+    /// Versions whose later parts are missing: they do not exist.
+    pub incomplete_versions: u64,
+    /// Highest number there is, 0 for an empty log.
+    pub last_segment: SegmentNo,
+    /// Who wrote last.
+    pub last_writer: Option<WriterId>,
+    pub last_written: Option<Wall>,
+}
+
+impl Report {
+    /// Whether the whole log was there and made sense.
+    pub fn is_sound(&self) -> bool {
+        self.gaps.is_empty()
+            && self.doubles.is_empty()
+            && self.unreadable.is_empty()
+            && self.oddities.is_empty()
+            && self.incomplete_versions == 0
+    }
+
+    fn odd(&mut self, text: String) {
+        if self.oddities.len() < TOLD {
+            self.oddities.push(text);
+        }
+    }
+}
+
+/// Fills a new catalog. `roots` are those of the config, none where only a restore is wanted. `progress` is told
+/// how many objects of the log were read, and of how many.
+pub fn rebuild(
+    store: &dyn ObjectStore,
+    keys: &SealKeys,
+    catalog: &Catalog,
+    roots: &[TreePath],
+    stop: &Stop,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Report> {
+    if catalog.last_segment()?.is_some() {
+        return Err(Error::operator("rebuild a catalog: this one is not empty")
+            .remedy("move it aside; a rebuild fills a new file"));
+    }
+    let (mut index, mut sizes) = (LogIndex::default(), BTreeMap::new());
+    store.list(LOG_PREFIX, &mut |info| {
+        stop.check()?;
+        if let Some(name) = Name::parse(info.name.as_str()) {
+            index.add(name);
+            sizes.insert(name, info.size);
+        }
+        Ok(())
+    })?;
+    let mut work = Work {
+        store,
+        keys,
+        catalog,
+        stop,
+        sizes,
+        bench: Decompressor::new()?,
+        open: HashMap::new(),
+        before: None,
+        report: Report {
+            gaps: index.gaps(),
+            doubles: index.doubles(),
+            last_segment: index.last().unwrap_or_default(),
+            ..Report::default()
+        },
+    };
+    let readings = index.readings();
+    for (at, reading) in readings.iter().enumerate() {
+        progress(at as u64, readings.len() as u64);
+        stop.check()?;
+        match reading {
+            Reading::Segment(name) => work.segment(*name)?,
+            Reading::Merge(name, segments) => work.merge(*name, segments)?,
+        }
+    }
+    work.drop_incomplete()?;
+    catalog.finish_import(roots)?;
+    progress(readings.len() as u64, readings.len() as u64);
+    Ok(work.report)
+}
+
+struct Work<'a> {
+    store: &'a dyn ObjectStore,
+    keys: &'a SealKeys,
+    catalog: &'a Catalog,
+    stop: &'a Stop,
+    sizes: BTreeMap<Name, u64>,
+    bench: Decompressor,
+    /// Split versions whose last part was not read yet, and the number of the part that must come next.
+    open: HashMap<Seq, u32>,
+    /// Number and hash of the segment read last.
+    before: Option<(SegmentNo, Sha256)>,
+    report: Report,
+}
+
+impl Work<'_> {
+    fn segment(&mut self, name: Name) -> Result<()> {
+        let Name::Segment(number, hash) = name else { return Ok(()) };
+        let Some(opened) = self.open(name, ObjectKind::Segment)? else { return Ok(()) };
+        if opened.from != number {
+            self.report.odd(format!("segment {}: it calls itself {}", number.0, opened.from.0));
+        }
+        if let (Some((last, expected)), Some(told)) = (self.before, opened.before)
+            && last.next() == number
+            && expected != told
+        {
+            self.report.odd(format!("segment {}: it follows another segment {} than the one there", number.0, last.0));
+        }
+        self.before = Some((number, hash));
+        let row = SegmentRow { number, hash, size: self.size(name), written: opened.written };
+        self.report.last_writer = opened.writer.or(self.report.last_writer);
+        self.take(&opened, Some(&row))
+    }
+
+    fn merge(&mut self, name: Name, segments: &[Name]) -> Result<()> {
+        let Some(opened) = self.open(name, ObjectKind::Merge)? else {
+            return segments.iter().try_for_each(|s| self.segment(*s));
+        };
+        self.take(&opened, None)?;
+        for one in segments {
+            if let Name::Segment(number, hash) = *one {
+                self.catalog.import_row(&SegmentRow {
+                    number,
+                    hash,
+                    size: self.size(*one),
+                    written: opened.written,
+                })?;
+                self.before = Some((number, hash));
+            }
+        }
+        Ok(())
+    }
+
+    fn size(&self, name: Name) -> u64 {
+        self.sizes.get(&name).copied().unwrap_or_default()
+    }
+
+    /// None, with a line in the report, when it cannot be used; an error only when the vault itself fails.
+    fn open(&mut self, name: Name, kind: ObjectKind) -> Result<Option<Opened>> {
+        match self.try_open(name, kind) {
+            Ok(opened) => Ok(Some(opened)),
+            Err(e) if e.kind() == Kind::Damaged => {
+                self.report.unreadable.push((name.to_string(), e.to_string()));
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn try_open(&mut self, name: Name, kind: ObjectKind) -> Result<Opened> {
+        let object_name = ObjectName::new(name.to_string()).ok_or_else(|| Error::damaged("name a segment"))?;
+        if self.size(name) > MAX_SEGMENT {
+            return Err(Error::damaged(format!("read {name}: larger than a segment can be")));
+        }
+        let object = self.store.read(&object_name, None, self.stop)?;
+        let opened = Opened::open(&object, kind, self.keys.vault, &self.keys.meta, &mut self.bench)?;
+        if let Name::Segment(_, hash) | Name::Merge(_, _, hash) = name
+            && sha256(&object) != hash
+        {
+            self.report.odd(format!("{name}: a sound segment under a name that is not its own"));
+        }
+        Ok(opened)
+    }
+
+    /// One transaction. A record that makes no sense ends its segment there; what came before it stays.
+    fn take(&mut self, opened: &Opened, row: Option<&SegmentRow>) -> Result<()> {
+        self.report.segments += 1;
+        self.report.last_written = self.report.last_written.max(Some(opened.written));
+        let (open, report) = (&mut self.open, &mut self.report);
+        self.catalog.import(opened.from.0, row, |importer| {
+            let (mut failed, mut broken) = (None, None);
+            let read = opened.records(|record| {
+                record_into(importer, record, open, report).map_err(|e| {
+                    // Ours fails the whole; the log's own trouble ends only this segment.
+                    failed = Some(e);
+                    Error::stopping()
+                })
+            });
+            if let Err(e) = read {
+                broken = failed.is_none().then_some(e);
+            }
+            if let Some(e) = broken {
+                report.odd(format!("segment {}: {e}; what follows in it is lost", opened.from.0));
+            }
+            failed.map_or(Ok(()), Err)
+        })
+    }
+
+    fn drop_incomplete(&mut self) -> Result<()> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        let open: Vec<Seq> = self.open.drain().map(|(seq, _)| seq).collect();
+        self.report.incomplete_versions += open.len() as u64;
+        self.catalog.import(0, None, |importer| open.into_iter().try_for_each(|seq| importer.drop_version(seq)))
+    }
+}
+
+fn record_into(
+    importer: &mut Importer<'_>,
+    record: Record,
+    open: &mut HashMap<Seq, u32>,
+    report: &mut Report,
+) -> Result<()> {
+    match record {
+        Record::Pack(pack) => {
+            report.packs += 1;
+            importer.pack(pack)
+        }
+        Record::Version { version, more } => {
+            let seq = version.seq;
+            if importer.version(&version)? {
+                report.versions += 1;
+                if more {
+                    open.insert(seq, 1);
+                }
+            }
+            Ok(())
+        }
+        Record::Part { path, seq, part, content, more } => match open.get(&seq).copied() {
+            Some(expected) if expected == part => {
+                if importer.part(seq, &content)? == Part::Orphan {
+                    report.odd(format!("{path}: part {part} of a version that is not there"));
+                }
+                if more {
+                    open.insert(seq, part + 1)
+                } else {
+                    open.remove(&seq)
+                };
+                Ok(())
+            }
+            // A part between is missing: the version cannot become whole any more.
+            Some(expected) if expected < part => {
+                open.remove(&seq);
+                report.incomplete_versions += 1;
+                report.odd(format!("{path}: parts {expected} to {} of a version are missing", part - 1));
+                importer.drop_version(seq)
+            }
+            // Read before, from a double or a merge; or its first part was lost with its segment.
+            _ => Ok(()),
+        },
+        Record::Deletion { path, seq, noticed } => {
+            report.deletions += 1;
+            importer.deletion(&path, seq, noticed)
+        }
+        Record::Lost { hash, seq } => importer.lost(hash, seq),
+        Record::Takeover { .. } | Record::Status(_) => Ok(()),
+        Record::Unknown(_) => {
+            report.unknown_records += 1;
+            Ok(())
+        }
+    }
+}

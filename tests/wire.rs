@@ -1,0 +1,294 @@
+//! What goes over the wire to an S3 server, and the answers of AWS that no local server gives (promises 2, 6, 7).
+
+#[path = "support/wire.rs"]
+mod wire;
+
+use panicroom::clock::SystemClock;
+use panicroom::config::url::VaultUrl;
+use panicroom::error::{Kind, Result};
+use panicroom::model::{Rate, Sha256};
+use panicroom::store::abilities::{Abilities, Ability};
+use panicroom::store::s3::{Credentials, S3Store, Settings};
+use panicroom::store::throttle::Throttle;
+use panicroom::store::{Body, Created, NewObject, ObjectName, ObjectStore, is_body_damage};
+use panicroom::worker::Stop;
+use sha2::Digest;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+use wire::{Answer, Request, Wire};
+
+const BYTES: &[u8] = b"sealed bytes";
+
+fn object() -> NewObject {
+    NewObject {
+        name: ObjectName::new("data_1").unwrap(),
+        body: Body::Bytes(BYTES.to_vec()),
+        size: BYTES.len() as u64,
+        sha256: Sha256(sha2::Sha256::digest(BYTES).into()),
+    }
+}
+
+fn md5(bytes: &[u8]) -> String {
+    use md5::Digest;
+    md5::Md5::digest(bytes).iter().fold(String::new(), |hex, b| hex + &format!("{b:02x}"))
+}
+
+fn base64_sum(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(bytes))
+}
+
+/// AWS as it answers a PUT it kept.
+fn kept() -> Answer {
+    Answer::ok(vec![("etag", format!("\"{}\"", md5(BYTES))), ("x-amz-checksum-sha256", base64_sum(BYTES))])
+}
+
+fn aws() -> Abilities {
+    Abilities {
+        conditional_create: Ability::Yes,
+        checksum_header: Ability::Yes,
+        checksum_echo: Ability::Yes,
+        etag_is_md5: Ability::Yes,
+    }
+}
+
+fn throttle(rate: Option<u64>) -> Throttle {
+    Throttle::new(rate.and_then(Rate::bytes_per_second), SystemClock::shared())
+}
+
+fn store(wire: &Wire, abilities: Abilities, throttle: Throttle) -> S3Store {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    std::fs::write(&keys, "[default]\naws_access_key_id = a\naws_secret_access_key = b\n").unwrap();
+    store_with(wire, keys, abilities, throttle)
+}
+
+fn store_with(wire: &Wire, keys: PathBuf, abilities: Abilities, throttle: Throttle) -> S3Store {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let url = format!("s3://box/p?region=eu-west-1&path_style=true&class=DEEP_ARCHIVE&endpoint={}", wire.endpoint);
+    let VaultUrl::Bucket(bucket) = url.parse().unwrap() else { panic!() };
+    let settings = Settings { bucket, credentials: Credentials::File(keys), abilities };
+    S3Store::connect(settings, RUNTIME.get_or_init(build).handle().clone(), throttle).unwrap()
+}
+
+fn create(store: &S3Store) -> Result<Created> {
+    store.create(&object(), &Stop::new())
+}
+
+fn methods(wire: &Wire) -> Vec<String> {
+    wire.heard()
+        .into_iter()
+        .map(|r| if r.target.contains("list-type") { "LIST".to_owned() } else { r.method })
+        .collect()
+}
+
+#[test]
+fn a_put_is_one_request_with_length_condition_checksum_class_and_a_signature_over_all_of_them() {
+    let wire = Wire::new(|_, _| kept());
+    assert_eq!(create(&store(&wire, aws(), throttle(None))).unwrap(), Created::Now);
+    let heard = wire.heard();
+    assert_eq!(heard.len(), 1);
+    let Request { method, target, headers, body } = &heard[0];
+    assert_eq!((method.as_str(), target.split('?').next().unwrap()), ("PUT", "/box/p/data_1"));
+    assert_eq!(body, BYTES);
+    assert_eq!(headers["content-length"], BYTES.len().to_string());
+    assert_eq!(headers["if-none-match"], "*");
+    assert_eq!(headers["x-amz-checksum-sha256"], base64_sum(BYTES));
+    assert_eq!(headers["x-amz-sdk-checksum-algorithm"], "SHA256");
+    assert_eq!(headers["x-amz-content-sha256"], object().sha256.to_string());
+    assert_eq!(headers["x-amz-storage-class"], "DEEP_ARCHIVE");
+    assert!(!headers.contains_key("transfer-encoding") && !headers.contains_key("content-encoding"), "{headers:?}");
+    let signed = headers["authorization"].split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
+    for header in ["if-none-match", "x-amz-checksum-sha256", "x-amz-content-sha256", "x-amz-storage-class"] {
+        assert!(signed.split(';').any(|s| s == header), "{header} is not signed: {signed}");
+    }
+}
+
+#[test]
+fn keys_that_are_missing_are_the_operators_business() {
+    let wire = Wire::new(|_, _| kept());
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    std::fs::write(&keys, "[default]\naws_access_key_id = a\n").unwrap();
+    let error = create(&store_with(&wire, keys, aws(), throttle(None))).unwrap_err();
+    assert!(error.kind() == Kind::Operator && error.to_string().contains("credentials_file"), "{error}");
+    assert!(wire.heard().is_empty());
+}
+
+#[test]
+fn only_cold_packs_carry_the_class() {
+    let wire = Wire::new(|_, _| kept());
+    let store = store(&wire, aws(), throttle(None));
+    for name in ["hot_1", "meta_log_1", "meta_vault"] {
+        store.create(&NewObject { name: ObjectName::new(name).unwrap(), ..object() }, &Stop::new()).unwrap();
+    }
+    assert!(wire.heard().iter().all(|r| !r.headers.contains_key("x-amz-storage-class")));
+}
+
+#[test]
+fn passing_answers_are_tried_again_by_the_caller_and_never_here() {
+    for (status, code) in [
+        (503, "SlowDown"),
+        (500, "InternalError"),
+        (409, "ConditionalRequestConflict"),
+        (400, "RequestTimeout"),
+        (400, "BadDigest"),
+    ] {
+        let wire = Wire::new(move |_, _| Answer::error(status, code, "once more"));
+        let error = create(&store(&wire, aws(), throttle(None))).unwrap_err();
+        assert_eq!(error.kind(), Kind::Retry, "{code}: {error}");
+        assert!(error.to_string().contains(code), "{error}");
+        assert_eq!(methods(&wire), ["PUT"], "{code}");
+    }
+}
+
+#[test]
+fn answers_only_a_person_can_mend_say_how() {
+    for (status, code, word) in [
+        (403, "AccessDenied", "s3:PutObject"),
+        (403, "InvalidAccessKeyId", "access key"),
+        (403, "RequestTimeTooSkewed", "clock"),
+        (404, "NoSuchBucket", "bucket"),
+        (301, "PermanentRedirect", "region"),
+    ] {
+        let wire = Wire::new(move |_, _| Answer::error(status, code, "no"));
+        let error = create(&store(&wire, aws(), throttle(None))).unwrap_err();
+        assert_eq!(error.kind(), Kind::Operator, "{code}: {error}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+}
+
+#[test]
+fn a_lost_answer_is_settled_by_a_listing_without_sending_the_body_again() {
+    let wire = Wire::new(|request, before| match before {
+        0 => Answer::HangUp,
+        _ if request.method == "GET" => Answer::listing(&[("p/data_1", BYTES.len() as u64, &md5(BYTES))]),
+        _ => kept(),
+    });
+    let store = store(&wire, aws(), throttle(None));
+    assert_eq!(create(&store).unwrap_err().kind(), Kind::Retry);
+    assert_eq!(create(&store).unwrap(), Created::Before);
+    assert_eq!(methods(&wire), ["PUT", "LIST"]);
+}
+
+#[test]
+fn after_a_restart_a_lost_answer_is_settled_by_412_and_a_listing() {
+    let wire = Wire::new(|request, _| match request.method.as_str() {
+        "PUT" => Answer::error(412, "PreconditionFailed", "At least one of the pre-conditions did not hold"),
+        _ => Answer::listing(&[("p/data_1", BYTES.len() as u64, &md5(BYTES))]),
+    });
+    assert_eq!(create(&store(&wire, aws(), throttle(None))).unwrap(), Created::Before);
+    assert_eq!(methods(&wire), ["PUT", "LIST"]);
+}
+
+#[test]
+fn an_etag_that_is_no_md5_is_settled_by_the_checksum() {
+    for (there, outcome) in [(BYTES, Ok(Created::Before)), (b"other bytes!".as_slice(), Err(Kind::Damaged))] {
+        let wire = Wire::new(move |request, _| match request.method.as_str() {
+            "PUT" => Answer::error(412, "PreconditionFailed", "it exists"),
+            "HEAD" => Answer::ok(vec![("x-amz-checksum-sha256", base64_sum(there))]),
+            _ => Answer::listing(&[("p/data_1", BYTES.len() as u64, "0123456789abcdef0123456789abcdef")]),
+        });
+        let abilities = Abilities { etag_is_md5: Ability::Unknown, ..aws() };
+        assert_eq!(create(&store(&wire, abilities, throttle(None))).map_err(|e| e.kind()), outcome);
+        assert_eq!(methods(&wire), ["PUT", "LIST", "HEAD"]);
+    }
+}
+
+#[test]
+fn a_checksum_that_comes_back_wrong_is_damage_and_never_stored() {
+    let wire = Wire::new(|_, _| {
+        Answer::ok(vec![("etag", format!("\"{}\"", md5(BYTES))), ("x-amz-checksum-sha256", base64_sum(b"else"))])
+    });
+    let error = create(&store(&wire, aws(), throttle(None))).unwrap_err();
+    assert!(error.kind() == Kind::Damaged && !is_body_damage(&error), "{error}");
+}
+
+#[test]
+fn a_server_without_checksums_proves_by_md5_and_one_without_either_by_the_bytes_themselves() {
+    let abilities = Abilities { conditional_create: Ability::Yes, ..Abilities::default() };
+    let wire = Wire::new(|_, _| Answer::ok(vec![("etag", format!("\"{}\"", md5(BYTES)))]));
+    assert_eq!(create(&store(&wire, abilities, throttle(None))).unwrap(), Created::Now);
+    assert_eq!(methods(&wire), ["PUT"]);
+
+    for (there, outcome) in [("sealed bytes", Ok(Created::Now)), ("sealed bytez", Err(Kind::Damaged))] {
+        let wire = Wire::new(move |request, _| match request.method.as_str() {
+            "PUT" | "HEAD" => Answer::ok(vec![("etag", "\"opaque\"".to_owned())]),
+            _ if request.target.contains("list-type") => Answer::listing(&[("p/data_1", there.len() as u64, "opaque")]),
+            _ => Answer::Say { status: 206, headers: vec![], body: there.to_owned() },
+        });
+        assert_eq!(create(&store(&wire, abilities, throttle(None))).map_err(|e| e.kind()), outcome);
+        assert_eq!(methods(&wire), ["PUT", "LIST", "HEAD", "GET"]);
+    }
+}
+
+#[test]
+fn a_server_that_refuses_a_header_is_met_with_the_next_best_proof_and_remembered() {
+    for header in ["if-none-match", "x-amz-checksum-sha256"] {
+        let wire = Wire::new(move |request, _| match request.method.as_str() {
+            "PUT" if request.headers.contains_key(header) => {
+                Answer::error(501, "NotImplemented", &format!("A header you provided is not implemented: {header}"))
+            }
+            "PUT" => Answer::ok(vec![("etag", format!("\"{}\"", md5(BYTES)))]),
+            _ => Answer::listing(&[]),
+        });
+        let first = store(&wire, Abilities::default(), throttle(None));
+        assert_eq!(create(&first).unwrap(), Created::Now, "{header}");
+        let before = wire.heard().len();
+        let again = store(&wire, first.abilities(), throttle(None));
+        assert_eq!(create(&again).unwrap(), Created::Now, "{header}");
+        let refused = wire.heard()[before..].iter().filter(|r| r.headers.contains_key(header)).count();
+        assert_eq!(refused, 0, "{header} is sent again: {:?}", first.abilities());
+    }
+}
+
+#[test]
+fn a_server_that_overwrites_silently_is_found_out_and_never_overwritten() {
+    let wire = Wire::new(|request, before| match request.method.as_str() {
+        "PUT" => kept(),
+        _ if before == 0 => Answer::listing(&[]),
+        _ => Answer::listing(&[("p/data_1", BYTES.len() as u64, &md5(b"other bytes!"))]),
+    });
+    let store = store(&wire, Abilities::default(), throttle(None));
+    assert_eq!(create(&store).unwrap(), Created::Now);
+    assert_eq!(store.abilities().conditional_create, Ability::No);
+    assert_eq!(methods(&wire), ["LIST", "PUT", "PUT"], "looked, created, and tried once whether it refuses");
+    assert_eq!(create(&store).unwrap_err().kind(), Kind::Damaged);
+    assert_eq!(methods(&wire)[3..], ["LIST"]);
+}
+
+#[test]
+fn a_body_cut_while_reading_is_passing_trouble_and_a_short_object_is_damage() {
+    let wire = Wire::new(|_, before| match before {
+        0 => Answer::HangUp,
+        _ => Answer::Say { status: 206, headers: vec![], body: "short".to_owned() },
+    });
+    let store = store(&wire, aws(), throttle(None));
+    let read = || store.read(&object().name, Some(0..12), &Stop::new()).unwrap_err().kind();
+    assert_eq!(read(), Kind::Retry);
+    assert_eq!(read(), Kind::Damaged);
+}
+
+#[test]
+fn a_stop_ends_a_body_that_trickles_and_nothing_is_created() {
+    let wire = Wire::new(|_, _| kept());
+    let slow = store(&wire, aws(), throttle(Some(100)));
+    let bytes = vec![7; 100_000];
+    let large = NewObject {
+        size: 100_000,
+        sha256: Sha256(sha2::Sha256::digest(&bytes).into()),
+        body: Body::Bytes(bytes),
+        ..object()
+    };
+    let stop = Stop::new();
+    let ended = std::thread::scope(|s| {
+        let creating = s.spawn(|| slow.create(&large, &stop));
+        stop.wait(Duration::from_millis(100));
+        stop.ask();
+        creating.join().unwrap()
+    });
+    assert_eq!(ended.unwrap_err().kind(), Kind::Stopping);
+    assert!(wire.heard().is_empty());
+}
