@@ -20,7 +20,7 @@ pub mod start;
 pub mod upload;
 pub mod walk;
 
-use crate::catalog::{Catalog, Level};
+use crate::catalog::{Catalog, Level, RootId};
 use crate::chunk::Chunker;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -142,11 +142,17 @@ impl Engine {
         let busy = [&self.figures.walking, &self.figures.capturing, &self.figures.uploading]
             .iter()
             .any(|n| n.load(Ordering::SeqCst) > 0);
-        if busy || !self.all_walked() || self.catalog.anything_dirty()? {
+        if busy || !self.all_walked() || self.catalog.dirty_roots()?.iter().any(|id| self.can_get_on(*id)) {
             return Ok(false);
         }
         let nothing_spooled = self.catalog.spooled(1)?.is_empty();
         Ok(nothing_spooled && !publish::anything_to_publish(self)?)
+    }
+
+    /// Whether dirty rows of this root can be worked off: it is configured and can be read.
+    fn can_get_on(&self, id: RootId) -> bool {
+        let trouble = self.figures.root_trouble.lock().expect("figures lock");
+        self.root_by_id(id).is_some_and(|r| !trouble.contains_key(&r.path))
     }
 
     /// A root in trouble counts as looked at: it is red, and a pass must end.
