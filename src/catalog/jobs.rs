@@ -207,10 +207,18 @@ impl JobFile {
         Migrations::from_slice(MIGRATIONS)
             .to_latest(&mut writer)
             .map_err(|e| Error::operator(format!("open the job {}", path.display())).because(e))?;
-        let job = Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(open()?) };
-        // Names given since the last sync may be lost, or may be there: both are looked at again.
-        job.write("go on", |tx| tx.execute("UPDATE file SET state = 0 WHERE state = 3", []).map(drop))?;
-        Ok(job)
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(open()?) })
+    }
+
+    /// A run begins; how many there were before. Names given since the last sync may be lost, or may be there: both
+    /// are looked at again.
+    pub fn begin_run(&self) -> Result<u64> {
+        let before = self.count("runs")?;
+        self.write("begin a run", |tx| {
+            tx.execute("UPDATE file SET state = 0 WHERE state = 3", [])?;
+            add_to_fact(tx, "runs", 1)
+        })?;
+        Ok(before)
     }
 
     pub fn path(&self) -> &Path {
@@ -352,18 +360,19 @@ impl JobFile {
             .collect()
     }
 
-    /// One batch, as one transaction, after a sync.
-    pub fn settle(&self, batch: &Batch) -> Result<()> {
+    /// One batch, as one transaction, after a sync; how many paths failed in it that had not before.
+    pub fn settle(&self, batch: &Batch) -> Result<u64> {
         self.write("note a batch", |tx| {
             synced(tx)?;
             let mut owed = tx.prepare_cached("UPDATE file SET owed = owed - ? WHERE id = ?")?;
             batch.written.iter().try_for_each(|(id, n)| owed.execute((signed(*n), id)).map(drop))?;
-            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            let failed = fail_all(tx, batch)?;
             batch.repairs.iter().try_for_each(|r| repair(tx, r))?;
             batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))?;
             set_fact(tx, "round", batch.cursor.round)?;
             set_fact(tx, "pack", batch.cursor.pack)?;
-            set_fact(tx, "chunk", batch.cursor.chunk)
+            set_fact(tx, "chunk", batch.cursor.chunk)?;
+            Ok(failed)
         })
     }
 
@@ -398,7 +407,7 @@ impl JobFile {
             let mut s = tx.prepare_cached("UPDATE file SET state = ? WHERE id = ?")?;
             named.iter().try_for_each(|id| s.execute((3, id)).map(drop))?;
             kept.iter().try_for_each(|id| s.execute((1, id)).map(drop))?;
-            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            fail_all(tx, batch)?;
             batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))
         })
     }
@@ -454,13 +463,15 @@ impl JobFile {
             synced(tx)?;
             let mut s = tx.prepare_cached("UPDATE thing SET done = 1 WHERE kind = ? AND id = ?")?;
             ids.iter().try_for_each(|id| s.execute((kind as i64, id)).map(drop))?;
-            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            fail_all(tx, batch)?;
             batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))
         })
     }
 
     pub fn add_failures(&self, failed: &[(TreePath, String)]) -> Result<()> {
-        self.write("note failures", |tx| failed.iter().try_for_each(|(path, reason)| fail(tx, None, path, reason)))
+        self.write("note failures", |tx| {
+            failed.iter().try_for_each(|(path, reason)| fail(tx, None, path, reason).map(drop))
+        })
     }
 
     pub fn failures(&self) -> Result<u64> {
@@ -532,11 +543,16 @@ fn repair(tx: &Transaction<'_>, r: &Repair) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-fn fail(tx: &Transaction<'_>, file: Option<i64>, path: &TreePath, reason: &str) -> rusqlite::Result<()> {
+fn fail_all(tx: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<u64> {
+    batch.failed.iter().try_fold(0, |n, (id, path, reason)| Ok(n + fail(tx, *id, path, reason)?))
+}
+
+/// 1 when it had not failed before.
+fn fail(tx: &Transaction<'_>, file: Option<i64>, path: &TreePath, reason: &str) -> rusqlite::Result<u64> {
     if let Some(id) = file {
         tx.prepare_cached("UPDATE file SET state = 2 WHERE id = ?")?.execute([id])?;
     }
     tx.prepare_cached("INSERT OR IGNORE INTO failure (path, reason) VALUES (?, ?)")?
         .execute((path.as_bytes(), reason))
-        .map(drop)
+        .map(|rows| rows as u64)
 }

@@ -114,7 +114,7 @@ impl Finisher<'_> {
                     Err(e) => return Err(e),
                 }
             }
-            Progress::add(&self.progress.files, if kind == ThingKind::Link { rows.len() as u64 } else { 0 });
+            Progress::add(&self.progress.files, rows.len() as u64);
             self.target.sync()?;
             let ids: Vec<i64> = rows.iter().map(|r| r.id).collect();
             let mut batch = noted(out);

@@ -355,6 +355,7 @@ impl Visit for Planner<'_> {
             return Ok(());
         }
         self.plan.others += 1;
+        Progress::add(&self.with.progress.files_total, 1);
         let id = self.id();
         self.item(NewItem::Other { id, path, entry })
     }

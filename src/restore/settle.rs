@@ -74,9 +74,8 @@ impl Settler<'_> {
         }
         batch.counts = vec![("done", outcome.done), ("skipped", outcome.skipped), ("bytes", outcome.bytes)];
         batch.counts.extend(outcome.short.counts());
-        Progress::add(&self.finisher.progress.files, batch.failed.len() as u64);
         self.finisher.target.sync()?;
-        self.job.settle(&batch)?;
+        Progress::add(&self.finisher.progress.files, self.job.settle(&batch)?);
         self.finisher.name_whole_files()
     }
 
