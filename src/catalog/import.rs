@@ -200,16 +200,15 @@ impl Importer<'_> {
     /// The node of a path, made with all above it where missing. Neighbours share a folder: it is found once.
     fn node(&mut self, path: &TreePath) -> rusqlite::Result<NodeId> {
         let (Some(parent), Some(name)) = (path.parent(), path.name()) else { return Ok(NodeId::TOP) };
-        let above = match self.folders.get(&parent) {
-            Some(known) => *known,
-            None => {
-                let mut at = NodeId::TOP;
-                for name in parent.components() {
-                    at = self.child(at, name)?;
-                }
-                self.folders.insert(parent, at);
-                at
+        let above = if let Some(known) = self.folders.get(&parent) {
+            *known
+        } else {
+            let mut at = NodeId::TOP;
+            for name in parent.components() {
+                at = self.child(at, name)?;
             }
+            self.folders.insert(parent, at);
+            at
         };
         self.child(above, name)
     }
@@ -254,16 +253,15 @@ impl Importer<'_> {
             .prepare_cached("SELECT id FROM pack WHERE hash = ?")?
             .query_row([&hash.0[..]], |r| r.get(0))
             .optional()?;
-        let id = match known {
-            Some(id) => id,
-            None => {
-                let id = self.catalog.new_pack_id();
-                self.tx.execute(
-                    "INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')",
-                    (id, &hash.0[..]),
-                )?;
-                id
-            }
+        let id = if let Some(id) = known {
+            id
+        } else {
+            let id = self.catalog.new_pack_id();
+            self.tx.execute(
+                "INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')",
+                (id, &hash.0[..]),
+            )?;
+            id
         };
         self.packs.insert(hash, id);
         Ok(id)

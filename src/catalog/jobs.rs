@@ -185,6 +185,11 @@ fn trouble(doing: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     }
 }
 
+/// A bound on rows as SQLite takes it.
+fn page(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
 /// SQLite's integers are signed: the bits are kept.
 fn signed(n: u64) -> i64 {
     n.cast_signed()
@@ -342,7 +347,7 @@ impl JobFile {
                  WHERE p.round = ?1 AND p.pack = ?2 AND (p.first, p.file, p.offset) > (?3, ?4, ?5) AND COALESCE(f.state, 0) = 0
                  ORDER BY p.first, p.file, p.offset LIMIT ?6",
             )?;
-            s.query_map((round, pack, after.0, after.1, after.2, most as i64), |r| {
+            s.query_map((round, pack, after.0, after.1, after.2, page(most)), |r| {
                 Ok((r.get(0)?, r.get(1)?, tree::number(r, 2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?, r.get(7)?))
             })?
             .collect()
@@ -390,7 +395,7 @@ impl JobFile {
             let mut s = c.prepare_cached(
                 "SELECT id, path, entry, chunks = 0 FROM file INDEXED BY file_whole WHERE owed = 0 AND state = 0 LIMIT ?",
             )?;
-            s.query_map([most as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
+            s.query_map([page(most)], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
         })?;
         found
             .into_iter()
@@ -417,7 +422,7 @@ impl JobFile {
         let found: Vec<(i64, Vec<u8>, Vec<u8>)> = self.read("read failed files", |c| {
             let mut s =
                 c.prepare_cached("SELECT id, path, entry FROM file WHERE state = 2 AND id > ? ORDER BY id LIMIT ?")?;
-            s.query_map((after, most as i64), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
+            s.query_map((after, page(most)), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
         })?;
         found
             .into_iter()
@@ -430,7 +435,8 @@ impl JobFile {
     /// Things of a kind that are not done, page by page: links and others by growing id; folders by falling id,
     /// the deepest first. `after`: the last id of the page before.
     pub fn things(&self, kind: ThingKind, after: Option<i64>, most: usize) -> Result<Vec<ThingRow>> {
-        let found: Vec<(i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = self.read("read what comes last", |c| {
+        type Found = (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+        let found: Vec<Found> = self.read("read what comes last", |c| {
             let row = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?));
             let (sql, after) = match kind {
                 ThingKind::Folder => (
@@ -442,7 +448,7 @@ impl JobFile {
                     after.unwrap_or(-1),
                 ),
             };
-            c.prepare_cached(sql)?.query_map((kind as i64, after, most as i64), row)?.collect()
+            c.prepare_cached(sql)?.query_map((kind as i64, after, page(most)), row)?.collect()
         })?;
         found
             .into_iter()
@@ -483,7 +489,7 @@ impl JobFile {
         let found: Vec<(Vec<u8>, String)> = self.read("read failures", |c| {
             let mut s = c.prepare_cached("SELECT path, reason FROM failure WHERE path > ? ORDER BY path LIMIT ?")?;
             let after = after.map_or(&b""[..], TreePath::as_bytes);
-            s.query_map((after, most as i64), |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+            s.query_map((after, page(most)), |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
         })?;
         found.into_iter().map(|(path, reason)| Ok((path_of(path)?, reason))).collect()
     }

@@ -437,7 +437,9 @@ impl Carried {
             Owner::Part(file) => {
                 Ok(Self { chunks, first: piece.first, offset: piece.offset, origin: piece.origin, file })
             }
-            small => Err(Box::new(Slice { chunks, offset: piece.offset, origin: piece.origin, owner: small })),
+            small @ Owner::Small { .. } => {
+                Err(Box::new(Slice { chunks, offset: piece.offset, origin: piece.origin, owner: small }))
+            }
         }
     }
 

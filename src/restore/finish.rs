@@ -48,7 +48,7 @@ impl Finisher<'_> {
                         out.became(became);
                     }
                     Err(e) if e.kind() == Kind::Path => {
-                        out.failed.push((Some(row.id), row.path.clone(), e.to_string()))
+                        out.failed.push((Some(row.id), row.path.clone(), e.to_string()));
                     }
                     Err(e) => return Err(e),
                 }

@@ -376,7 +376,10 @@ fn nobodys_folder(now: Wall) -> Entry {
         gid: u32::MAX,
         user: None,
         group: None,
-        mtime: FileTime { secs: now.0.div_euclid(1000), nanos: (now.0.rem_euclid(1000) * 1_000_000) as u32 },
+        mtime: FileTime {
+            secs: now.0.div_euclid(1000),
+            nanos: u32::try_from(now.0.rem_euclid(1000) * 1_000_000).unwrap_or(0),
+        },
         birth: None,
         size: Size(0),
         xattrs: vec![],

@@ -64,12 +64,11 @@ impl Settler<'_> {
             *batch.written.entry(id).or_default() += chunks;
         }
         for (pack, slice, reason) in &outcome.broken {
-            match self.elsewhere(pack, slice)? {
-                Some(repairs) => batch.repairs.extend(repairs),
-                None => {
-                    let reason = format!("pack {}: {reason}", pack.name);
-                    batch.failed.push((slice.owner.row(), slice.owner.path().clone(), reason));
-                }
+            if let Some(repairs) = self.elsewhere(pack, slice)? {
+                batch.repairs.extend(repairs);
+            } else {
+                let reason = format!("pack {}: {reason}", pack.name);
+                batch.failed.push((slice.owner.row(), slice.owner.path().clone(), reason));
             }
         }
         batch.counts = vec![("done", outcome.done), ("skipped", outcome.skipped), ("bytes", outcome.bytes)];

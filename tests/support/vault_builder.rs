@@ -77,7 +77,7 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
             z ^= z << 13;
             z ^= z >> 7;
             z ^= z << 17;
-            (z >> 32) as u8
+            u8::try_from(z >> 56).unwrap()
         })
         .collect()
 }
@@ -284,7 +284,9 @@ impl VaultBuilder {
 
     fn segment(&mut self, records: Vec<Record>) -> Name {
         let mut builder = Builder::new();
-        records.iter().for_each(|r| builder.repeat(r));
+        for record in &records {
+            builder.repeat(record);
+        }
         let head = SegmentHead {
             number: SegmentNo(self.segments.len() as u64 + 1),
             writer: WriterId([1; 16]),
