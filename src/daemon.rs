@@ -2,6 +2,7 @@
 //! every face looks and asks.
 
 pub mod console;
+pub mod desk;
 pub mod found;
 pub mod home;
 pub mod open;

@@ -29,9 +29,11 @@
 //! | L6 faces | `web`, `cli` |
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod backup;
 pub mod catalog;
 pub mod chunk;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
@@ -47,4 +49,5 @@ pub mod spool;
 pub mod store;
 pub mod upkeep;
 pub mod uplink;
+pub mod web;
 pub mod worker;

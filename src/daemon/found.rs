@@ -1,5 +1,5 @@
-//! Founding a vault: the words reach the operator before anything is sealed to them, then the keys reach the machine,
-//! then the vault gets its `meta_vault` and the files that explain it.
+//! Founding a vault: the keys reach the machine, the words reach the operator, and only then the vault gets the files
+//! that explain it and, last, its `meta_vault`.
 //!
 //! Dying before `meta_vault` is there leaves nothing sealed to those words: the next start makes new ones (or goes on
 //! with the ones in the words file). After it the vault exists and is only opened.
@@ -45,8 +45,6 @@ pub struct Founding<'a> {
     pub stop: &'a Stop,
 }
 
-const FILE_HEAD: &str = "panicroom recovery words of vault ";
-
 impl Founding<'_> {
     /// Starts a vault and leaves its keys on this machine.
     pub fn found(&self, witness: &mut Witness<'_>) -> Result<SealKeys> {
@@ -57,11 +55,9 @@ impl Founding<'_> {
                     "'panicroom rebuild' with its recovery words opens it on this machine; or choose another place",
                 ));
         }
-        let (secret, id) = self.words(witness)?;
-        let keys = secret.open_keys(id).seal;
-        self.home.write_keys(&keys)?;
+        let (secret, keys) = self.keys(witness)?;
         if let Some(passphrase) = &self.passphrase {
-            let (name, bytes) = key_file::write(&secret, id, passphrase, WrapCost::DEFAULT, self.entropy)?;
+            let (name, bytes) = key_file::write(&secret, keys.vault, passphrase, WrapCost::DEFAULT, self.entropy)?;
             self.create(&name.to_string(), bytes)?;
         }
         for (name, bytes) in RESCUE {
@@ -78,83 +74,78 @@ impl Founding<'_> {
         self.store.create(&object, self.stop).map(drop)
     }
 
-    /// New words, seen by the operator; or those of a words file an earlier start left before it was cut off.
-    fn words(&self, witness: &mut Witness<'_>) -> Result<(Secret, VaultId)> {
-        let (secret, id) = (Secret::generate(self.entropy), VaultId(random(self.entropy)));
-        match witness {
-            Witness::File(path) => match fs::read_to_string(&path).map(Zeroizing::new) {
-                Ok(text) => unfinished(path, &text),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    write_words(path, &secret, id)?;
-                    Ok((secret, id))
-                }
-                Err(e) => Err(Error::operator(format!("read the words file {}", path.display())).because(e)),
-            },
-            Witness::Show(show) => {
-                if show(&secret.words(), id) {
-                    Ok((secret, id))
-                } else {
-                    Err(Error::operator("show the recovery words: there is no terminal to show them on")
-                        .remedy("give '--words-file FILE'"))
-                }
-            }
+    /// Keys on the machine first, then the words before the operator's eyes. Keys without a vault are what a start that
+    /// was cut off left: its words file is gone on with, words that were only shown are made anew.
+    fn keys(&self, witness: &mut Witness<'_>) -> Result<(Secret, SealKeys)> {
+        let before = self.home.has_keys().then(|| self.home.keys()).transpose()?;
+        if let (Witness::File(path), Some(keys)) = (&*witness, before)
+            && path.exists()
+        {
+            return Ok((secret_of(path, &keys)?, keys));
         }
+        if let Witness::File(path) = witness
+            && path.exists()
+        {
+            return Err(foreign(path));
+        }
+        let (secret, id) = (Secret::generate(self.entropy), VaultId(random(self.entropy)));
+        let keys = secret.open_keys(id).seal;
+        self.home.write_keys(&keys)?;
+        let reached = match witness {
+            Witness::File(path) => {
+                write_words(path, &secret)?;
+                true
+            }
+            Witness::Show(show) => show(&secret.words(), id),
+        };
+        if !reached {
+            return Err(Error::operator("show the recovery words: there is no terminal to show them on")
+                .remedy("give '--words-file FILE'"));
+        }
+        Ok((secret, keys))
     }
 }
 
-/// A words file whose vault was never founded here: a start that was cut off. Any other is refused, never replaced.
-fn unfinished(path: &Path, text: &str) -> Result<(Secret, VaultId)> {
-    let foreign = || {
-        Error::operator(format!(
-            "write the recovery words to {}: a file is there already, and it is not this vault's",
-            path.display()
-        ))
-        .remedy("keep that file safe and name another one")
-    };
-    let (id, rest) = text.strip_prefix(FILE_HEAD).and_then(|r| r.split_once('\n')).ok_or_else(foreign)?;
-    let id = VaultId::from_hex(id.trim()).ok_or_else(foreign)?;
-    let (check, rest) = rest.strip_prefix("check ").and_then(|r| r.split_once('\n')).ok_or_else(foreign)?;
-    let check = crate::model::Sha256::from_hex(check.trim()).ok_or_else(foreign)?;
-    Ok((words::parse(rest, id, &check.0)?, id))
+fn foreign(path: &Path) -> Error {
+    Error::operator(format!(
+        "write the recovery words to {}: a file is there already, and it is not this vault's",
+        path.display()
+    ))
+    .remedy("keep that file safe and name another one")
+}
+
+/// The secret in a words file, which must be that of these keys.
+fn secret_of(path: &Path, keys: &SealKeys) -> Result<Secret> {
+    let text = fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|e| Error::operator(format!("read the words file {}", path.display())).because(e))?;
+    words::parse(&text, keys.vault, &keys.check).map_err(|_| foreign(path))
 }
 
 /// Whether a words file is the one of this vault: it is left alone then.
-pub fn is_words_file_of(path: &Path, vault: VaultId) -> bool {
-    fs::read_to_string(path).is_ok_and(|t| {
-        t.strip_prefix(FILE_HEAD).and_then(|r| r.lines().next()).is_some_and(|id| id.trim() == vault.to_string())
-    })
+pub fn is_words_file_of(path: &Path, keys: &SealKeys) -> bool {
+    secret_of(path, keys).is_ok()
 }
 
-fn write_words(path: &Path, secret: &Secret, id: VaultId) -> Result<()> {
-    let check = crate::model::Sha256(secret.check(id));
-    let mut text = Zeroizing::new(format!("{FILE_HEAD}{id}\ncheck {check}\n\n"));
+/// 24 numbered words and nothing else, 0600, under its name only when whole and synced.
+fn write_words(path: &Path, secret: &Secret) -> Result<()> {
+    let mut text = Zeroizing::new(String::with_capacity(512));
     for (i, word) in secret.words().iter().enumerate() {
         text.push_str(&format!("{:2}. {word}\n", i + 1));
     }
-    text.push_str("\nWrite these on paper and keep it away from this machine. Whoever has them can read the backup; without them nobody can.\n");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .doing(Kind::Operator, || format!("create the words file {}", path.display()))?;
-    let synced = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".tmp-words-{}", std::process::id()));
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        // A link refuses a name that is taken; a rename would replace it.
+        let named = fs::hard_link(&temporary, path);
+        fs::remove_file(&temporary)?;
+        named?;
         File::open(folder)?.sync_all()
-    });
-    synced.doing(Kind::Operator, || format!("write the words file {}", path.display()))
-}
-
-/// Words or passphrase of a words file: the words alone, without what we wrote around them.
-pub fn secret_text(text: &str) -> Zeroizing<String> {
-    let numbered =
-        text.lines().filter_map(|l| l.trim().split_once(". ")).filter(|(n, _)| n.trim().parse::<u8>().is_ok());
-    let found: Vec<&str> = numbered.map(|(_, w)| w.trim()).collect();
-    Zeroizing::new(if text.starts_with(FILE_HEAD) && found.len() == words::COUNT {
-        found.join(" ")
-    } else {
-        text.trim_end_matches(['\n', '\r']).to_owned()
-    })
+    })();
+    written.doing(Kind::Operator, || format!("write the words file {}", path.display()))
 }
 
 /// Milliseconds since 1970 as RFC 3339 in UTC, seconds precision.

@@ -1,0 +1,112 @@
+//! The command line: what people type, turned into settings, a running daemon, or a question to one.
+//!
+//! Exit codes: 0 done, 1 failed or unhealthy, 2 usage or config, 3 done with some files failed, 4 needs the operator.
+
+mod args;
+mod ask;
+mod begin;
+mod log;
+mod serve;
+mod settings;
+
+use crate::error::{Error, Kind, Result};
+use args::{Command, Line};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Done,
+    Unhealthy,
+    Usage,
+    SomeFailed,
+    NeedsOperator,
+}
+
+impl Exit {
+    fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Done => 0,
+            Self::Unhealthy => 1,
+            Self::Usage => 2,
+            Self::SomeFailed => 3,
+            Self::NeedsOperator => 4,
+        })
+    }
+}
+
+/// An error of what was typed or configured, told from one of the work.
+#[derive(Debug)]
+pub enum Failure {
+    Usage(Error),
+    Work(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Self::Work(e)
+    }
+}
+
+pub type Answer = std::result::Result<Exit, Failure>;
+
+pub fn main() -> ExitCode {
+    let line = match Line::try_parse() {
+        Ok(line) => line,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() };
+        }
+    };
+    quiet_cores();
+    // What this program writes is for its user alone (promise 15).
+    rustix::process::umask(rustix::fs::Mode::from_bits_retain(0o077));
+    log::start(&line);
+    match dispatch(&line) {
+        Ok(exit) => exit.code(),
+        Err(Failure::Usage(e)) => {
+            eprintln!("panicroom: {e}");
+            Exit::Usage.code()
+        }
+        Err(Failure::Work(e)) => {
+            eprintln!("panicroom: {e}");
+            match e.kind() {
+                Kind::Operator | Kind::Damaged => Exit::NeedsOperator.code(),
+                _ => Exit::Unhealthy.code(),
+            }
+        }
+    }
+}
+
+fn dispatch(line: &Line) -> Answer {
+    match &line.command {
+        Command::Quickstart(q) => begin::quickstart(line, q),
+        Command::Init(i) => begin::init(line, i),
+        Command::Run => serve::run(line),
+        Command::Backup => serve::backup(line),
+        Command::Status => ask::status(line),
+        Command::Pause => ask::simple(line, &crate::web::ask::Ask::Pause),
+        Command::Resume => ask::simple(line, &crate::web::ask::Ask::Resume),
+        Command::Limit { rate } => ask::limit(line, rate),
+        Command::Rescan => ask::simple(line, &crate::web::ask::Ask::Rescan),
+        Command::Explain { path } => ask::explain(line, path),
+    }
+}
+
+/// Keys live in memory: no core dumps (promise 15).
+fn quiet_cores() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+/// The machine's name, for labels.
+fn host() -> Vec<u8> {
+    rustix::system::uname().nodename().to_bytes().to_vec()
+}
+
+/// Reads a small text file; the error names it.
+fn read_text(path: &std::path::Path, what: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::operator(format!("read {what} {}", path.display())).because(e))
+}

@@ -1,0 +1,86 @@
+//! Every command and flag. All of them parse from the first release on.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "panicroom",
+    version,
+    about = "Turns the cheapest cloud storage into a panic room for your data",
+    max_term_width = 100
+)]
+pub struct Line {
+    /// The configuration
+    #[arg(long, global = true, env = "PANICROOM_CONFIG", value_name = "FILE", default_value = crate::config::defaults::CONFIG_FILE)]
+    pub config: PathBuf,
+    /// Print JSON where a command reports
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more (twice: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Protect one folder at once: keys, config and a vault are made, and the daemon runs here
+    Quickstart(Quickstart),
+    /// Start the vaults of a configuration that have no keys on this machine yet
+    Init(Init),
+    /// Run the daemon
+    Run,
+    /// One pass without quiet periods, then exit; asks a running daemon where there is one
+    Backup,
+    /// Show what is safe and what is not (exit 0 healthy, 1 not)
+    Status,
+    /// Stop sending until resumed
+    Pause,
+    /// Go on sending
+    Resume,
+    /// Bound the uplink, as in "2 Mbit/s"; "none" takes the bound away
+    Limit { rate: String },
+    /// Compare every file with what is stored, now
+    Rescan,
+    /// Say which rule decided about a path, and where it is on its way
+    Explain { path: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct Quickstart {
+    /// The folder to protect
+    pub dir: PathBuf,
+    /// Where config, state and the default vault go (default: panicroom in the XDG data folder)
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Keep the backup here instead of in a local folder: file:///path or s3://bucket/prefix
+    #[arg(long, value_name = "URL")]
+    pub vault: Option<String>,
+    /// Write the recovery words to this new file instead of showing them
+    #[arg(long, value_name = "FILE")]
+    pub words_file: Option<PathBuf>,
+    /// Address of the page, or "off"
+    #[arg(long, value_name = "ADDR|off")]
+    pub http: Option<String>,
+    /// Bound of the uplink, as in "2 Mbit/s"
+    #[arg(long, value_name = "RATE")]
+    pub limit: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Folder to protect; writes a configuration where there is none
+    #[arg(long, value_name = "DIR")]
+    pub root: Vec<PathBuf>,
+    /// Vault of a configuration written here
+    #[arg(long, value_name = "URL")]
+    pub vault: Option<String>,
+    /// New file for the recovery words
+    #[arg(long, value_name = "FILE")]
+    pub words_file: Option<PathBuf>,
+    /// File with a passphrase that opens the vault too
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}

@@ -1,0 +1,116 @@
+//! Questions and orders to a running daemon, over its socket.
+
+use super::args::Line;
+use super::{Answer, Exit, Failure, settings};
+use crate::daemon::console::{Explanation, Mood, Status};
+use crate::daemon::desk::words_for;
+use crate::daemon::home::Home;
+use crate::error::{Doing, Error, Kind, Result};
+use crate::model::{Rate, Size, TreePath};
+use crate::web::ask::Ask;
+use crate::web::control;
+use std::io::Write;
+use std::path::Path;
+
+fn home(line: &Line) -> std::result::Result<Home, Failure> {
+    Ok(Home::new(&settings::load(line)?.state_dir))
+}
+
+pub fn fetch(home: &Home) -> Result<Status> {
+    let value = control::ask(&home.socket(), &Ask::Status)?;
+    serde_json::from_value(value).doing(Kind::Damaged, || "read the daemon's status".to_owned())
+}
+
+pub fn status(line: &Line) -> Answer {
+    let home = home(line)?;
+    let status = fetch(&home)?;
+    if line.json {
+        println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default());
+    } else {
+        print_status(&status, &mut std::io::stdout());
+    }
+    Ok(if status.mood == Mood::Alarm { Exit::Unhealthy } else { Exit::Done })
+}
+
+pub fn print_status(status: &Status, to: &mut dyn Write) {
+    let mut print = || -> std::io::Result<()> {
+        writeln!(to, "{}", status.headline)?;
+        if let Some(advice) = &status.advice {
+            writeln!(to, "  {advice}")?;
+        }
+        for root in &status.roots {
+            let lag = root.lag_s.map_or(String::new(), |s| format!(", oldest change waiting {}", words_for(s)));
+            writeln!(
+                to,
+                "  {}: {} of {} files safe ({} of {}){lag}",
+                root.path,
+                root.safe_files,
+                root.files,
+                Size(root.safe_bytes),
+                Size(root.bytes)
+            )?;
+            if root.failed > 0 || root.changed_while_read > 0 {
+                writeln!(to, "    {} failed, {} changed while read", root.failed, root.changed_while_read)?;
+            }
+            if let Some(error) = &root.error {
+                writeln!(to, "    {error}")?;
+            }
+        }
+        for vault in &status.vaults {
+            let spool = if vault.spool_bytes > 0 {
+                format!(", {} waiting to be sent", Size(vault.spool_bytes))
+            } else {
+                String::new()
+            };
+            writeln!(
+                to,
+                "  vault {} ({}): {}, {} in {} objects{spool}",
+                vault.name,
+                vault.url,
+                vault.state,
+                Size(vault.stored_bytes),
+                vault.stored_objects
+            )?;
+            if let Some(error) = &vault.last_error {
+                writeln!(to, "    {error}")?;
+            }
+        }
+        for failed in status.failed.iter().take(20) {
+            writeln!(to, "  failed {}: {}", failed.path, failed.error)?;
+        }
+        Ok(())
+    };
+    // A closed pipe is the reader's choice.
+    let _ = print();
+}
+
+pub fn simple(line: &Line, ask: &Ask) -> Answer {
+    control::ask(&home(line)?.socket(), ask)?;
+    Ok(Exit::Done)
+}
+
+pub fn limit(line: &Line, rate: &str) -> Answer {
+    let rate = match rate {
+        "none" => None,
+        text => Some(text.parse::<Rate>().map_err(|e| Failure::Usage(Error::operator(e)))?),
+    };
+    simple(line, &Ask::Limit(rate))
+}
+
+pub fn explain(line: &Line, path: &Path) -> Answer {
+    let absolute = std::path::absolute(path).doing(Kind::Operator, || format!("find {}", path.display()))?;
+    let path = TreePath::from_typed(&absolute)
+        .ok_or_else(|| Failure::Usage(Error::operator(format!("explain {}: not a plain path", path.display()))))?;
+    let value = control::ask(&home(line)?.socket(), &Ask::Explain(path))?;
+    if line.json {
+        println!("{value}");
+        return Ok(Exit::Done);
+    }
+    let told: Explanation =
+        serde_json::from_value(value).doing(Kind::Damaged, || "read the daemon's answer".to_owned())?;
+    println!("{}: {}", told.path, told.rule);
+    for stage in told.stages {
+        println!("  {stage}");
+    }
+    Ok(Exit::Done)
+}

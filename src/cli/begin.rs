@@ -1,0 +1,317 @@
+//! Beginning: `quickstart` writes a config, starts a vault and runs; `init` starts the vaults of a config.
+//!
+//! The words reach the terminal or a synced file before the first object is sealed to them. A second start finds keys
+//! and vault and goes on.
+
+use super::args::{Init, Line, Quickstart};
+use super::{Answer, Exit, Failure, host, read_text, serve, settings};
+use crate::clock::SystemClock;
+use crate::config::{Listen, Settings, Sketch, VaultSettings, VaultUrl};
+use crate::daemon::found::{Founding, Witness, is_words_file_of};
+use crate::daemon::home::Home;
+use crate::daemon::open::{Folders, open_store};
+use crate::error::{Doing, Error, Kind, Result};
+use crate::model::{Rate, TreePath, VaultId};
+use crate::seal::SystemEntropy;
+use crate::store::throttle::Throttle;
+use crate::store::{ObjectName, ObjectStore};
+use crate::worker::Stop;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+fn absolute(path: &Path) -> std::result::Result<TreePath, Failure> {
+    let wrong = || Failure::Usage(Error::operator(format!("use the path {}: it is not a plain path", path.display())));
+    let path = std::path::absolute(path).map_err(|_| wrong())?;
+    let real = path.canonicalize().unwrap_or(path);
+    TreePath::from_typed(&real).ok_or_else(wrong)
+}
+
+/// `panicroom` in the XDG data folder.
+fn default_home() -> std::result::Result<PathBuf, Failure> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|h| h.join(".local/share")));
+    data.map(|d| d.join("panicroom")).ok_or_else(|| {
+        Failure::Usage(Error::operator("find a home for config and state: HOME is not set").remedy("give '--home DIR'"))
+    })
+}
+
+pub fn quickstart(line: &Line, q: &Quickstart) -> Answer {
+    let root = absolute(&q.dir)?;
+    if !root.as_path().is_dir() {
+        return Err(Failure::Usage(
+            Error::operator(format!("protect {root}: it is not a folder")).remedy("name a folder that exists"),
+        ));
+    }
+    let home = q.home.clone().map_or_else(default_home, Ok)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&home)
+        .doing(Kind::Operator, || format!("create {}", home.display()))?;
+    let home = absolute(&home)?;
+    let config = home.as_path().join("config.toml");
+    let settings = Arc::new(if config.exists() { again(&config, q, &root)? } else { first(&config, &home, q, &root)? });
+    found_missing(&settings, q.words_file.as_deref(), None)?;
+    let home_argument = home.as_path().display().to_string();
+    let mut live = serve::live_line();
+    let mut told = false;
+    let vault = settings.vaults[0].url.to_string();
+    let mut shown = |status: &crate::daemon::console::Status| {
+        live(status);
+        if !told && status.state == crate::daemon::console::Overall::Idle {
+            told = true;
+            println!("\n{}", status.headline);
+            if let Some(advice) = &status.advice {
+                println!("{advice}");
+            }
+            println!(
+                "To bring everything back, on this or any other machine:\n  panicroom restore --vault '{vault}' --key-file WORDS --to OUT\nIt goes on watching {root}; stop it with Ctrl-C and start it again with the same command, or with\n  panicroom --config '{home_argument}/config.toml' run\n"
+            );
+        }
+    };
+    let _ = line;
+    serve::serve(&settings, &mut shown)
+}
+
+/// A second quickstart goes on with what the first one wrote.
+fn again(config: &Path, q: &Quickstart, root: &TreePath) -> std::result::Result<Settings, Failure> {
+    let mut settings = settings::load_from(config)?;
+    if !settings.roots.iter().any(|r| r.path == *root) {
+        let has: Vec<String> = settings.roots.iter().map(|r| r.path.to_string()).collect();
+        return Err(Failure::Usage(
+            Error::operator(format!("protect {root}: {} protects {}", config.display(), has.join(", ")))
+                .remedy("add a [[root]] to that file and run it, or give another '--home DIR'"),
+        ));
+    }
+    if let Some(limit) = rate(q.limit.as_deref())? {
+        settings.uplink_limit = limit;
+    }
+    match listen(q.http.as_deref())? {
+        Listen::Default => {}
+        Listen::Off => settings.http_listen = None,
+        Listen::At(address) => settings.http_listen = Some(address),
+    }
+    Ok(settings)
+}
+
+fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std::result::Result<Settings, Failure> {
+    let state = home.join(b"state").expect("a plain name");
+    let vault = match &q.vault {
+        Some(url) => VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))?,
+        None => VaultUrl::Folder(home.join(b"vault").expect("a plain name")),
+    };
+    let sketch = Sketch {
+        root: root.clone(),
+        vault_name: "main".to_owned(),
+        vault,
+        quiet: Some(Duration::from_secs(2)),
+        gather: matches!(q.vault, None).then_some(Duration::ZERO),
+        listen: listen(q.http.as_deref())?,
+        limit: rate(q.limit.as_deref())?.flatten(),
+        state_dir: state,
+    };
+    let text = sketch.text()?;
+    let settings = settings::parse(config, &text)?;
+    write_new(config, &text)?;
+    Ok(settings)
+}
+
+fn write_new(path: &Path, text: &str) -> Result<()> {
+    let doing = || format!("write {}", path.display());
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).doing(Kind::Operator, doing)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).doing(Kind::Operator, doing)
+}
+
+/// Said at all, and then the bound or its absence.
+#[expect(clippy::option_option, reason = "not said, none, and a bound are three answers")]
+fn rate(text: Option<&str>) -> std::result::Result<Option<Option<Rate>>, Failure> {
+    match text {
+        None => Ok(None),
+        Some("none") => Ok(Some(None)),
+        Some(text) => text.parse().map(|r| Some(Some(r))).map_err(|e| Failure::Usage(Error::operator(e))),
+    }
+}
+
+fn listen(text: Option<&str>) -> std::result::Result<Listen, Failure> {
+    match text {
+        None => Ok(Listen::Default),
+        Some("off") => Ok(Listen::Off),
+        Some(text) => text.parse().map(Listen::At).map_err(|_| {
+            Failure::Usage(
+                Error::operator(format!("open the page on '{text}': it is not an address"))
+                    .remedy("write it like 127.0.0.1:8420, or \"off\""),
+            )
+        }),
+    }
+}
+
+pub fn init(line: &Line, i: &Init) -> Answer {
+    if !line.config.exists() && (!i.root.is_empty() || i.vault.is_some()) {
+        write_config(&line.config, i)?;
+        println!("wrote {}", line.config.display());
+    }
+    let settings = Arc::new(settings::load(line)?);
+    let passphrase = match &i.passphrase_file {
+        Some(file) => {
+            Some(Zeroizing::new(read_text(file, "the passphrase")?.trim_end_matches(['\n', '\r']).to_owned()))
+        }
+        None => None,
+    };
+    if passphrase.as_ref().is_some_and(|p| p.chars().count() < 12) {
+        return Err(Failure::Usage(
+            Error::operator("use the passphrase: it is shorter than 12 characters")
+                .remedy("six random words are a good one"),
+        ));
+    }
+    let started = found_missing(&settings, i.words_file.as_deref(), passphrase.as_ref())?;
+    if started == 0 {
+        println!("every vault of {} has its keys on this machine already; nothing to do", line.config.display());
+    }
+    Ok(Exit::Done)
+}
+
+fn write_config(path: &Path, i: &Init) -> std::result::Result<(), Failure> {
+    let [root] = i.root.as_slice() else {
+        return Err(Failure::Usage(
+            Error::operator("write a configuration: name exactly one '--root DIR'")
+                .remedy("write the file yourself for more: config/example.toml explains every setting"),
+        ));
+    };
+    let Some(vault) = &i.vault else {
+        return Err(Failure::Usage(Error::operator("write a configuration: name the vault with '--vault URL'")));
+    };
+    let sketch = Sketch {
+        root: absolute(root)?,
+        vault_name: "main".to_owned(),
+        vault: VaultUrl::parse(vault).map_err(|e| Failure::Usage(Error::operator(e)))?,
+        quiet: None,
+        gather: None,
+        listen: Listen::Default,
+        limit: None,
+        state_dir: TreePath::from_typed(Path::new(crate::config::defaults::STATE_DIR)).expect("a valid default"),
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).doing(Kind::Operator, || format!("create {}", folder.display()))?;
+    }
+    write_new(path, &sketch.text()?).map_err(Failure::Work)
+}
+
+/// Starts every vault that has no keys here. How many.
+fn found_missing(
+    settings: &Settings,
+    words_file: Option<&Path>,
+    passphrase: Option<&Zeroizing<String>>,
+) -> std::result::Result<usize, Failure> {
+    let home = Home::new(&settings.state_dir);
+    let _lock = home.lock()?;
+    let mut started = 0;
+    for vault in &settings.vaults {
+        let mine = home.vault(&vault.name);
+        if mine.has_keys() && (mine.catalog().exists() || exists(vault)) {
+            if let Some(file) = words_file
+                && file.exists()
+                && !is_words_file_of(file, &mine.keys()?)
+            {
+                return Err(Failure::Usage(
+                    Error::operator(format!("use the words file {}: it is not the one of this vault", file.display()))
+                        .remedy("leave '--words-file' away, or name the right file"),
+                ));
+            }
+            continue;
+        }
+        if words_file.is_none() && !std::io::stdout().is_terminal() {
+            return Err(Failure::Usage(
+                Error::operator("show the recovery words: this is no terminal").remedy("give '--words-file FILE'"),
+            ));
+        }
+        found_one(vault, &mine, words_file, passphrase)?;
+        started += 1;
+    }
+    Ok(started)
+}
+
+/// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing.
+fn exists(vault: &VaultSettings) -> bool {
+    with_store(vault, |store| {
+        let meta = ObjectName::new(crate::format::VAULT_NAME).expect("an object name");
+        // A vault that cannot be reached was not cut off: the daemon says what is wrong with it.
+        Ok(!matches!(store.head(&meta), Ok(None)))
+    })
+    .unwrap_or(true)
+}
+
+fn with_store<T>(vault: &VaultSettings, act: impl FnOnce(&dyn ObjectStore) -> Result<T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .doing(Kind::Retry, || "start the runtime".to_owned())?;
+    let throttle = Throttle::new(vault.limit, SystemClock::shared());
+    let opened = open_store(
+        &vault.url,
+        &vault.name,
+        vault.credentials_file.as_ref(),
+        crate::store::abilities::Abilities::default(),
+        Folders::Create,
+        throttle,
+        runtime.handle(),
+    )?;
+    act(&*opened.store)
+}
+
+fn found_one(
+    vault: &VaultSettings,
+    home: &crate::daemon::home::VaultHome,
+    words_file: Option<&Path>,
+    passphrase: Option<&Zeroizing<String>>,
+) -> Result<()> {
+    with_store(vault, |store| {
+        let mut show = show_words;
+        let mut witness = match words_file {
+            Some(file) => Witness::File(file),
+            None => Witness::Show(&mut show),
+        };
+        let clock = SystemClock::shared();
+        let founding = Founding {
+            store,
+            home,
+            entropy: &SystemEntropy,
+            clock: &*clock,
+            host: host(),
+            passphrase: passphrase.cloned(),
+            stop: &Stop::new(),
+        };
+        let keys = founding.found(&mut witness)?;
+        println!("Started vault {} in {}.", keys.vault, store.url());
+        if let Some(file) = words_file {
+            println!(
+                "Its recovery words are in {}: write them on paper, and keep the paper away from this machine.",
+                file.display()
+            );
+        }
+        Ok(())
+    })
+}
+
+/// Shown once, never kept.
+fn show_words(words: &[&'static str], vault: VaultId) -> bool {
+    if !std::io::stdout().is_terminal() {
+        return false;
+    }
+    println!(
+        "\nThe recovery words of vault {vault}. Write them on paper NOW, with their numbers: they are shown once,"
+    );
+    println!("this machine does not keep them, and without them nobody can read the backup.\n");
+    for row in 0..8 {
+        let cells: Vec<String> =
+            (0..3).map(|column| row + column * 8).map(|i| format!("{:2}. {:<12}", i + 1, words[i])).collect();
+        println!("    {}", cells.join(""));
+    }
+    println!();
+    std::io::stdout().flush().is_ok()
+}

@@ -1,0 +1,407 @@
+//! The page: the status document in words. The words are made once, here; the template puts them into slots when the
+//! page is asked for, and the live stream sends the same words as JSON for the script to put into the same slots. So
+//! the page says the same with and without JavaScript, and the script knows no wording and no arithmetic.
+//!
+//! Slots: an element with `data-text="x"` holds the text `x`, `data-show="x"` is there only while `x` is not empty,
+//! `data-mark="x"` carries `x` in its `data-state` for the colours, `data-bar="x"` is a bar at `x` per cent, and
+//! `data-list="x"` holds one copy of the template `x` per item, known by its `key`.
+
+use super::phrase::{UNKNOWN, ago, count, counted, moment, span, time_of_day};
+use crate::clock::Wall;
+use crate::daemon::console::{Event, FailedPath, Mood, Overall, RootStatus, Status, VaultStatus};
+use crate::model::{Rate, Size};
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+/// Rows shown of the failed and of the events; the rest is counted.
+const ROWS: usize = 100;
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    view: &'a View,
+    /// What the script copies for an item that comes while the page is open.
+    blank: Blank,
+    token: &'a str,
+}
+
+#[derive(Default)]
+struct Blank {
+    root: RootWords,
+    vault: VaultWords,
+    failed: FailedWords,
+    event: EventWords,
+}
+
+/// Every text of the page; an empty one is not shown.
+#[derive(Serialize)]
+struct View {
+    start: String,
+    mood: &'static str,
+    headline: String,
+    advice: String,
+    state: &'static str,
+    state_words: &'static str,
+    sum: String,
+    limit: String,
+    paused: &'static str,
+    running: &'static str,
+    about: String,
+    as_of: String,
+    roots: Vec<RootWords>,
+    roots_none: &'static str,
+    vaults: Vec<VaultWords>,
+    failed: Vec<FailedWords>,
+    failed_count: String,
+    failed_more: String,
+    events: Vec<EventWords>,
+    events_none: &'static str,
+}
+
+#[derive(Default, Serialize)]
+struct RootWords {
+    key: String,
+    path: String,
+    state: String,
+    state_words: String,
+    percent: u64,
+    percent_words: String,
+    files: String,
+    bytes: String,
+    waiting: String,
+    lag: String,
+    eta: String,
+    failed: String,
+    torn: String,
+    same_disk: String,
+    error: String,
+}
+
+#[derive(Default, Serialize)]
+struct VaultWords {
+    key: String,
+    name: String,
+    url: String,
+    state: String,
+    state_words: String,
+    stored: String,
+    objects: String,
+    queued: String,
+    spool: String,
+    rate: String,
+    sent: String,
+    requests: String,
+    eta: String,
+    segment: String,
+    error: String,
+}
+
+#[derive(Default, Serialize)]
+struct FailedWords {
+    key: String,
+    path: String,
+    error: String,
+    since: String,
+}
+
+#[derive(Default, Serialize)]
+struct EventWords {
+    key: String,
+    at: String,
+    level: String,
+    text: String,
+}
+
+/// The page as it is asked for.
+pub(super) fn html(status: &Status, now: Wall, token: &str, start: &str) -> Response {
+    let view = View::of(status, now, start, &TimeZone::system());
+    match (Page { view: &view, blank: Blank::default(), token }).render() {
+        Ok(text) => Html(text).into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "the page cannot be drawn");
+            super::plain(StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be drawn; /api/v1/status has the figures")
+        }
+    }
+}
+
+/// The same words for the live stream, as JSON.
+pub(super) fn words(status: &Status, now: Wall, start: &str) -> Vec<u8> {
+    serde_json::to_vec(&View::of(status, now, start, &TimeZone::system())).unwrap_or_default()
+}
+
+/// The small picture in a browser's tab, in the colour of the mood; `lost.svg` when there is no connection.
+pub(super) fn mark(file: &str) -> Option<String> {
+    let colour = match file {
+        "good.svg" => "#1c7a4a",
+        "busy.svg" => "#2563b8",
+        "warning.svg" => "#c77700",
+        "alarm.svg" => "#c0281e",
+        "lost.svg" => "#77777c",
+        _ => return None,
+    };
+    Some(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 32\"><rect width=\"32\" height=\"32\" rx=\"8\" \
+         fill=\"{colour}\"/><path d=\"M9 25V9a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v16M6.5 25h19\" fill=\"none\" \
+         stroke=\"#fff\" stroke-width=\"2.6\" stroke-linecap=\"round\"/><circle cx=\"18.6\" cy=\"16.5\" r=\"1.7\" \
+         fill=\"#fff\"/></svg>"
+    ))
+}
+
+fn mood_word(mood: Mood) -> &'static str {
+    match mood {
+        Mood::Good => "good",
+        Mood::Busy => "busy",
+        Mood::Warning => "warning",
+        Mood::Alarm => "alarm",
+    }
+}
+
+fn state_words(state: Overall) -> (&'static str, &'static str) {
+    match state {
+        Overall::Starting => ("starting", "Starting"),
+        Overall::Checking => ("checking", "Checking"),
+        Overall::Working => ("working", "Working"),
+        Overall::Idle => ("idle", "Idle"),
+        Overall::Paused => ("paused", "Paused"),
+        Overall::Attention => ("attention", "Needs attention"),
+        Overall::Stopped => ("stopped", "Stopped"),
+    }
+}
+
+impl View {
+    fn of(status: &Status, now: Wall, start: &str, zone: &TimeZone) -> Self {
+        let (state, words) = state_words(status.state);
+        let paused = status.state == Overall::Paused;
+        let more = status.failed.len().saturating_sub(ROWS) as u64;
+        Self {
+            start: start.to_owned(),
+            mood: mood_word(status.mood),
+            headline: status.headline.clone(),
+            advice: status.advice.clone().unwrap_or_default(),
+            state,
+            state_words: words,
+            sum: sum(&status.roots),
+            limit: match status.limit_bytes_per_s.and_then(Rate::bytes_per_second) {
+                Some(rate) => format!("at most {}", both_rates(rate.get())),
+                None => "no limit".into(),
+            },
+            paused: if paused { "yes" } else { "" },
+            running: if paused { "" } else { "yes" },
+            about: format!("panicroom {}, running for {}", status.version, span(status.uptime_s)),
+            as_of: time_of_day(now, zone),
+            roots: status.roots.iter().map(RootWords::of).collect(),
+            roots_none: if status.roots.is_empty() { "No folder is watched." } else { "" },
+            vaults: status.vaults.iter().map(|vault| VaultWords::of(vault, now, zone)).collect(),
+            failed: status.failed.iter().take(ROWS).map(|path| FailedWords::of(path, now, zone)).collect(),
+            failed_count: if status.failed.is_empty() { String::new() } else { failed_count(status) },
+            failed_more: if more > 0 {
+                format!("and {} more: panicroom status lists them", count(more))
+            } else {
+                String::new()
+            },
+            events: status.events.iter().take(ROWS).map(|event| EventWords::of(event, now, zone)).collect(),
+            events_none: if status.events.is_empty() { "Nothing yet." } else { "" },
+        }
+    }
+}
+
+/// The list may be shorter than the count of its roots.
+fn failed_count(status: &Status) -> String {
+    let counted_by_roots: u64 = status.roots.iter().map(|root| root.failed).sum();
+    count(counted_by_roots.max(status.failed.len() as u64))
+}
+
+fn sum(roots: &[RootStatus]) -> String {
+    let of = |part: fn(&RootStatus) -> u64| roots.iter().map(part).fold(0, u64::saturating_add);
+    format!(
+        "{} of {} safe · {} of {}",
+        count(of(|r| r.safe_files)),
+        counted(of(|r| r.files), "file", "files"),
+        Size(of(|r| r.safe_bytes)),
+        Size(of(|r| r.bytes))
+    )
+}
+
+/// Bits as the uplink is sold, bytes as files are counted.
+fn both_rates(bytes_per_s: u64) -> String {
+    let bits = Size(bytes_per_s.saturating_mul(8)).to_string();
+    let bits = bits.strip_suffix('B').map_or_else(|| bits.clone(), |number| format!("{number}bit/s"));
+    format!("{bits} ({}/s)", Size(bytes_per_s))
+}
+
+impl RootWords {
+    fn of(root: &RootStatus) -> Self {
+        let percent = percent(root);
+        let working = root.safe_files < root.files || root.dirty > 0;
+        Self {
+            key: root.path_b64.clone().unwrap_or_else(|| root.path.clone()),
+            path: root.path.clone(),
+            state: root.state.clone(),
+            state_words: capital(&root.state),
+            percent,
+            percent_words: format!("{percent} % safe"),
+            files: format!("{} of {}", count(root.safe_files), counted(root.files, "file", "files")),
+            bytes: format!("{} of {}", Size(root.safe_bytes), Size(root.bytes)),
+            waiting: match root.dirty {
+                0 => "nothing".into(),
+                n => counted(n, "path", "paths"),
+            },
+            lag: match root.lag_s {
+                None => UNKNOWN.into(),
+                Some(0) => "none".into(),
+                Some(seconds) => span(seconds),
+            },
+            eta: match root.eta_s {
+                _ if !working => String::new(),
+                None => UNKNOWN.into(),
+                Some(seconds) => format!("in about {}", span(seconds)),
+            },
+            failed: some_of(root.failed, "file could not be read", "files could not be read"),
+            torn: some_of(root.changed_while_read, "file changed while read", "files changed while read"),
+            same_disk: if root.same_disk {
+                "Its vaults lie on the same disk: safe from mistakes, not from fire or a dead disk.".into()
+            } else {
+                String::new()
+            },
+            error: root.error.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Full only when the daemon calls the root safe and every file of it: 99 otherwise.
+fn percent(root: &RootStatus) -> u64 {
+    let (part, whole) = if root.bytes > 0 { (root.safe_bytes, root.bytes) } else { (root.safe_files, root.files) };
+    let all = root.safe_files >= root.files && root.safe_bytes >= root.bytes && root.state == "safe";
+    match whole {
+        _ if all => 100,
+        0 => 0,
+        _ => u64::try_from(u128::from(part) * 100 / u128::from(whole)).map_or(99, |p| p.min(99)),
+    }
+}
+
+fn some_of(n: u64, one: &str, many: &str) -> String {
+    if n == 0 { String::new() } else { counted(n, one, many) }
+}
+
+impl VaultWords {
+    fn of(vault: &VaultStatus, now: Wall, zone: &TimeZone) -> Self {
+        let r = vault.requests;
+        Self {
+            key: vault.name.clone(),
+            name: vault.name.clone(),
+            url: vault.url.clone(),
+            state: vault.state.clone(),
+            state_words: capital(&vault.state),
+            stored: Size(vault.stored_bytes).to_string(),
+            objects: counted(vault.stored_objects, "object", "objects"),
+            queued: match vault.queued_files {
+                0 => "nothing".into(),
+                n => format!("{}, {}", counted(n, "file", "files"), Size(vault.queued_bytes)),
+            },
+            spool: match vault.spool_bytes {
+                0 => "empty".into(),
+                n => Size(n).to_string(),
+            },
+            rate: match vault.rate_bytes_per_s {
+                None => UNKNOWN.into(),
+                Some(0) => "not sending".into(),
+                Some(rate) => both_rates(rate),
+            },
+            sent: Size(vault.sent_bytes_total).to_string(),
+            requests: requests([("put", r.put), ("get", r.get), ("head", r.head), ("list", r.list), ("thaw", r.thaw)]),
+            eta: match vault.eta_s {
+                _ if vault.queued_files == 0 && vault.spool_bytes == 0 => String::new(),
+                None => UNKNOWN.into(),
+                Some(seconds) => format!("in about {}", span(seconds)),
+            },
+            segment: vault.last_segment.as_deref().map_or_else(|| UNKNOWN.into(), |at| ago(at, now, zone)),
+            error: vault.last_error.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// `1,204 put, 3 list`; those never made are left out.
+fn requests(made: [(&str, u64); 5]) -> String {
+    let said: Vec<String> =
+        made.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", count(*n))).collect();
+    if said.is_empty() { "none".into() } else { said.join(", ") }
+}
+
+impl FailedWords {
+    fn of(failed: &FailedPath, now: Wall, zone: &TimeZone) -> Self {
+        Self {
+            key: failed.path_b64.clone().unwrap_or_else(|| failed.path.clone()),
+            path: failed.path.clone(),
+            error: failed.error.clone(),
+            since: format!("since {}", moment(&failed.since, now, zone)),
+        }
+    }
+}
+
+impl EventWords {
+    fn of(event: &Event, now: Wall, zone: &TimeZone) -> Self {
+        Self {
+            key: format!("{} {}", event.at, event.text),
+            at: moment(&event.at, now, zone),
+            level: event.level.clone(),
+            text: event.text.clone(),
+        }
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(state: &str, safe: (u64, u64), all: (u64, u64)) -> RootStatus {
+        RootStatus {
+            path: "/a".into(),
+            path_b64: None,
+            state: state.into(),
+            files: all.0,
+            bytes: all.1,
+            safe_files: safe.0,
+            safe_bytes: safe.1,
+            dirty: 0,
+            failed: 0,
+            changed_while_read: 0,
+            lag_s: None,
+            eta_s: None,
+            error: None,
+            same_disk: false,
+        }
+    }
+
+    #[test]
+    fn the_bar_is_full_only_when_all_is_safe_and_walked() {
+        assert_eq!(percent(&root("safe", (2, 9), (2, 9))), 100);
+        assert_eq!(percent(&root("safe", (0, 0), (0, 0))), 100);
+        assert_eq!(percent(&root("checking", (2, 9), (2, 9))), 99);
+        assert_eq!(percent(&root("checking", (0, 0), (0, 0))), 0);
+        assert_eq!(percent(&root("working", (1, 999_999), (2, 1_000_000))), 99);
+        assert_eq!(percent(&root("failed", (1, 9), (2, 9))), 99);
+        assert_eq!(percent(&root("working", (1, u64::MAX / 2), (2, u64::MAX))), 49);
+    }
+
+    #[test]
+    fn unknown_is_said_never_shown_as_nothing() {
+        let words = RootWords::of(&root("working", (1, 1), (2, 2)));
+        assert_eq!((words.lag.as_str(), words.eta.as_str()), (UNKNOWN, UNKNOWN));
+        let words = RootWords::of(&RootStatus { lag_s: Some(0), ..root("safe", (2, 2), (2, 2)) });
+        assert_eq!((words.lag.as_str(), words.eta.as_str()), ("none", ""));
+    }
+
+    #[test]
+    fn rates_are_said_in_bits_and_bytes() {
+        assert_eq!(both_rates(250_000), "2.00 Mbit/s (250 kB/s)");
+        assert_eq!(both_rates(100), "800 bit/s (100 B/s)");
+    }
+}
