@@ -177,7 +177,7 @@ def aims(res):
         out += (f"\n\nThis was {res.scale:g} of the full data: aims are for the full data. Verdicts in brackets are a hint, "
                 "sizes are not judged.")
     if not res.machine.get("cold", True):
-        out += "\n\nNot root: the caches were WARM. These figures are not those the aims speak of."
+        out += "\n\nThe caches were WARM (not root, or --warm). These figures are not those the aims speak of."
     return out
 
 

@@ -19,6 +19,8 @@ class Contestant:
     name = ""
     #: Whether it can restore what it stored.
     restores = True
+    #: Whether a restore goes into the working folder.
+    restores_here = False
 
     def __init__(self, binary, src, work):
         self.binary, self.src, self.work = binary, src, work
@@ -150,6 +152,7 @@ class Rustic(Contestant):
 
 class Borg(Contestant):
     name = "borg"
+    restores_here = True
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -163,7 +166,6 @@ class Borg(Contestant):
         return [self.binary, "create", "-C", "zstd,3", f"{self.repo}::s{self.runs}", self.src]
 
     def restore(self):
-        # It extracts into the working folder.
         return [self.binary, "extract", f"{self.repo}::s{self.runs}"]
 
 
