@@ -226,7 +226,16 @@ fn carry_out(
     let over = AtomicBool::new(false);
     std::thread::scope(|s| {
         s.spawn(|| show_progress(progress, &over));
-        let with = Fetching { catalog: &source.catalog, store: &*source.store, keys, target, progress, stop, threads };
+        let with = Fetching {
+            catalog: &source.catalog,
+            store: &*source.store,
+            keys,
+            target,
+            progress,
+            stop,
+            threads,
+            batch_bytes: crate::restore::fetch::BATCH_BYTES,
+        };
         let report = fetch(&with, file);
         over.store(true, Ordering::SeqCst);
         report
