@@ -14,6 +14,7 @@ use crate::daemon::open::{Folders, open_store};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
+use crate::restore::fetch::BATCH_BYTES;
 use crate::restore::{Fetching, Layout, Phase, Plan, Planning, Progress, Report, Wanted, fetch, plan};
 use crate::seal::keys::OpenKeys;
 use crate::seal::sha256;
@@ -234,7 +235,7 @@ fn carry_out(
             progress,
             stop,
             threads,
-            batch_bytes: crate::restore::fetch::BATCH_BYTES,
+            batch_bytes: BATCH_BYTES,
         };
         let report = fetch(&with, file);
         over.store(true, Ordering::SeqCst);
