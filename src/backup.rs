@@ -108,6 +108,8 @@ pub struct Figures {
     pub sockets: AtomicU64,
     /// Bytes read from files since the start.
     pub read_bytes: AtomicU64,
+    /// Bound of this vault's uplink in bytes per second; 0: none.
+    pub limit: AtomicU64,
     /// Roots that cannot be read, and why.
     pub root_trouble: Mutex<BTreeMap<TreePath, String>>,
     /// Roots walked since the start.
@@ -118,6 +120,16 @@ impl Engine {
     /// Steady milliseconds of this run, at least 1: what `due` is counted in.
     pub fn now_ms(&self) -> i64 {
         i64::try_from(self.clock.steady().0.as_millis()).unwrap_or(i64::MAX).saturating_add(1)
+    }
+
+    /// Where a pack is closed: at its configured size, or at ten minutes of a slow uplink, so that one that is cut off
+    /// costs no more than that.
+    pub fn pack_target(&self) -> u64 {
+        const MINUTES: u64 = 10;
+        match self.figures.limit.load(Ordering::Relaxed) {
+            0 => self.settings.pack_size.0,
+            rate => rate.saturating_mul(MINUTES * 60).max(1 << 20).min(self.settings.pack_size.0),
+        }
     }
 
     pub fn is_hurried(&self) -> bool {

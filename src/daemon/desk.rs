@@ -399,6 +399,7 @@ impl Console for Desk {
         for vault in &self.daemon.vaults {
             vault.throttle.set(rate);
             if let Some(engine) = vault.engine() {
+                engine.figures.limit.store(rate.map_or(0, Rate::get), Ordering::Relaxed);
                 engine.catalog.set_fact("limit", rate.map_or(0, |r| r.get().cast_signed()))?;
             }
         }
