@@ -346,8 +346,7 @@ impl<'a> Reader<'a> {
             Verdict::Include => look.form != Form::Dir || !watched.left_out(&folder.child(&node.name)?)?,
             // Only on the way to something: it is kept once something beneath it is.
             Verdict::Descend => {
-                node.shape.is_some()
-                    || node.seq == Seq(0) && self.engine.catalog.living_children(node.id)?.first().is_some()
+                node.shape.is_some() || node.seq == Seq(0) && !self.engine.catalog.living_children(node.id)?.is_empty()
             }
             Verdict::Exclude => false,
         })

@@ -64,7 +64,7 @@ pub(super) fn content_to_bytes(content: &[CatalogPiece]) -> Vec<u8> {
         match piece {
             CatalogPiece::Hole(n) => flat.extend([0, *n]),
             CatalogPiece::Run { pack, first, count } => {
-                flat.extend([pack.cast_unsigned(), u64::from(*first), u64::from(*count)])
+                flat.extend([pack.cast_unsigned(), u64::from(*first), u64::from(*count)]);
             }
         }
     }

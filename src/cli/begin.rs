@@ -109,7 +109,7 @@ fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std
         vault_name: "main".to_owned(),
         vault,
         quiet: Some(Duration::from_secs(2)),
-        gather: matches!(q.vault, None).then_some(Duration::ZERO),
+        gather: q.vault.is_none().then_some(Duration::ZERO),
         listen: listen(q.http.as_deref())?,
         limit: rate(q.limit.as_deref())?.flatten(),
         state_dir: state,
