@@ -242,7 +242,15 @@ impl Catalog {
     /// (a move's new name among it) is safe or failed (promise 14). What lay beneath becomes dirty and follows.
     fn record_deletion(&self, tx: &Transaction<'_>, one: &Settled) -> rusqlite::Result<()> {
         let (old_shape, old_size) = self.forget_old(tx, one.row.node)?;
-        let Some(shape) = old_shape else { return Ok(()) };
+        let Some(shape) = old_shape else {
+            // It came and went without a version: nothing is left to say of it.
+            tx.prepare_cached(
+                "DELETE FROM node WHERE id = ?1 AND seq = 0 AND NOT EXISTS (SELECT 1 FROM node WHERE parent = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM dirty WHERE node = ?1 AND (generation != ?2 OR scope = 1))",
+            )?
+            .execute((one.row.node.0, one.row.generation.cast_signed()))?;
+            return Ok(());
+        };
         self.insert_deletion(tx, one)?;
         if shape == NodeShape::File.number() {
             add_to_root(tx, one.row.root, -1, -old_size)?;
