@@ -46,6 +46,53 @@ pub enum Command {
     Rescan,
     /// Say which rule decided about a path, and where it is on its way
     Explain { path: PathBuf },
+    /// (not in this release) Check that the vault holds what the catalog says, without a thaw
+    Verify(FromVault),
+    /// (not in this release) Restore a sample and compare it: proof that the way out works
+    Drill(FromVault),
+    /// (not in this release) What keeping and restoring costs
+    Cost(FromVault),
+    /// (not in this release) The recovery sheet, a check of the words, a passphrase for the vault
+    #[command(subcommand)]
+    Key(Key),
+    /// (not in this release) Make the bucket and its user, or print how
+    #[command(subcommand)]
+    Setup(Setup),
+    /// (not in this release) Look over this machine and its configuration for what will go wrong
+    Doctor,
+    /// Print the completions of a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    Man,
+}
+
+/// Which vault, for commands that need no configuration.
+#[derive(Debug, Args)]
+pub struct FromVault {
+    /// Use this vault instead of a configured one: file:///path or s3://bucket/prefix
+    #[arg(long, value_name = "URL")]
+    pub vault: Option<String>,
+    /// File with the recovery words or the passphrase
+    #[arg(long, value_name = "FILE", env = "PANICROOM_KEY_FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Print the recovery sheet
+    Kit(FromVault),
+    /// Check words or a passphrase against the vault
+    Check(FromVault),
+    /// Let a passphrase open the vault too
+    Passphrase(FromVault),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Setup {
+    /// Make bucket, user and rules on AWS
+    Aws,
+    /// Print what to make by hand
+    Print,
 }
 
 #[derive(Debug, Args)]
