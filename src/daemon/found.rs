@@ -91,13 +91,16 @@ impl Founding<'_> {
         let (secret, id) = (Secret::generate(self.entropy), VaultId(random(self.entropy)));
         let keys = secret.open_keys(id).seal;
         self.home.write_keys(&keys)?;
-        match witness {
-            Witness::File(path) => write_words(path, &secret)?,
-            Witness::Show(show) if show(&secret.words(), id) => {}
-            Witness::Show(_) => {
-                return Err(Error::operator("show the recovery words: there is no terminal to show them on")
-                    .remedy("give '--words-file FILE'"));
+        let reached = match witness {
+            Witness::File(path) => {
+                write_words(path, &secret)?;
+                true
             }
+            Witness::Show(show) => show(&secret.words(), id),
+        };
+        if !reached {
+            return Err(Error::operator("show the recovery words: there is no terminal to show them on")
+                .remedy("give '--words-file FILE'"));
         }
         Ok((secret, keys))
     }
