@@ -85,9 +85,10 @@ pub struct Opened {
 }
 
 impl House {
-    /// Our own folders: never watched, never captured.
+    /// What is our own: never watched, never captured. Of the config only the file: its folder may hold anything.
     pub fn ours(&self) -> Vec<TreePath> {
         let mut ours = vec![self.settings.state_dir.clone()];
+        ours.extend(std::path::absolute(&self.settings.file).ok().and_then(|p| TreePath::from_typed(&p)));
         ours.extend(
             self.settings
                 .vaults
