@@ -142,7 +142,9 @@ impl Engine {
         let busy = [&self.figures.walking, &self.figures.capturing, &self.figures.uploading]
             .iter()
             .any(|n| n.load(Ordering::SeqCst) > 0);
-        if busy || !self.all_walked() || self.catalog.anything_dirty()? {
+        // What waits in a root that cannot be read waits for the operator.
+        let sound: Vec<_> = self.roots.iter().filter(|r| !self.is_in_trouble(r)).map(|r| r.id).collect();
+        if busy || !self.all_walked() || self.catalog.anything_dirty(&sound)? {
             return Ok(false);
         }
         let nothing_spooled = self.catalog.spooled(1)?.is_empty();

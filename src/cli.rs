@@ -6,9 +6,14 @@ mod args;
 mod ask;
 mod begin;
 mod log;
+mod look;
+mod out_args;
 mod papers;
+mod restore;
 mod serve;
 mod settings;
+mod source;
+mod time;
 
 use crate::error::{Error, Kind, Result};
 use args::{Command, Key, Line, Setup};
@@ -92,6 +97,11 @@ fn dispatch(line: &Line) -> Answer {
         Command::Limit { rate } => ask::limit(line, rate),
         Command::Rescan => ask::simple(line, &crate::web::ask::Ask::Rescan),
         Command::Explain { path } => ask::explain(line, path),
+        Command::Ls(a) => look::ls(line, a),
+        Command::Versions(a) => look::versions(line, a),
+        Command::Find(a) => look::find(line, a),
+        Command::Restore(a) => restore::restore(line, a),
+        Command::Rebuild(a) => restore::rebuild(line, a),
         Command::Verify(_) => later("verify"),
         Command::Drill(_) => later("drill"),
         Command::Cost(_) => later("cost"),

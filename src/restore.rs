@@ -10,6 +10,7 @@
 pub mod fetch;
 mod finish;
 mod layout;
+pub mod list;
 pub mod plan;
 mod progress;
 mod settle;

@@ -58,7 +58,7 @@ fn promise_3_a_vanished_root_is_red_and_nothing_of_it_is_taken_for_deleted() {
     let before = sent(&machine.all_safe(10));
     fs::rename(machine.data(), machine.path("elsewhere")).unwrap();
     let packed = packs(&machine.objects()).len();
-    machine.backup().exits(4).says(machine.data().to_str().unwrap()).says("cannot be read");
+    machine.backup().exits(4).says(machine.data().to_str().unwrap()).says("it is missing");
     let status = machine.run(&["backup", "--json"]).exits(4).json();
     assert_eq!((&status["mood"], &status["roots"][0]["state"]), (&"alarm".into(), &"missing".into()), "{status:#}");
     assert_eq!(status["roots"][0]["safe_files"], 0, "{status:#}");
@@ -398,7 +398,7 @@ fn mistakes_in_the_config_are_named_with_line_and_remedy() {
     let machine = Machine::new();
     for (more, says) in [
         ("[alert]\ncomand = \"x\"\n", "command"),
-        ("[alert]\nlag = \"soon\"\n", "config.toml:16"),
+        ("[alert]\nlag = \"soon\"\n", "config.toml:15"),
         ("[uplink]\nlimit = \"fast\"\n", "limit"),
         ("[state\n", "TOML"),
         ("[[root]]\npath = \"relative\"\n", "absolute"),
@@ -466,7 +466,7 @@ fn a_clock_in_1970_or_2036_or_going_back_loses_nothing() {
             // Waits are counted with the steady clock, which nobody sets.
             machine.set_env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
-        fs::write(machine.data().join(format!("new{files}")), when).unwrap();
+        fs::write(machine.data().join(format!("new{files}")), format!("{files} {when}")).unwrap();
         files += 1;
         let before = packs(&machine.objects()).len();
         let status = machine.all_safe(files);

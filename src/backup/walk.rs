@@ -79,7 +79,11 @@ impl Engine {
                 Ok(()) => walked += 1,
                 Err(e) if matches!(e.kind(), Kind::Operator | Kind::Path) => {
                     self.catalog.put_back(row.node, self.now_ms() + 30_000, None)?;
-                    trouble = Some(e);
+                    // A root that cannot be opened is red by itself and stops nothing else (promise 12).
+                    let of = self.catalog.path_of(row.node)?;
+                    if !self.root_of(&of).is_some_and(|root| self.is_in_trouble(root)) {
+                        trouble = Some(e);
+                    }
                 }
                 Err(e) => return Err(e),
             }

@@ -173,10 +173,16 @@ impl Catalog {
         })
     }
 
-    /// Whether any row is there at all, failed ones left aside.
-    pub fn anything_dirty(&self) -> Result<bool> {
+    /// Whether any row of these roots is there at all, failed ones left aside.
+    pub fn anything_dirty(&self, roots: &[RootId]) -> Result<bool> {
         self.read("look at the queue", |c| {
-            c.prepare_cached("SELECT 1 FROM dirty WHERE error IS NULL LIMIT 1")?.exists([])
+            let mut s = c.prepare_cached("SELECT 1 FROM dirty WHERE root = ? AND error IS NULL LIMIT 1")?;
+            for root in roots {
+                if s.exists([root.0])? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 

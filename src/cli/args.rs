@@ -46,12 +46,22 @@ pub enum Command {
     Rescan,
     /// Say which rule decided about a path, and where it is on its way
     Explain { path: PathBuf },
+    /// List a folder of the backup
+    Ls(super::out_args::Ls),
+    /// Every version of a path
+    Versions(super::out_args::Versions),
+    /// Find paths in the backup by a glob
+    Find(super::out_args::Find),
+    /// Bring files back
+    Restore(super::out_args::Restore),
+    /// Make this machine's catalog anew from its vault, and take the vault over
+    Rebuild(super::out_args::Rebuild),
     /// (not in this release) Check that the vault holds what the catalog says, without a thaw
-    Verify(FromVault),
+    Verify(super::out_args::From),
     /// (not in this release) Restore a sample and compare it: proof that the way out works
-    Drill(FromVault),
+    Drill(super::out_args::From),
     /// (not in this release) What keeping and restoring costs
-    Cost(FromVault),
+    Cost(super::out_args::From),
     /// (not in this release) The recovery sheet, a check of the words, a passphrase for the vault
     #[command(subcommand)]
     Key(Key),
@@ -66,25 +76,14 @@ pub enum Command {
     Man,
 }
 
-/// Which vault, for commands that need no configuration.
-#[derive(Debug, Args)]
-pub struct FromVault {
-    /// Use this vault instead of a configured one: file:///path or s3://bucket/prefix
-    #[arg(long, value_name = "URL")]
-    pub vault: Option<String>,
-    /// File with the recovery words or the passphrase
-    #[arg(long, value_name = "FILE", env = "PANICROOM_KEY_FILE")]
-    pub key_file: Option<PathBuf>,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Key {
     /// Print the recovery sheet
-    Kit(FromVault),
+    Kit(super::out_args::From),
     /// Check words or a passphrase against the vault
-    Check(FromVault),
+    Check(super::out_args::From),
     /// Let a passphrase open the vault too
-    Passphrase(FromVault),
+    Passphrase(super::out_args::From),
 }
 
 #[derive(Debug, Subcommand)]

@@ -40,6 +40,9 @@ pub struct House {
 /// A segment at least this often says that we live.
 const HEARTBEAT: Duration = Duration::from_secs(6 * 3600);
 
+/// Facts of a catalog that no vault knows: what the operator set, and what was counted.
+const KEPT: [&str; 3] = ["limit", "paused", "sent"];
+
 /// Whether a folder vault's folder may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folders {
@@ -101,13 +104,41 @@ impl House {
         ours
     }
 
-    /// Opens one vault's way in: nothing is written to the vault before it proved to be ours.
+    /// Opens one vault's way in: nothing is written to the vault before it proved to be ours. A catalog that is behind
+    /// the vault's log is rebuilt first.
     pub fn open_engine(&self, vault: &VaultSettings, throttle: Throttle) -> Result<Opened> {
+        let (opened, standing) = self.open_as_it_is(vault, throttle.clone())?;
+        if standing == Standing::Agrees {
+            opened.engine.catalog.recount()?;
+            return Ok(opened);
+        }
+        let report = self.catch_up(opened, vault)?;
+        let (opened, standing) = self.open_as_it_is(vault, throttle)?;
+        if standing != Standing::Agrees {
+            return Err(Error::retry(format!(
+                "rebuild the catalog of the vault {}: its log grew meanwhile",
+                opened.engine.store.url()
+            )));
+        }
+        opened.engine.tell(
+            Level::Good,
+            &format!(
+                "the catalog was rebuilt from the vault: {} segments, {} versions, {} packs",
+                report.segments, report.versions, report.packs
+            ),
+        );
+        for (name, why) in &report.unreadable {
+            opened.engine.tell(Level::Alarm, &format!("{name} could not be read: {why}"));
+        }
+        opened.engine.catalog.recount()?;
+        Ok(opened)
+    }
+
+    fn open_as_it_is(&self, vault: &VaultSettings, throttle: Throttle) -> Result<(Opened, Standing)> {
         let home = self.home.vault(&vault.name);
         let keys = home.keys()?;
         let catalog = self.open_catalog(&home, &vault.name)?;
-        let fresh = catalog.identity()?.is_none();
-        if fresh {
+        if catalog.identity()?.is_none() {
             catalog.set_identity(keys.vault, WriterId(random(&*self.entropy)))?;
         }
         let abilities =
@@ -151,12 +182,8 @@ impl House {
             figures: Figures::default(),
         };
         engine.agree_with_spool()?;
-        let mut engine = engine;
-        if engine.look_at_vault()? == Standing::CatalogBehind {
-            engine = self.catch_up(engine, &home, &paths, fresh)?;
-        }
-        engine.catalog.recount()?;
-        Ok(Opened { engine, s3: opened.s3 })
+        let standing = engine.look_at_vault()?;
+        Ok((Opened { engine, s3: opened.s3 }, standing))
     }
 
     /// Damaged: moved aside and begun anew, to be rebuilt from the vault.
@@ -179,37 +206,29 @@ impl House {
     }
 
     /// The vault's log goes further than the catalog. A new or older catalog of this very machine is rebuilt; another
-    /// writer's segments wait for the operator.
-    fn catch_up(&self, mut engine: Engine, home: &VaultHome, roots: &[TreePath], fresh: bool) -> Result<Engine> {
+    /// writer's segments wait for the operator. What the operator set stays set.
+    fn catch_up(&self, behind: Opened, vault: &VaultSettings) -> Result<rebuild::Report> {
+        let home = self.home.vault(&vault.name);
+        let engine = behind.engine;
         let mine = engine.catalog.identity()?.map(|i| i.1);
-        let older = engine.catalog.last_segment()?.is_some();
+        let wrote_before = engine.catalog.last_segment()?.is_some();
         engine.tell(
             Level::Note,
             "the vault's log goes further than this machine's catalog: rebuilding the catalog from it",
         );
-        let (path, report) = self.rebuild_beside(home, &*engine.store, &engine.keys, roots)?;
-        if !fresh && older && report.last_writer != mine {
+        let (path, report) = self.rebuild_beside(&home, &*engine.store, &engine.keys, &vault.roots)?;
+        if wrote_before && report.last_writer != mine {
             return Err(another_writer(&engine));
         }
-        // The old file must be closed before the new one takes its name.
-        engine.catalog = Catalog::open(&path)?;
-        drop(std::mem::replace(&mut engine.catalog, self.put_in_place(home, &path)?));
-        let ids = engine.catalog.roots(roots)?;
-        for root in &mut engine.roots {
-            root.id = ids[&root.path];
+        let kept = KEPT.map(|name| engine.catalog.fact::<i64>(name).ok().flatten().map(|value| (name, value)));
+        // The old file must be closed before another takes its name.
+        drop(engine);
+        let catalog = self.put_in_place(&home, &path)?;
+        for (name, value) in kept.into_iter().flatten() {
+            catalog.set_fact(name, value)?;
         }
-        engine.agree_with_spool()?;
-        engine.tell(
-            Level::Good,
-            &format!(
-                "the catalog was rebuilt from the vault: {} segments, {} versions, {} packs",
-                report.segments, report.versions, report.packs
-            ),
-        );
-        for (name, why) in &report.unreadable {
-            engine.tell(Level::Alarm, &format!("{name} could not be read: {why}"));
-        }
-        Ok(engine)
+        catalog.close()?;
+        Ok(report)
     }
 
     /// A new catalog from the vault, in a file of its own: dying here leaves the old one as it was.
