@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(line: &Line) -> Answer {
     match &line.command {
-        Command::Quickstart(q) => begin::quickstart(line, q),
+        Command::Quickstart(q) => begin::quickstart(q),
         Command::Init(i) => begin::init(line, i),
         Command::Run => serve::run(line),
         Command::Backup => serve::backup(line),

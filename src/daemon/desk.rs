@@ -216,8 +216,11 @@ impl Desk {
             (
                 Overall::Idle,
                 Mood::Warning,
-                format!("Copied, but on the same disk: a fire takes both. ({files} files)"),
-                Some("Add a vault elsewhere: put a [[vault]] with url = \"s3://bucket/prefix\" into the config and run 'panicroom init', or quickstart with '--vault s3://…'.".to_owned()),
+                format!("{files} files copied, but on the same disk: a fire takes both."),
+                Some(format!(
+                    "Stop it, add a vault elsewhere with 'panicroom --config {} init --vault s3://BUCKET/PREFIX', and start it again.",
+                    self.daemon.house.settings.file.display()
+                )),
             )
         } else {
             (
