@@ -130,3 +130,56 @@ pub struct Init {
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_flag_of_the_design_parses() {
+        for line in [
+            "quickstart DIR --home H --vault URL --words-file F --http off --limit RATE",
+            "init --root A --root B --vault URL --words-file W --passphrase-file F",
+            "run",
+            "backup --json",
+            "status --json",
+            "pause",
+            "resume",
+            "limit none",
+            "rescan",
+            "explain PATH --json",
+            "ls",
+            "ls PATH --at 3d --vault URL --key-file F --json",
+            "versions PATH --vault URL --key-file F",
+            "find GLOB --vault URL --key-file F",
+            "restore --to DIR",
+            "restore A B --to DIR --at 3d --plan --speed bulk --max-cost 1.50 --yes --overwrite --strip --poll 1h",
+            "restore --to DIR --speed standard --vault URL --key-file F --json",
+            "restore --to DIR --speed expedited",
+            "restore --resume abc123",
+            "verify --json",
+            "verify --vault URL --key-file F",
+            "drill",
+            "drill --vault URL --key-file F",
+            "cost --json",
+            "cost --vault URL --key-file F",
+            "rebuild",
+            "rebuild --key-file F",
+            "key kit",
+            "key kit --vault URL --key-file F",
+            "key check",
+            "key passphrase",
+            "setup aws",
+            "setup print",
+            "doctor",
+            "completions bash",
+            "man",
+            "-v -v --config C --json status",
+        ] {
+            let words = ["panicroom"].into_iter().chain(line.split(' '));
+            if let Err(e) = Line::try_parse_from(words) {
+                panic!("{line}: {e}");
+            }
+        }
+    }
+}
