@@ -284,9 +284,9 @@ fn a_broken_catalog_is_moved_aside_and_rebuilt_without_sending_anything_again() 
         let grown = after.iter().map(|o| o.1).sum::<u64>() - vault_bytes;
         assert!(grown < 3000, "{name}: {grown} bytes more in the vault");
         if how != Break::Gone {
-            let kept = fs::read_dir(machine.state().join("main")).unwrap().any(|e| {
-                e.unwrap().file_name().to_string_lossy().starts_with("catalog.db.damaged-")
-            });
+            let kept = fs::read_dir(machine.state().join("main"))
+                .unwrap()
+                .any(|e| e.unwrap().file_name().to_string_lossy().starts_with("catalog.db.damaged-"));
             assert!(kept, "{name}: the broken file was not kept");
             ran.says("moved to").says("rebuilt");
         }

@@ -149,9 +149,13 @@ fn a_second_quickstart_continues_and_takes_what_is_new() {
         running.stop();
     }
     assert_eq!(fs::read_to_string(&words).unwrap(), before);
-    assert_eq!(fs::read_dir(quick.home().join("vault")).unwrap().filter(|e| {
-        e.as_ref().unwrap().file_name().to_string_lossy().starts_with("meta_vault")
-    }).count(), 1);
+    assert_eq!(
+        fs::read_dir(quick.home().join("vault"))
+            .unwrap()
+            .filter(|e| { e.as_ref().unwrap().file_name().to_string_lossy().starts_with("meta_vault") })
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -189,7 +193,8 @@ fn in_a_terminal_the_words_are_shown_once_and_a_line_shows_how_it_goes() {
         quick.data(),
         quick.home().display()
     );
-    let script = Command::new("script").args(["-qefc", &inner]).arg(&log).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let script =
+        Command::new("script").args(["-qefc", &inner]).arg(&log).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
     let Ok(script) = script else { return skip("a terminal", "script (util-linux) is missing") };
     let mut running = Running { child: script, log };
     let said = running.until("panicroom --config");
@@ -322,7 +327,9 @@ fn quickstart_of_the_folder_that_holds_its_own_home_captures_nothing_of_its_own(
 
 #[test]
 fn what_is_not_in_this_release_says_so_and_does_nothing() {
-    for line in ["verify", "drill", "cost", "key kit", "key check", "key passphrase", "setup aws", "setup print", "doctor"] {
+    for line in
+        ["verify", "drill", "cost", "key kit", "key check", "key passphrase", "setup aws", "setup print", "doctor"]
+    {
         let words: Vec<&str> = line.split(' ').collect();
         program(&words).exits(2).says("not in this release").says("docs/roadmap.md");
     }
@@ -345,7 +352,8 @@ fn completions_and_the_manual_are_made() {
     for shell in ["bash", "zsh", "fish"] {
         program(&["completions", shell]).exits(0).says("quickstart").says("restore");
     }
-    let page = program(&["man"]).exits(0).says(".TH panicroom 1").says("EXIT STATUS").says("quickstart").says("restore");
+    let page =
+        program(&["man"]).exits(0).says(".TH panicroom 1").says("EXIT STATUS").says("quickstart").says("restore");
     assert!(!page.out.contains("panicroom\\-quickstart(1)"), "no page that is not there is named");
 }
 

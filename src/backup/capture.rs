@@ -224,6 +224,10 @@ impl<'a> Reader<'a> {
 
     fn group(&mut self, group: &Group) -> Result<std::result::Result<(), Gone>> {
         let watched = &self.engine.roots[group.watched];
+        // What is handed over together is of one tier: known chunks are looked up for it.
+        if self.whole.first().is_some_and(|(_, t)| t.tier != watched.tier) && self.hand_over().is_err() {
+            return Ok(Err(Gone));
+        }
         // The root's own top lies above it: it is looked at through its own handle.
         let at_top = group.folder.is_within(&watched.path).then_some(()).is_none();
         let folder = if at_top { Ok(None) } else { group.root.folder(&group.folder).map(Some) };
@@ -362,8 +366,7 @@ impl<'a> Reader<'a> {
             Verdict::Include => look.form != Form::Dir || !watched.left_out(&folder.child(&node.name)?)?,
             // Only on the way to something: it is kept once something beneath it is.
             Verdict::Descend => {
-                node.shape.is_some()
-                    || node.seq == Seq(0) && self.engine.catalog.living_children(node.id)?.first().is_some()
+                node.shape.is_some() || node.seq == Seq(0) && !self.engine.catalog.living_children(node.id)?.is_empty()
             }
             Verdict::Exclude => false,
         })

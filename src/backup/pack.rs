@@ -75,7 +75,7 @@ impl Open {
     fn expected(&self) -> u64 {
         let (text, sealed) = (self.meter.text.load(Ordering::Relaxed), self.meter.sealed.load(Ordering::Relaxed));
         let under_way = self.dispatched.saturating_sub(text);
-        sealed + if text == 0 { under_way } else { under_way * sealed / text }
+        sealed + (under_way * sealed).checked_div(text).unwrap_or(under_way)
     }
 }
 
@@ -244,7 +244,8 @@ impl Packer<'_> {
             self.dispatch(tier)?;
         }
         let open = &self.open[&tier];
-        if many || open.expected() + SHORT >= self.engine.settings.pack_size.0 {
+        let target = self.engine.pack_target();
+        if many || open.expected() + SHORT.min(target / 8) >= target {
             self.finish(tier)?;
         }
         Ok(place)

@@ -134,9 +134,4 @@ impl Engine {
             (None, None) => {}
         }
     }
-
-    /// Whether a root could not be opened when it was last tried.
-    pub fn is_in_trouble(&self, root: &Watched) -> bool {
-        self.figures.root_trouble.lock().expect("figures lock").contains_key(&root.path)
-    }
 }

@@ -97,7 +97,7 @@ pub(super) fn path_of(c: &Connection, node: NodeId) -> rusqlite::Result<TreePath
         names.push(name);
         at = NodeId(parent);
     }
-    let path = names.iter().rev().fold(Some(TreePath::root()), |path, name| path?.join(name));
+    let path = names.iter().rev().try_fold(TreePath::root(), |path, name| path.join(name));
     path.ok_or(rusqlite::Error::InvalidQuery)
 }
 
@@ -176,13 +176,12 @@ impl Catalog {
                 let found = tx
                     .query_row("SELECT id FROM node WHERE parent = ? AND name = ?", (at.0, name), |r| r.get(0))
                     .optional()?;
-                at = match found {
-                    Some(id) => NodeId(id),
-                    None => {
-                        let id = self.new_node_id();
-                        tx.execute("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)", (id.0, at.0, name))?;
-                        id
-                    }
+                at = if let Some(id) = found {
+                    NodeId(id)
+                } else {
+                    let id = self.new_node_id();
+                    tx.execute("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)", (id.0, at.0, name))?;
+                    id
                 };
             }
             tx.execute("UPDATE node SET root = ? WHERE id = ?", (root.0, at.0))?;

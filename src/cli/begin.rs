@@ -88,7 +88,11 @@ fn parting_words(settings: &Settings, words: Option<&Path>, config: &Path) -> St
 /// As a shell reads it back.
 fn shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._:=@%+,-".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// A second quickstart goes on with what the first one wrote.
@@ -126,7 +130,7 @@ fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std
         vault_name: "main".to_owned(),
         vault,
         quiet: Some(Duration::from_secs(2)),
-        gather: matches!(q.vault, None).then_some(Duration::ZERO),
+        gather: q.vault.is_none().then_some(Duration::ZERO),
         listen: listen(q.http.as_deref())?,
         limit: rate(q.limit.as_deref())?.flatten(),
         state_dir: state,

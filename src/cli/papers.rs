@@ -104,8 +104,7 @@ fn describe(roff: &mut Roff, name: &str, command: &Command) {
 }
 
 fn heading(argument: &Arg) -> Vec<Inline> {
-    let values: Vec<String> =
-        argument.get_value_names().unwrap_or_default().iter().map(ToString::to_string).collect();
+    let values: Vec<String> = argument.get_value_names().unwrap_or_default().iter().map(ToString::to_string).collect();
     let value = italic(values.join(" "));
     match argument.get_long() {
         None => vec![value],

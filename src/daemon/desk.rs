@@ -396,9 +396,13 @@ impl Console for Desk {
     }
 
     fn limit(&self, rate: Option<Rate>) -> Result<()> {
+        // The bound is that of all vaults together: each keeps its part, as with the configured one.
+        let share = u64::try_from(self.daemon.vaults.len().max(1)).unwrap_or(1);
+        let rate = rate.and_then(|r| Rate::bytes_per_second((r.get() / share).max(1)));
         for vault in &self.daemon.vaults {
             vault.throttle.set(rate);
             if let Some(engine) = vault.engine() {
+                engine.figures.limit.store(rate.map_or(0, Rate::get), Ordering::Relaxed);
                 engine.catalog.set_fact("limit", rate.map_or(0, |r| r.get().cast_signed()))?;
             }
         }

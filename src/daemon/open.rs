@@ -88,9 +88,10 @@ pub struct Opened {
 }
 
 impl House {
-    /// What is our own: never watched, never captured. Of the config only the file: its folder may hold anything.
+    /// Our own folders: never watched, never captured.
     pub fn ours(&self) -> Vec<TreePath> {
         let mut ours = vec![self.settings.state_dir.clone()];
+        // Of the config only the file: its folder may hold anything.
         ours.extend(std::path::absolute(&self.settings.file).ok().and_then(|p| TreePath::from_typed(&p)));
         ours.extend(
             self.settings
@@ -104,41 +105,13 @@ impl House {
         ours
     }
 
-    /// Opens one vault's way in: nothing is written to the vault before it proved to be ours. A catalog that is behind
-    /// the vault's log is rebuilt first.
+    /// Opens one vault's way in: nothing is written to the vault before it proved to be ours.
     pub fn open_engine(&self, vault: &VaultSettings, throttle: Throttle) -> Result<Opened> {
-        let (opened, standing) = self.open_as_it_is(vault, throttle.clone())?;
-        if standing == Standing::Agrees {
-            opened.engine.catalog.recount()?;
-            return Ok(opened);
-        }
-        let report = self.catch_up(opened, vault)?;
-        let (opened, standing) = self.open_as_it_is(vault, throttle)?;
-        if standing != Standing::Agrees {
-            return Err(Error::retry(format!(
-                "rebuild the catalog of the vault {}: its log grew meanwhile",
-                opened.engine.store.url()
-            )));
-        }
-        opened.engine.tell(
-            Level::Good,
-            &format!(
-                "the catalog was rebuilt from the vault: {} segments, {} versions, {} packs",
-                report.segments, report.versions, report.packs
-            ),
-        );
-        for (name, why) in &report.unreadable {
-            opened.engine.tell(Level::Alarm, &format!("{name} could not be read: {why}"));
-        }
-        opened.engine.catalog.recount()?;
-        Ok(opened)
-    }
-
-    fn open_as_it_is(&self, vault: &VaultSettings, throttle: Throttle) -> Result<(Opened, Standing)> {
         let home = self.home.vault(&vault.name);
         let keys = home.keys()?;
         let catalog = self.open_catalog(&home, &vault.name)?;
-        if catalog.identity()?.is_none() {
+        let fresh = catalog.identity()?.is_none();
+        if fresh {
             catalog.set_identity(keys.vault, WriterId(random(&*self.entropy)))?;
         }
         let abilities =
@@ -182,8 +155,12 @@ impl House {
             figures: Figures::default(),
         };
         engine.agree_with_spool()?;
-        let standing = engine.look_at_vault()?;
-        Ok((Opened { engine, s3: opened.s3 }, standing))
+        let mut engine = engine;
+        if engine.look_at_vault()? == Standing::CatalogBehind {
+            engine = self.catch_up(engine, &home, &paths, fresh)?;
+        }
+        engine.catalog.recount()?;
+        Ok(Opened { engine, s3: opened.s3 })
     }
 
     /// Damaged: moved aside and begun anew, to be rebuilt from the vault.
@@ -206,29 +183,43 @@ impl House {
     }
 
     /// The vault's log goes further than the catalog. A new or older catalog of this very machine is rebuilt; another
-    /// writer's segments wait for the operator. What the operator set stays set.
-    fn catch_up(&self, behind: Opened, vault: &VaultSettings) -> Result<rebuild::Report> {
-        let home = self.home.vault(&vault.name);
-        let engine = behind.engine;
+    /// writer's segments wait for the operator.
+    fn catch_up(&self, engine: Engine, home: &VaultHome, roots: &[TreePath], fresh: bool) -> Result<Engine> {
         let mine = engine.catalog.identity()?.map(|i| i.1);
-        let wrote_before = engine.catalog.last_segment()?.is_some();
+        let older = engine.catalog.last_segment()?.is_some();
         engine.tell(
             Level::Note,
             "the vault's log goes further than this machine's catalog: rebuilding the catalog from it",
         );
-        let (path, report) = self.rebuild_beside(&home, &*engine.store, &engine.keys, &vault.roots)?;
-        if wrote_before && report.last_writer != mine {
+        let (path, report) = self.rebuild_beside(home, &*engine.store, &engine.keys, roots)?;
+        if !fresh && older && report.last_writer != mine {
             return Err(another_writer(&engine));
         }
-        let kept = KEPT.map(|name| engine.catalog.fact::<i64>(name).ok().flatten().map(|value| (name, value)));
-        // The old file must be closed before another takes its name.
-        drop(engine);
-        let catalog = self.put_in_place(&home, &path)?;
+        // The old file must be closed before the new one takes its name.
+        let old = engine.catalog;
+        let kept = KEPT.map(|name| old.fact::<i64>(name).ok().flatten().map(|value| (name, value)));
+        old.close()?;
+        drop(old);
+        let mut engine = Engine { catalog: self.put_in_place(home, &path)?, ..engine };
         for (name, value) in kept.into_iter().flatten() {
-            catalog.set_fact(name, value)?;
+            engine.catalog.set_fact(name, value)?;
         }
-        catalog.close()?;
-        Ok(report)
+        let ids = engine.catalog.roots(roots)?;
+        for root in &mut engine.roots {
+            root.id = ids[&root.path];
+        }
+        engine.agree_with_spool()?;
+        engine.tell(
+            Level::Good,
+            &format!(
+                "the catalog was rebuilt from the vault: {} segments, {} versions, {} packs",
+                report.segments, report.versions, report.packs
+            ),
+        );
+        for (name, why) in &report.unreadable {
+            engine.tell(Level::Alarm, &format!("{name} could not be read: {why}"));
+        }
+        Ok(engine)
     }
 
     /// A new catalog from the vault, in a file of its own: dying here leaves the old one as it was.

@@ -92,7 +92,8 @@ impl Machine {
         fs::create_dir_all(machine.data().join("sub/deep")).unwrap();
         for n in 0..10_u8 {
             let folder = ["", "sub", "sub/deep"][usize::from(n % 3)];
-            fs::write(machine.data().join(folder).join(format!("file{n}")), vec![n; 3000 * usize::from(n) + 1]).unwrap();
+            fs::write(machine.data().join(folder).join(format!("file{n}")), vec![n; 3000 * usize::from(n) + 1])
+                .unwrap();
         }
         machine.configure("");
         machine
@@ -207,8 +208,12 @@ impl Machine {
         objects(&self.vault())
     }
     pub fn segments(&self) -> Vec<PathBuf> {
-        let mut found: Vec<PathBuf> =
-            self.objects().into_iter().filter(|o| o.0.starts_with("meta_log_")).map(|o| self.vault().join(o.0)).collect();
+        let mut found: Vec<PathBuf> = self
+            .objects()
+            .into_iter()
+            .filter(|o| o.0.starts_with("meta_log_"))
+            .map(|o| self.vault().join(o.0))
+            .collect();
         found.sort();
         found
     }
