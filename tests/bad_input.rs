@@ -2,6 +2,7 @@
 //! nothing lost, and all safe once it is mended.
 
 #[path = "support/machine.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod machine;
 
 use machine::{Machine, Mounted, NOBODY, is_root, objects, packs, sent, skip};
@@ -477,6 +478,42 @@ fn a_clock_in_1970_or_2036_or_going_back_loses_nothing() {
         daemon.stop().exits(0);
         assert_eq!(packs(&machine.objects()).len(), before + 1, "{when}: sent again");
     }
+}
+
+// --- words that do not fit ---------------------------------------------------------------------------------------
+
+#[test]
+fn a_wrong_word_is_named_and_nothing_is_restored() {
+    let machine = Machine::bare();
+    let passphrase = machine.path("passphrase");
+    fs::write(&passphrase, "correct horse battery staple\n").unwrap();
+    machine
+        .run(&["init", "--words-file", machine.words().to_str().unwrap(), "--passphrase-file", passphrase.to_str().unwrap()])
+        .exits(0);
+    machine.all_safe(10);
+    let out = machine.path("out");
+    let words = fs::read_to_string(machine.words()).unwrap();
+    let vault = format!("file://{}", machine.vault().display());
+    let restore = |text: &str| {
+        let file = machine.path("typed");
+        fs::write(&file, text).unwrap();
+        let mut command = machine.command(&["restore", "--vault", &vault, "--to", out.to_str().unwrap()]);
+        command.arg("--key-file").arg(&file).env("XDG_CACHE_HOME", machine.path("cache"));
+        machine::Ran::from(command.output().unwrap())
+    };
+    // One word of the list in place of another: the checksum or the check value finds it, and its place is told.
+    let seventh = words.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap();
+    let other = if seventh == "abandon" { "zoo" } else { "abandon" };
+    restore(&words.replacen(&format!(" 7. {seventh}"), &format!(" 7. {other}"), 1)).exits(4).says("word 7");
+    restore(&words.replacen(seventh, "qwertz", 1)).exits(4).says("qwertz");
+    restore("only three words").exits(4);
+    restore("another horse battery staple").exits(4).says("wrong passphrase").says("24 words");
+    assert!(!out.exists() || fs::read_dir(&out).unwrap().next().is_none());
+    restore("correct horse battery staple").exits(0).says("Restored 10 files");
+    fs::remove_dir_all(&out).unwrap();
+    restore(&words).exits(0).says("Restored 10 files");
+    let no_file = machine.command(&["restore", "--vault", &vault, "--to", out.to_str().unwrap()]).output().unwrap();
+    machine::Ran::from(no_file).exits(2).says("--key-file");
 }
 
 // --- small tools -------------------------------------------------------------------------------------------------
