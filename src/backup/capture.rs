@@ -240,9 +240,11 @@ impl<'a> Reader<'a> {
             self.engine.stop.check()?;
             let one = match (&folder, &chosen) {
                 (Ok(None), _) => self.top(group, watched, row, node),
-                (Ok(Some(folder)), Ok(true)) => self.name(folder, watched, row, node),
+                (Ok(Some(folder)), Ok(true)) => self.name(group, folder, watched, row, node),
                 (Ok(Some(_)), Ok(false)) => Ok(self.settle(watched, row, node, Outcome::NotChosen)),
-                (Err(e), _) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => Ok(self.gone(watched, row, node)),
+                (Err(e), _) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => {
+                    self.gone(group, watched, row, node)
+                }
                 (Err(e), _) | (_, Err(e)) => Err(clone(e)),
             };
             match one {
@@ -292,8 +294,25 @@ impl<'a> Reader<'a> {
         self.whole(vec![], taken).map(|()| Captured::Settled)
     }
 
-    fn gone(&mut self, watched: &Watched, row: &DirtyRow, node: &NodeRow) -> std::result::Result<Captured, Gone> {
-        self.settle(watched, row, node, Outcome::Gone)
+    /// What is not there is believed to be gone only while every disk above it is mounted.
+    fn gone(
+        &mut self,
+        group: &Group,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+    ) -> Result<std::result::Result<Captured, Gone>> {
+        let (mut id, mut at) = (node.parent, Some(group.folder.clone()));
+        while let Some(path) = at.filter(|p| p.is_within(&watched.path)) {
+            let Some(above) = self.engine.catalog.node(id)? else { break };
+            let is_mounted = || group.root.folder(&path).is_ok_and(|f| f.look_at_itself().mount_root != Some(false));
+            if above.mount && !is_mounted() {
+                return Err(not_mounted(&path));
+            }
+            id = above.parent;
+            at = path.parent();
+        }
+        Ok(self.settle(watched, row, node, Outcome::Gone))
     }
 
     fn top(
@@ -309,6 +328,7 @@ impl<'a> Reader<'a> {
 
     fn name(
         &mut self,
+        group: &Group,
         folder: &Folder,
         watched: &Watched,
         row: &DirtyRow,
@@ -316,21 +336,21 @@ impl<'a> Reader<'a> {
     ) -> Result<std::result::Result<Captured, Gone>> {
         let Some(look) = folder.look(&node.name)? else {
             if node.mount {
-                let path = folder.path_of(&node.name)?;
-                return Err(crate::error::Error::path(format!("look at {path}"))
-                    .because("the disk that was mounted here is gone")
-                    .remedy("mount it; nothing is taken for deleted meanwhile"));
+                return Err(not_mounted(&folder.path_of(&node.name)?));
             }
-            return Ok(self.gone(watched, row, node));
+            return self.gone(group, watched, row, node);
         };
         if !self.chosen(folder, watched, node, &look)? {
             return Ok(self.settle(watched, row, node, Outcome::NotChosen));
+        }
+        if node.mount && look.form == Form::Dir && look.mount_root == Some(false) {
+            return Err(not_mounted(&folder.path_of(&node.name)?));
         }
         if node.stamp == look.stamp && node.shape == Some(shape(&look)) {
             return Ok(self.settle(watched, row, node, Outcome::Same { stamp: look.stamp, again: None }));
         }
         match folder.subject_seen(&node.name, &look)? {
-            Found::Gone => Ok(self.gone(watched, row, node)),
+            Found::Gone => self.gone(group, watched, row, node),
             Found::Socket => Ok(self.settle(watched, row, node, Outcome::NotChosen)),
             Found::Here(mut subject) => match subject.file.take() {
                 None => Ok(self.described(watched, row, node, *subject)),
@@ -572,6 +592,13 @@ fn shape(look: &Look) -> NodeShape {
         Form::Dir => NodeShape::Dir,
         _ => NodeShape::Other,
     }
+}
+
+/// An alarm, never a deletion.
+fn not_mounted(path: &TreePath) -> crate::error::Error {
+    crate::error::Error::path(format!("look at {path}"))
+        .because("the disk that was mounted here is not mounted")
+        .remedy("mount it; nothing is taken for deleted meanwhile")
 }
 
 /// The same trouble for every row of a folder.
