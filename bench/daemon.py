@@ -7,8 +7,9 @@ import time
 
 import measure
 
-#: The quiet period of the changed file: taken off what is measured.
-QUIET_S = 1.0
+#: The quiet period of the changed file: taken off what is measured. Above the 2 s within which a stamp is too young to
+#: be trusted, as the default is.
+QUIET_S = 3.0
 #: After a start and after every change it is left alone for this long before anything is measured.
 SETTLE_S = 10.0
 
