@@ -133,6 +133,25 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// Opens a catalog only to look, beside a daemon that may be at work on it: nothing is written, ever.
+    pub fn look(path: &Path) -> Result<Self> {
+        let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let found: i64 = writer.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(sql("read the version"))?;
+        if usize::try_from(found) != Ok(MIGRATIONS.len()) {
+            return Err(Error::operator(format!("look into the catalog {}: it is of another release", path.display()))
+                .remedy("start this release's daemon once, or use '--vault URL'"));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            readers: Mutex::new(Vec::new()),
+            next_node: AtomicI64::new(0),
+            next_pack: AtomicI64::new(0),
+            next_seq: AtomicU64::new(0),
+            next_notice: AtomicU64::new(0),
+        })
+    }
+
     /// Says that this run ended in order: the next start need not check the whole file.
     pub fn close(&self) -> Result<()> {
         self.set_fact("closed", 1)

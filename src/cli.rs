@@ -6,8 +6,13 @@ mod args;
 mod ask;
 mod begin;
 mod log;
+mod look;
+mod out_args;
+mod restore;
 mod serve;
 mod settings;
+mod source;
+mod time;
 
 use crate::error::{Error, Kind, Result};
 use args::{Command, Line};
@@ -91,6 +96,11 @@ fn dispatch(line: &Line) -> Answer {
         Command::Limit { rate } => ask::limit(line, rate),
         Command::Rescan => ask::simple(line, &crate::web::ask::Ask::Rescan),
         Command::Explain { path } => ask::explain(line, path),
+        Command::Ls(a) => look::ls(line, a),
+        Command::Versions(a) => look::versions(line, a),
+        Command::Find(a) => look::find(line, a),
+        Command::Restore(a) => restore::restore(line, a),
+        Command::Rebuild(a) => restore::rebuild(line, a),
     }
 }
 

@@ -42,6 +42,7 @@ pub mod filter;
 pub mod format;
 pub mod model;
 pub mod place;
+pub mod restore;
 pub mod seal;
 pub mod source;
 pub mod spool;

@@ -103,7 +103,6 @@ impl Engine {
                 result = fed;
             }
         });
-        self.bells.publish.ring();
         result
     }
 

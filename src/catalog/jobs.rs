@@ -4,7 +4,7 @@
 //! kept. That is right here because a row says "done" only after the restored files were synced: a lost row costs
 //! fetching a batch again, and a row that is there is true.
 //!
-//! Dying here: the plan is not there before its last fact (`planned`) is; a fetch goes on from its last batch.
+//! Dying here: the plan is not there before its last fact (`plan`) is; a fetch goes on from its last batch.
 
 use super::{add_to_fact, connect, objects, set_fact, tree};
 use crate::error::{Error, Kind, Result};
@@ -15,6 +15,8 @@ use rusqlite::types::{FromSql, ToSql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -235,6 +237,13 @@ impl JobFile {
     pub fn set_fact(&self, name: &str, value: impl ToSql) -> Result<()> {
         self.write("keep a fact", |tx| set_fact(tx, name, value))
     }
+    /// Where the target of the restore is.
+    pub fn set_target(&self, path: &Path) -> Result<()> {
+        self.set_fact("target", path.as_os_str().as_bytes())
+    }
+    pub fn target(&self) -> Result<Option<PathBuf>> {
+        Ok(self.fact::<Vec<u8>>("target")?.map(|b| PathBuf::from(OsString::from_vec(b))))
+    }
     /// A counter, 0 where nothing was counted.
     pub fn count(&self, name: &str) -> Result<u64> {
         Ok(self.fact::<i64>(name)?.unwrap_or_default().cast_unsigned())
@@ -343,10 +352,10 @@ impl JobFile {
             .collect()
     }
 
-    /// One batch, as one transaction. Files now named, and synced since, are done.
+    /// One batch, as one transaction, after a sync.
     pub fn settle(&self, batch: &Batch) -> Result<()> {
         self.write("note a batch", |tx| {
-            tx.execute("UPDATE file SET state = 1 WHERE state = 3", [])?;
+            synced(tx)?;
             let mut owed = tx.prepare_cached("UPDATE file SET owed = owed - ? WHERE id = ?")?;
             batch.written.iter().try_for_each(|(id, n)| owed.execute((signed(*n), id)).map(drop))?;
             batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
@@ -382,11 +391,13 @@ impl JobFile {
             .collect()
     }
 
-    /// Files that have their names now; which counts as done with the next batch, after its sync.
-    pub fn named(&self, ids: &[i64], batch: &Batch) -> Result<()> {
+    /// Files that have their names now; what is named counts as done with the next note after a sync. `kept`: files
+    /// whose name was taken.
+    pub fn named(&self, named: &[i64], kept: &[i64], batch: &Batch) -> Result<()> {
         self.write("note named files", |tx| {
-            let mut s = tx.prepare_cached("UPDATE file SET state = 3 WHERE id = ?")?;
-            ids.iter().try_for_each(|id| s.execute([id]).map(drop))?;
+            let mut s = tx.prepare_cached("UPDATE file SET state = ? WHERE id = ?")?;
+            named.iter().try_for_each(|id| s.execute((3, id)).map(drop))?;
+            kept.iter().try_for_each(|id| s.execute((1, id)).map(drop))?;
             batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
             batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))
         })
@@ -437,8 +448,10 @@ impl JobFile {
             .collect()
     }
 
+    /// After a sync: these are placed, and files named before it are done.
     pub fn things_done(&self, kind: ThingKind, ids: &[i64], batch: &Batch) -> Result<()> {
         self.write("note what is placed", |tx| {
+            synced(tx)?;
             let mut s = tx.prepare_cached("UPDATE thing SET done = 1 WHERE kind = ? AND id = ?")?;
             ids.iter().try_for_each(|id| s.execute((kind as i64, id)).map(drop))?;
             batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
@@ -495,6 +508,12 @@ fn add(tx: &Transaction<'_>, item: &NewItem) -> rusqlite::Result<()> {
         NewItem::Other { id, path, entry } => thing(ThingKind::Other, *id, path, entry, None),
         NewItem::Folder { id, path, entry } => thing(ThingKind::Folder, *id, path, entry, None),
     }
+}
+
+/// The target was synced: files named before are done.
+fn synced(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let done = tx.prepare_cached("UPDATE file SET state = 1 WHERE state = 3")?.execute([])?;
+    if done > 0 { add_to_fact(tx, "done", done as u64) } else { Ok(()) }
 }
 
 fn repair(tx: &Transaction<'_>, r: &Repair) -> rusqlite::Result<()> {

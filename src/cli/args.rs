@@ -46,6 +46,16 @@ pub enum Command {
     Rescan,
     /// Say which rule decided about a path, and where it is on its way
     Explain { path: PathBuf },
+    /// List a folder of the backup
+    Ls(super::out_args::Ls),
+    /// Every version of a path
+    Versions(super::out_args::Versions),
+    /// Find paths in the backup by a glob
+    Find(super::out_args::Find),
+    /// Bring files back
+    Restore(super::out_args::Restore),
+    /// Make this machine's catalog anew from its vault, and take the vault over
+    Rebuild(super::out_args::Rebuild),
 }
 
 #[derive(Debug, Args)]

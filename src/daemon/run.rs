@@ -259,8 +259,10 @@ impl Daemon {
     }
 
     fn walk_step(&self, engine: &Engine) -> Result<Step> {
-        let walked = engine.walk_due(self.watcher.as_deref())?;
-        if walked > 0 {
+        let walked = engine.walk_due(self.watcher.as_deref());
+        engine.bells.capture.ring();
+        engine.bells.publish.ring();
+        if walked? > 0 {
             return Ok(Step::Again);
         }
         Ok(Step::Wait(LOOK))
@@ -357,13 +359,21 @@ fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
     if due.rows == 0 {
         return Ok(Step::Wait(until_next));
     }
+    // While a walk is still finding, a pack's worth is worth a start: else every few files made a pack of their own.
+    let walking = engine.figures.walking.load(Ordering::SeqCst) > 0;
+    if walking && due.bytes < engine.settings.pack_size.0 {
+        return Ok(Step::Wait(Duration::from_millis(200)));
+    }
     let gather = engine.settings.gather;
     let waited = due.oldest.is_none_or(|at| {
         let now = engine.clock.wall();
         at > now || now.since(at) >= gather
     });
     if engine.is_hurried() || gather.is_zero() || waited || due.bytes >= engine.settings.pack_size.0 {
-        engine.capture_due()?;
+        let captured = engine.capture_due();
+        // Only now is nothing under way any more: the publisher looks again.
+        engine.bells.publish.ring();
+        captured?;
         return Ok(Step::Wait(Duration::from_millis(5)));
     }
     Ok(Step::Wait(until_next))

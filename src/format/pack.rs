@@ -252,6 +252,11 @@ impl OpenBench {
         Ok(Self { decompressor: Decompressor::new()?, sealed: vec![], text: vec![] })
     }
 
+    /// The text opened last.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Opens a block and proves each chunk against its id. The text lies in the bench until the next call.
     fn open(
         &mut self,

@@ -2,7 +2,7 @@
 
 use super::{Shortfall, dress, place_error};
 use crate::error::{Doing, Error, Kind, Result};
-use crate::model::{Entry, FileTime, Size, TreePath};
+use crate::model::{Entry, FileTime, Shape, Size, TreePath};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstatvfs, makedev, mkdirat, openat, statx, syncfs};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,6 +35,21 @@ pub struct Standing {
     pub dev: u64,
     pub ino: u64,
     pub nlink: u32,
+}
+
+impl Standing {
+    /// Whether it has the kind, size and time of `entry`: as good as restored, unless somebody doubts it.
+    pub fn is_like(&self, entry: &Entry) -> bool {
+        let (kind, size) = match &entry.shape {
+            Shape::File => (FileType::RegularFile, Some(entry.size)),
+            Shape::Dir => (FileType::Directory, None),
+            Shape::Symlink(target) => (FileType::Symlink, Some(Size(target.len() as u64))),
+            Shape::Fifo => (FileType::Fifo, None),
+            Shape::CharDevice(_) => (FileType::CharacterDevice, None),
+            Shape::BlockDevice(_) => (FileType::BlockDevice, None),
+        };
+        self.kind == kind && self.mtime == entry.mtime && size.is_none_or(|s| s == self.size)
+    }
 }
 
 impl Target {

@@ -1,0 +1,359 @@
+//! `restore` and `rebuild`: from a vault and the words to files on a disk, or to a catalog.
+//!
+//! A restore is a durable job: the same command again, or `--resume JOB`, goes on where it was cut off.
+
+use super::args::Line;
+use super::look::typed;
+use super::out_args::{Rebuild, Restore};
+use super::source::{self, Source};
+use super::{Answer, Exit, Failure, settings, time};
+use crate::catalog::jobs::JobFile;
+use crate::clock::SystemClock;
+use crate::daemon::desk::words_for;
+use crate::daemon::open::{Folders, open_store};
+use crate::error::{Doing, Error, Kind, Result};
+use crate::model::{Size, TreePath};
+use crate::place::{Clobber, Target};
+use crate::restore::{Fetching, Layout, Phase, Plan, Planning, Progress, Report, Wanted, fetch, plan};
+use crate::seal::keys::OpenKeys;
+use crate::seal::sha256;
+use crate::store::abilities::Abilities;
+use crate::store::throttle::Throttle;
+use crate::upkeep::unlock;
+use crate::worker::Stop;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A job's files: named by what was asked for, so that the same command finds its own.
+struct Job {
+    id: String,
+    dir: PathBuf,
+}
+
+impl Job {
+    fn of(source: &Source, args: &Restore, wanted: &Wanted, to: &Path) -> Result<Self> {
+        let mut text = format!(
+            "{}\n{}\n{:?}\n{:?}\n{:?}\n",
+            source.keys.seal().vault,
+            to.display(),
+            args.at,
+            wanted.layout,
+            wanted.clobber
+        );
+        for path in &wanted.paths {
+            text.push_str(&path.to_string());
+            text.push('\n');
+        }
+        let id = sha256(text.as_bytes()).to_string()[..12].to_owned();
+        Self::named(source, id)
+    }
+    fn named(source: &Source, id: String) -> Result<Self> {
+        let dir = source.jobs.clone();
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .doing(Kind::Operator, || format!("create {}", dir.display()))?;
+        Ok(Self { id, dir })
+    }
+    fn path(&self) -> PathBuf {
+        self.dir.join(format!("{}.db", self.id))
+    }
+    fn remove(&self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", self.path().display()));
+        }
+    }
+}
+
+fn wanted(args: &Restore) -> std::result::Result<Wanted, Failure> {
+    let mut paths: Vec<TreePath> = args.paths.iter().map(|p| typed(p)).collect::<std::result::Result<_, _>>()?;
+    paths.sort();
+    Ok(Wanted {
+        paths,
+        when: time::when(args.at.as_deref(), SystemClock::shared().wall())?,
+        layout: if args.strip { Layout::Strip } else { Layout::Whole },
+        clobber: if args.overwrite { Clobber::Replace } else { Clobber::Keep },
+    })
+}
+
+pub fn restore(line: &Line, args: &Restore) -> Answer {
+    let wanted = wanted(args)?;
+    let source = source::open(line, &args.from)?;
+    let (job, file, to) = match (&args.resume, &args.to) {
+        (Some(id), _) => resumed(&source, id)?,
+        (None, Some(to)) => {
+            let to = std::path::absolute(to).doing(Kind::Operator, || format!("find {}", to.display()))?;
+            let job = Job::of(&source, args, &wanted, &to)?;
+            let file = fresh_or_begun(&job)?;
+            (job, file, to)
+        }
+        (None, None) => return Err(Failure::Usage(Error::operator("restore: no target").remedy("give '--to DIR'"))),
+    };
+    let keys = source::unlocked(&source, &args.from)?;
+    let target = Target::open(&to)?;
+    let (progress, stop) = (Progress::default(), Stop::new());
+    stop_on_signal(&stop);
+    let planned = match Plan::of(&file)? {
+        Some(plan) => plan,
+        None => {
+            let with = Planning {
+                catalog: &source.catalog,
+                store: &*source.store,
+                keys: &keys.seal,
+                target: &target,
+                target_path: &to,
+                progress: &progress,
+                stop: &stop,
+                now: SystemClock::shared().wall(),
+            };
+            plan(&with, &wanted, &file)?
+        }
+    };
+    show_plan(line, args, &planned)?;
+    if args.plan {
+        drop(file);
+        job.remove();
+        return Ok(Exit::Done);
+    }
+    agree(args, &planned)?;
+    let report = carry_out(&source, &keys, &target, &progress, &stop, &file).map_err(|e| {
+        if e.kind() == Kind::Stopping {
+            Error::retry(format!(
+                "restore: interrupted; the same command, or 'panicroom restore --resume {}', goes on from here",
+                job.id
+            ))
+        } else {
+            e
+        }
+    })?;
+    drop(file);
+    if report.failed == 0 {
+        job.remove();
+    }
+    Ok(told(line, &report, &to))
+}
+
+/// A job that was begun is gone on with; one that failed in part or never got its plan begins anew.
+fn fresh_or_begun(job: &Job) -> Result<JobFile> {
+    let file = JobFile::open(&job.path())?;
+    let over = Plan::of(&file)?.is_none() || file.failures()? > 0;
+    if !over {
+        return Ok(file);
+    }
+    drop(file);
+    job.remove();
+    JobFile::open(&job.path())
+}
+
+fn resumed(source: &Source, id: &str) -> std::result::Result<(Job, JobFile, PathBuf), Failure> {
+    let unknown = || {
+        Failure::Usage(
+            Error::operator(format!("resume the restore {id}: there is no such job in {}", source.jobs.display()))
+                .remedy("give the same command as the first time instead"),
+        )
+    };
+    if id.is_empty() || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(unknown());
+    }
+    let job = Job::named(source, id.to_owned())?;
+    if !job.path().exists() {
+        return Err(unknown());
+    }
+    let file = JobFile::open(&job.path())?;
+    let to = file.target()?.ok_or_else(unknown)?;
+    Ok((job, file, to))
+}
+
+fn show_plan(line: &Line, args: &Restore, plan: &Plan) -> std::result::Result<(), Failure> {
+    if args.plan && line.json {
+        println!("{}", serde_json::to_string_pretty(plan).unwrap_or_default());
+        return Ok(());
+    }
+    let mut out = std::io::stderr();
+    let _ = writeln!(
+        out,
+        "{} files, {}; {} to be read from {} packs",
+        plan.files,
+        Size(plan.bytes),
+        Size(plan.pack_bytes),
+        plan.packs
+    );
+    if plan.already + plan.skipped > 0 {
+        let _ = writeln!(
+            out,
+            "{} are at the target already, {} others stand in the way and are kept (--overwrite replaces them)",
+            plan.already, plan.skipped
+        );
+    }
+    if plan.failed > 0 {
+        let _ = writeln!(out, "{} cannot be restored: the vault has lost what they need", plan.failed);
+    }
+    if plan.frozen_packs > 0 {
+        let _ = writeln!(out, "{} packs are frozen and need a thaw first", plan.frozen_packs);
+    }
+    Ok(())
+}
+
+/// Money is never spent unasked; what costs nothing never asks.
+fn agree(args: &Restore, plan: &Plan) -> std::result::Result<(), Failure> {
+    if plan.frozen_packs > 0 {
+        return Err(Failure::Work(
+            Error::operator(format!(
+                "restore: {} packs lie in an archive class, and this release does not thaw",
+                plan.frozen_packs
+            ))
+            .remedy("thaw the data_ objects with your provider's tools, then give the same command again"),
+        ));
+    }
+    let _ = args;
+    Ok(())
+}
+
+fn carry_out(
+    source: &Source,
+    keys: &OpenKeys,
+    target: &Target,
+    progress: &Progress,
+    stop: &Stop,
+    file: &JobFile,
+) -> Result<Report> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|s| {
+        s.spawn(|| show_progress(progress, &over));
+        let with = Fetching { catalog: &source.catalog, store: &*source.store, keys, target, progress, stop, threads };
+        let report = fetch(&with, file);
+        over.store(true, Ordering::SeqCst);
+        report
+    })
+}
+
+fn show_progress(progress: &Progress, over: &AtomicBool) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    let bar = indicatif::ProgressBar::new(1);
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
+        bar.set_style(style);
+    }
+    let clock = SystemClock::shared();
+    let begun = clock.steady();
+    while !over.load(Ordering::SeqCst) {
+        let seen = progress.look();
+        bar.set_length(seen.bytes_total.max(1));
+        bar.set_position(seen.bytes);
+        let passed = clock.steady().since(begun).as_secs();
+        let eta = (seen.bytes > 0 && seen.bytes < seen.bytes_total && passed > 2)
+            .then(|| words_for(passed * (seen.bytes_total - seen.bytes) / seen.bytes));
+        let what = match seen.phase {
+            Phase::Planning => "planning".to_owned(),
+            Phase::Finishing | Phase::Done => "links and folders".to_owned(),
+            Phase::Fetching => format!(
+                "{} of {} files{}",
+                seen.files,
+                seen.files_total,
+                eta.map_or(String::new(), |e| format!(", about {e} to go"))
+            ),
+        };
+        bar.set_message(seen.waiting.unwrap_or(what));
+        clock.sleep(Duration::from_millis(200));
+    }
+    bar.finish_and_clear();
+}
+
+/// An interrupt ends the batch in hand and leaves a job to go on with.
+fn stop_on_signal(stop: &Stop) {
+    let stop = stop.clone();
+    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            let _ = tokio::signal::ctrl_c().await;
+        });
+        stop.ask();
+    });
+}
+
+fn told(line: &Line, report: &Report, to: &Path) -> Exit {
+    let short = &report.shortfalls;
+    if line.json {
+        let failures: Vec<_> =
+            report.failures.iter().map(|(p, why)| serde_json::json!({"path": p.to_string(), "error": why})).collect();
+        println!(
+            "{}",
+            serde_json::json!({"done": report.done, "others": report.others, "bytes": report.bytes, "skipped": report.skipped, "failed": report.failed, "failures": failures,
+                "shortfalls": {"owner": short.owner, "set_id": short.set_id, "mode": short.mode, "time": short.time, "attributes": short.attributes, "unsupported": short.unsupported}})
+        );
+    } else {
+        println!(
+            "Restored {} files ({}) and {} other things to {}; {} skipped, {} failed.",
+            report.done,
+            Size(report.bytes),
+            report.others,
+            to.display(),
+            report.skipped,
+            report.failed
+        );
+        for (path, why) in &report.failures {
+            println!("  failed {path}: {why}");
+        }
+        for (n, what) in [
+            (short.owner, "owners"),
+            (short.set_id, "set-id bits"),
+            (short.mode, "modes"),
+            (short.time, "times"),
+            (short.attributes, "extended attributes"),
+            (short.unsupported, "things this file system or user cannot make"),
+        ] {
+            if n > 0 {
+                println!("  not as they were: {n} {what}");
+            }
+        }
+    }
+    if report.failed > 0 { Exit::SomeFailed } else { Exit::Done }
+}
+
+/// A catalog from the vault alone; with the words also the keys, on a machine that has none. Takes the vault over.
+pub fn rebuild(line: &Line, args: &Rebuild) -> Answer {
+    let settings = Arc::new(settings::load(line)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .doing(Kind::Retry, || "start the runtime".to_owned())?;
+    let house = super::serve::house(&settings, &runtime);
+    let _lock = house.home.lock()?;
+    for vault in &settings.vaults {
+        let home = house.home.vault(&vault.name);
+        let opened = open_store(
+            &vault.url,
+            &vault.name,
+            vault.credentials_file.as_ref(),
+            Abilities::default(),
+            Folders::MustExist,
+            Throttle::new(None, Arc::clone(&house.clock)),
+            runtime.handle(),
+        )?;
+        let keys = if home.has_keys() {
+            home.keys()?
+        } else {
+            let file = unlock::open_vault(&*opened.store, &house.stop)?;
+            let text = source::secret_text(&args.from)?;
+            let keys = unlock::secret_from(&*opened.store, &file, &text, &house.stop)?.open_keys(file.id).seal;
+            home.write_keys(&keys)?;
+            keys
+        };
+        let (path, report) = house.rebuild_beside(&home, &*opened.store, &keys, &vault.roots)?;
+        drop(house.put_in_place(&home, &path)?);
+        source::say(&report);
+        println!(
+            "{}: rebuilt from {} segments: {} versions, {} deletions, {} packs.",
+            vault.name, report.segments, report.versions, report.deletions, report.packs
+        );
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,237 @@
+//! What a command that looks into a backup looks at: the catalog of a configured vault, or a vault alone, whose log is
+//! read into a catalog of its own (kept in the cache folder, so that the next look need not read it again).
+
+use super::out_args::From;
+use super::{Failure, read_text, settings};
+use crate::catalog::Catalog;
+use crate::clock::SystemClock;
+use crate::config::{VaultSettings, VaultUrl};
+use crate::daemon::home::Home;
+use crate::daemon::open::{Folders, open_store};
+use crate::error::{Doing, Error, Kind, Result};
+use crate::format::LOG_PREFIX;
+use crate::format::vault::VaultFile;
+use crate::model::{Sha256, WriterId};
+use crate::seal::keys::{OpenKeys, SealKeys};
+use crate::seal::{SystemEntropy, random, sha256};
+use crate::store::ObjectStore;
+use crate::store::abilities::Abilities;
+use crate::store::throttle::Throttle;
+use crate::upkeep::{rebuild, unlock};
+use crate::worker::Stop;
+use std::io::{BufRead, IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// A backup, open for looking.
+pub struct Source {
+    pub store: Arc<dyn ObjectStore>,
+    pub catalog: Catalog,
+    pub keys: Keys,
+    /// Where restore jobs of this vault are kept.
+    pub jobs: PathBuf,
+    /// The network's threads, for as long as the store is used.
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// What opens it so far.
+pub enum Keys {
+    /// The machine's own: names, no contents.
+    Machine(SealKeys),
+    Open(Box<OpenKeys>),
+}
+
+impl Keys {
+    pub fn seal(&self) -> &SealKeys {
+        match self {
+            Self::Machine(keys) => keys,
+            Self::Open(keys) => &keys.seal,
+        }
+    }
+}
+
+fn make_private(dir: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .doing(Kind::Operator, || format!("create {}", dir.display()))
+}
+
+fn cache() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base =
+        set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|h| h.join(".cache"))).unwrap_or_else(std::env::temp_dir);
+    Ok(base.join("panicroom"))
+}
+
+/// The words or the passphrase: from the file, else asked for.
+pub fn secret_text(from: &From) -> std::result::Result<Zeroizing<String>, Failure> {
+    if let Some(file) = &from.key_file {
+        return Ok(Zeroizing::new(read_text(file, "the words or the passphrase").map_err(Failure::Usage)?));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            Error::operator("open the vault: no words")
+                .remedy("give '--key-file FILE' with the 24 words or the passphrase"),
+        ));
+    }
+    eprintln!("The 24 recovery words (several lines are fine), or the passphrase; end with an empty line:");
+    let _ = std::io::stderr().flush();
+    let mut text = Zeroizing::new(String::new());
+    for line in std::io::stdin().lock().lines() {
+        let line = Zeroizing::new(line.doing(Kind::Operator, || "read the words".to_owned())?);
+        if line.trim().is_empty() {
+            break;
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Opens the backup a command is about. With `--vault` the words are needed even to look; a configured vault shows its
+/// names with the machine's own keys.
+pub fn open(line: &super::args::Line, from: &From) -> std::result::Result<Source, Failure> {
+    match &from.vault {
+        Some(url) => alone(url, from),
+        None => configured(line),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .doing(Kind::Retry, || "start the runtime".to_owned())
+}
+
+fn configured(line: &super::args::Line) -> std::result::Result<Source, Failure> {
+    let settings = settings::load(line)?;
+    let home = Home::new(&settings.state_dir);
+    let vault: &VaultSettings =
+        settings.vaults.iter().find(|v| home.vault(&v.name).catalog().exists()).unwrap_or(&settings.vaults[0]);
+    let mine = home.vault(&vault.name);
+    let keys = mine.keys()?;
+    let runtime = runtime()?;
+    let throttle = Throttle::new(None, SystemClock::shared());
+    let opened = open_store(
+        &vault.url,
+        &vault.name,
+        vault.credentials_file.as_ref(),
+        Abilities::default(),
+        Folders::MustExist,
+        throttle,
+        runtime.handle(),
+    )?;
+    let catalog = Catalog::look(&mine.catalog())?;
+    Ok(Source { store: opened.store, catalog, keys: Keys::Machine(keys), jobs: home.jobs(), _runtime: runtime })
+}
+
+fn alone(url: &str, from: &From) -> std::result::Result<Source, Failure> {
+    let parsed = VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))?;
+    let runtime = runtime()?;
+    let throttle = Throttle::new(None, SystemClock::shared());
+    let opened =
+        open_store(&parsed, "restore", None, Abilities::default(), Folders::MustExist, throttle, runtime.handle())?;
+    let stop = Stop::new();
+    let vault = unlock::open_vault(&*opened.store, &stop)?;
+    let keys = open_keys(&*opened.store, &vault, from, &stop)?;
+    let folder = cache()?.join(vault.id.to_string());
+    make_private(&folder)?;
+    let catalog = catalog_of(&*opened.store, &keys, &folder, &stop)?;
+    Ok(Source {
+        store: opened.store,
+        catalog,
+        keys: Keys::Open(Box::new(keys)),
+        jobs: folder.join("jobs"),
+        _runtime: runtime,
+    })
+}
+
+fn open_keys(
+    store: &dyn ObjectStore,
+    vault: &VaultFile,
+    from: &From,
+    stop: &Stop,
+) -> std::result::Result<OpenKeys, Failure> {
+    let text = secret_text(from)?;
+    Ok(unlock::secret_from(store, vault, &text, stop)?.open_keys(vault.id))
+}
+
+/// The words on top of what a configured vault shows: needed to read contents.
+pub fn unlocked(source: &Source, from: &From) -> std::result::Result<OpenKeys, Failure> {
+    match &source.keys {
+        Keys::Open(keys) => Ok((**keys).clone()),
+        Keys::Machine(_) => {
+            let stop = Stop::new();
+            let vault = unlock::open_vault(&*source.store, &stop)?;
+            open_keys(&*source.store, &vault, from, &stop)
+        }
+    }
+}
+
+/// What the log's listing looks like: a catalog read from it is good for exactly that.
+fn log_print(store: &dyn ObjectStore) -> Result<Sha256> {
+    let mut names = String::new();
+    store.list(LOG_PREFIX, &mut |info| {
+        names.push_str(info.name.as_str());
+        names.push('\n');
+        Ok(())
+    })?;
+    Ok(sha256(names.as_bytes()))
+}
+
+/// The log as a catalog; the one of an earlier look where the log is still the same.
+fn catalog_of(store: &dyn ObjectStore, keys: &OpenKeys, folder: &Path, stop: &Stop) -> Result<Catalog> {
+    let print = log_print(store)?;
+    let path = folder.join(format!("{print}.db"));
+    if path.exists() {
+        if let Ok(catalog) = Catalog::look(&path) {
+            return Ok(catalog);
+        }
+        std::fs::remove_file(&path).doing(Kind::Operator, || format!("remove {}", path.display()))?;
+    }
+    let new = folder.join(format!("{print}.new-{}", std::process::id()));
+    let catalog = Catalog::open(&new)?;
+    let terminal = std::io::stderr().is_terminal();
+    let report = rebuild::rebuild(store, &keys.seal, &catalog, &[], stop, &|at, of| {
+        if terminal {
+            eprint!("\rreading the vault's log: {at} of {of} ");
+        }
+    })?;
+    if terminal {
+        eprintln!();
+    }
+    say(&report);
+    catalog.set_identity(keys.seal.vault, WriterId(random(&SystemEntropy)))?;
+    catalog.close()?;
+    drop(catalog);
+    std::fs::rename(&new, &path).doing(Kind::Operator, || format!("name {}", path.display()))?;
+    Catalog::look(&path)
+}
+
+/// What is wrong with a log is said, and everything else is used.
+pub fn say(report: &rebuild::Report) {
+    for number in &report.gaps {
+        eprintln!("warning: segment {} of the log is missing", number.0);
+    }
+    for number in &report.doubles {
+        eprintln!("warning: two segments have the number {}: two machines wrote to this vault", number.0);
+    }
+    for (name, why) in &report.unreadable {
+        eprintln!("warning: {name} could not be read: {why}");
+    }
+    for odd in &report.oddities {
+        eprintln!("warning: {odd}");
+    }
+    if report.unknown_records > 0 {
+        eprintln!("warning: {} records were written by a later release and are not understood", report.unknown_records);
+    }
+    if report.incomplete_versions > 0 {
+        eprintln!("warning: {} versions are incomplete in the log", report.incomplete_versions);
+    }
+}

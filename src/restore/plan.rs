@@ -1,0 +1,421 @@
+//! What a restore will do, and the durable job that does it. Reads the catalog and looks at the target; of the vault
+//! it reads at most a pack the log lost the record of.
+//!
+//! A file that stands at the target with the size and time of the wanted version counts as restored, unless
+//! overwriting: then everything is fetched, since equal stamps prove nothing to someone who doubts what is there.
+
+use super::Wanted;
+use super::layout::{Layouts, Records};
+use super::progress::{Phase, Progress};
+use super::walk::{Found, Visit, Walk};
+use crate::catalog::jobs::{JobFile, JobPack, NewItem};
+use crate::catalog::{Catalog, CatalogPiece, pieces_of};
+use crate::clock::Wall;
+use crate::error::{Error, Kind, Result};
+use crate::format::Name;
+use crate::format::pack::PackRecord;
+use crate::model::{Entry, FileTime, Shape, Size, Tier, TreePath};
+use crate::place::{Clobber, Standing, Target};
+use crate::seal::keys::SealKeys;
+use crate::seal::sha256;
+use crate::store::{ObjectInfo, ObjectName, ObjectStore};
+use crate::worker::Stop;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// Items written to the job at once.
+const AT_ONCE: usize = 1000;
+/// Storage classes that need a thaw, as S3 spells them.
+const FROZEN: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+
+/// `restore --plan --json`. Sizes in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// To be written, hard links among them.
+    pub files: u64,
+    /// Their contents, each file once however many names it has; holes count.
+    pub bytes: u64,
+    pub packs: u64,
+    /// What is read from packs.
+    pub pack_bytes: u64,
+    pub frozen_packs: u64,
+    /// Empty where hours and prices are not known.
+    pub speeds: Vec<SpeedPlan>,
+    pub folders: u64,
+    /// Symlinks, FIFOs, devices.
+    pub others: u64,
+    /// At the target already, with size and time of the wanted version.
+    pub already: u64,
+    /// At the target already and different: kept.
+    pub skipped: u64,
+    /// Wanted, and not in the vault or not restorable: known before anything is fetched.
+    pub failed: u64,
+    /// Room the contents take, holes aside.
+    pub needed_bytes: u64,
+    /// Room there is at the target.
+    pub free_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpeedPlan {
+    pub speed: String,
+    pub hours_first: f64,
+    pub hours_last: f64,
+    pub cost: Cost,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    pub retrieval: f64,
+    pub requests: f64,
+    pub copies: f64,
+    pub egress: f64,
+    pub total: f64,
+    pub currency: String,
+}
+
+impl Plan {
+    /// Nothing needs a thaw, and what it costs is known to be nothing.
+    pub fn costs_nothing(&self) -> bool {
+        self.frozen_packs == 0 && !self.speeds.is_empty() && self.speeds.iter().all(|s| s.cost.total == 0.0)
+    }
+    pub fn fits(&self) -> bool {
+        self.needed_bytes <= self.free_bytes
+    }
+    /// The plan of a job; None where planning never came to its end.
+    pub fn of(job: &JobFile) -> Result<Option<Self>> {
+        let Some(text) = job.fact::<String>("plan")? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|e| {
+            Error::operator(format!("read the plan of the restore {}", job.path().display()))
+                .because(e)
+                .remedy("start the restore again")
+        })
+    }
+}
+
+/// What a plan is made with.
+pub struct Planning<'a> {
+    pub catalog: &'a Catalog,
+    pub store: &'a dyn ObjectStore,
+    pub keys: &'a SealKeys,
+    pub target: &'a Target,
+    /// Where the target is: kept in the job, for whoever resumes it.
+    pub target_path: &'a Path,
+    pub progress: &'a Progress,
+    pub stop: &'a Stop,
+    /// Time of folders nobody recorded.
+    pub now: Wall,
+}
+
+/// Writes a new job and says what it will do. Operator: nothing that was wanted is there.
+pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan> {
+    if job.fact::<i64>("begun")?.is_some() {
+        return Err(Error::operator(format!("plan a restore into {}: a job is there", job.path().display()))
+            .remedy("resume it, or remove the file and plan again"));
+    }
+    job.set_fact("begun", 1)?;
+    job.set_fact("clobber", i64::from(wanted.clobber == Clobber::Replace))?;
+    job.set_target(with.target_path)?;
+    job.set_fact("vault", &with.keys.vault.0[..])?;
+    with.progress.enter(Phase::Planning);
+    let records = Records { store: with.store, keys: with.keys, stop: with.stop, unknown: HashMap::new() };
+    let mut planner = Planner {
+        with,
+        clobber: wanted.clobber,
+        job,
+        layouts: Layouts::new(with.catalog, records),
+        items: Vec::new(),
+        failed: Vec::new(),
+        next: 1,
+        parent: None,
+        above: HashSet::new(),
+        plan: Plan { free_bytes: with.target.free()?.0, ..Plan::default() },
+    };
+    let walk = Walk { catalog: with.catalog, when: wanted.when, stop: with.stop };
+    let tops = wanted.tops()?;
+    let mut missing = 0;
+    for (source, path) in &tops {
+        if walk.top(source, path, &mut planner)? == Found::Nothing {
+            missing += 1;
+            planner.fail(source.clone(), "the vault has nothing of this name at that time".into())?;
+        }
+    }
+    if missing == tops.len() {
+        let what = tops.first().map_or_else(String::new, |(source, _)| source.to_string());
+        return Err(Error::operator(format!("restore {what}: the vault has nothing of this name at that time"))
+            .remedy("look with 'panicroom ls' and 'panicroom versions'"));
+    }
+    planner.flush()?;
+    planner.packs()?;
+    let plan = planner.plan;
+    let text = serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
+    job.set_fact("plan", text)?;
+    Ok(plan)
+}
+
+struct Planner<'a> {
+    with: &'a Planning<'a>,
+    clobber: Clobber,
+    job: &'a JobFile,
+    layouts: Layouts<'a>,
+    items: Vec<NewItem>,
+    failed: Vec<(TreePath, String)>,
+    next: i64,
+    /// The folder looked at last, and whether it stands at the target.
+    parent: Option<(TreePath, bool)>,
+    /// Folders above wanted paths that are planned.
+    above: HashSet<TreePath>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn id(&mut self) -> i64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn item(&mut self, item: NewItem) -> Result<()> {
+        self.items.push(item);
+        if self.items.len() >= AT_ONCE { self.flush() } else { Ok(()) }
+    }
+
+    fn fail(&mut self, path: TreePath, reason: String) -> Result<()> {
+        self.plan.failed += 1;
+        self.failed.push((path, reason));
+        if self.failed.len() >= AT_ONCE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.job.add(&self.items)?;
+        self.job.add_failures(&self.failed)?;
+        self.items.clear();
+        self.failed.clear();
+        Ok(())
+    }
+
+    /// What stands at the target; a folder that is not there is asked once for all it would hold.
+    fn stands(&mut self, path: &TreePath) -> Result<Option<Standing>> {
+        let Some(parent) = path.parent() else { return self.look(path) };
+        let there = match &self.parent {
+            Some((known, there)) if *known == parent => *there,
+            _ => {
+                let there = self.look(&parent)?.is_some();
+                self.parent = Some((parent, there));
+                there
+            }
+        };
+        if there { self.look(path) } else { Ok(None) }
+    }
+
+    /// Something in the way of a path shows itself when it is to be placed.
+    fn look(&self, path: &TreePath) -> Result<Option<Standing>> {
+        match self.with.target.look(path) {
+            Err(e) if e.kind() == Kind::Path => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Whether a thing is to be placed; counts it where not.
+    fn is_owed(&mut self, path: &TreePath, entry: &Entry) -> Result<bool> {
+        if self.clobber == Clobber::Replace {
+            return Ok(true);
+        }
+        let Some(standing) = self.stands(path)? else { return Ok(true) };
+        if standing.is_like(entry) {
+            self.plan.already += 1;
+        } else {
+            self.plan.skipped += 1;
+        }
+        Ok(false)
+    }
+
+    fn file(&mut self, path: TreePath, entry: Box<Entry>, content: &[u8]) -> Result<()> {
+        let owed = self.is_owed(&path, &entry)?;
+        let same = !owed && self.stands(&path)?.is_some_and(|s| s.is_like(&entry));
+        if let Some(link) = entry.link.filter(|_| owed || same)
+            && let Some(first) = self.job.first_name(link, sha256(content), &path)?
+            && owed
+        {
+            self.plan.files += 1;
+            Progress::add(&self.with.progress.files_total, 1);
+            let id = self.id();
+            return self.item(NewItem::Link { id, path, entry, first });
+        }
+        if !owed {
+            return Ok(());
+        }
+        let pieces = pieces_of(content)?;
+        let (bytes, data) = (entry.size.0, pieces_need(&pieces, entry.size.0));
+        let id = self.id();
+        let item = match pieces[..] {
+            [CatalogPiece::Run { pack, first, count: 1 }] => NewItem::Small { id, path, entry, pack, chunk: first },
+            _ => match self.layouts.lay(&pieces) {
+                Ok(laid) if laid.size == entry.size.0 => {
+                    self.plan.needed_bytes += laid.data;
+                    NewItem::File { id, path, entry, runs: laid.runs }
+                }
+                Ok(laid) => {
+                    let reason = format!("its content is {} bytes long, its record says {}", laid.size, entry.size.0);
+                    return self.fail(path, reason);
+                }
+                Err(e) if e.kind() == Kind::Path => return self.fail(path, e.to_string()),
+                Err(e) => return Err(e),
+            },
+        };
+        self.plan.needed_bytes += data;
+        self.plan.files += 1;
+        self.plan.bytes += bytes;
+        Progress::add(&self.with.progress.files_total, 1);
+        Progress::add(&self.with.progress.bytes_total, bytes);
+        self.item(item)
+    }
+
+    /// Every pack that is needed, with its record and the bytes that will be read of it.
+    fn packs(&mut self) -> Result<()> {
+        let mut cold = Vec::new();
+        let mut at = 0;
+        while let Some(id) = self.job.pack_from(0, at)? {
+            self.with.stop.check()?;
+            at = id + 1;
+            let record = self.layouts.records.of(self.with.catalog, id)?;
+            let hash = record.as_ref().map(|r| r.hash).or_else(|| self.layouts.records.unknown.get(&id).copied());
+            let Some(hash) = hash else { continue };
+            let tier = record.as_ref().map_or(Tier::Cold, |r| r.table.tier);
+            self.plan.packs += 1;
+            if let Some(record) = &record {
+                self.plan.pack_bytes += used_bytes(self.job, id, record)?;
+            }
+            if tier == Tier::Cold {
+                cold.push(hash);
+            }
+            self.job.add_pack(&JobPack { id, hash, tier, record })?;
+        }
+        self.plan.frozen_packs = self.frozen(&cold)?;
+        if self.plan.frozen_packs == 0 && is_free_of_charge(self.with.store) {
+            self.plan.speeds = ["bulk", "standard", "expedited"].map(no_cost).into();
+        }
+        Ok(())
+    }
+
+    /// How many need a thaw, by the class the vault lists. Two looks settle it for vaults without classes.
+    fn frozen(&self, cold: &[crate::model::Sha256]) -> Result<u64> {
+        let is_frozen = |info: &ObjectInfo| info.class.as_deref().is_some_and(|c| FROZEN.contains(&c));
+        let mut has_classes = false;
+        for hash in [cold.first(), cold.last()].into_iter().flatten() {
+            if let Some(name) = ObjectName::new(Name::Pack(Tier::Cold, *hash).to_string()) {
+                has_classes |= self.with.store.head(&name)?.is_some_and(|info| info.class.is_some());
+            }
+        }
+        if !has_classes {
+            return Ok(0);
+        }
+        let wanted: HashSet<_> = cold.iter().copied().collect();
+        let mut frozen = 0;
+        self.with.store.list("data_", &mut |info| {
+            self.with.stop.check()?;
+            if let Some(Name::Pack(_, hash)) = Name::parse(info.name.as_str())
+                && is_frozen(&info)
+                && wanted.contains(&hash)
+            {
+                frozen += 1;
+            }
+            Ok(())
+        })?;
+        Ok(frozen)
+    }
+}
+
+impl Visit for Planner<'_> {
+    fn folder(&mut self, path: &TreePath, entry: Option<&Entry>) -> Result<()> {
+        // The target itself is the operator's.
+        if path.is_root() || (entry.is_none() && self.stands(path)?.is_some()) {
+            return Ok(());
+        }
+        self.plan.folders += 1;
+        let entry = Box::new(entry.cloned().unwrap_or_else(|| nobodys_folder(self.with.now)));
+        let id = self.id();
+        self.item(NewItem::Folder { id, path: path.clone(), entry })
+    }
+
+    /// Made like the original where it is missing, left alone where it stands.
+    fn above(&mut self, path: &TreePath, entry: Option<&Entry>) -> Result<()> {
+        if self.above.contains(path) || self.stands(path)?.is_some() {
+            return Ok(());
+        }
+        self.above.insert(path.clone());
+        self.folder(path, entry)
+    }
+
+    fn leaf(&mut self, path: TreePath, entry: Box<Entry>, content: Vec<u8>) -> Result<()> {
+        if entry.shape == Shape::File {
+            return self.file(path, entry, &content);
+        }
+        if !self.is_owed(&path, &entry)? {
+            return Ok(());
+        }
+        self.plan.others += 1;
+        let id = self.id();
+        self.item(NewItem::Other { id, path, entry })
+    }
+}
+
+/// Bytes a small file takes; larger ones are counted when they are laid out.
+fn pieces_need(pieces: &[CatalogPiece], size: u64) -> u64 {
+    if matches!(pieces, [CatalogPiece::Run { count: 1, .. }]) { size } else { 0 }
+}
+
+/// What a folder is like that no record tells of: as `mkdir` makes it, owned by whoever restores.
+fn nobodys_folder(now: Wall) -> Entry {
+    Entry {
+        shape: Shape::Dir,
+        mode: 0o755,
+        // "Leave as it is" to the kernel.
+        uid: u32::MAX,
+        gid: u32::MAX,
+        user: None,
+        group: None,
+        mtime: FileTime { secs: now.0.div_euclid(1000), nanos: (now.0.rem_euclid(1000) * 1_000_000) as u32 },
+        birth: None,
+        size: Size(0),
+        xattrs: vec![],
+        link: None,
+    }
+}
+
+/// Bytes of the blocks that hold any needed chunk.
+fn used_bytes(job: &JobFile, pack: i64, record: &PackRecord) -> Result<u64> {
+    let ends: Vec<u64> = record
+        .table
+        .blocks
+        .iter()
+        .scan(0, |at, b| {
+            *at += u64::from(b.chunks);
+            Some(*at)
+        })
+        .collect();
+    let (mut bytes, mut next) = (0, 0);
+    job.runs_of(pack, &mut |first, count| {
+        let (first, end) = (u64::from(first), u64::from(first) + u64::from(count));
+        while next < ends.len() && ends[next] <= first {
+            next += 1;
+        }
+        let mut block = next;
+        while block < ends.len() && block.checked_sub(1).map_or(0, |b| ends[b]) < end {
+            bytes += u64::from(record.table.blocks[block].sealed);
+            block += 1;
+        }
+        next = block.max(next);
+    })?;
+    Ok(bytes)
+}
+
+/// Folders and memory cost nothing to read; what a server takes for it is not known here.
+fn is_free_of_charge(store: &dyn ObjectStore) -> bool {
+    !store.url().starts_with("s3:")
+}
+
+fn no_cost(speed: &str) -> SpeedPlan {
+    let cost = Cost { retrieval: 0.0, requests: 0.0, copies: 0.0, egress: 0.0, total: 0.0, currency: "USD".into() };
+    SpeedPlan { speed: speed.into(), hours_first: 0.0, hours_last: 0.0, cost }
+}
