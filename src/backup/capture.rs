@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
                 (Ok(None), _) => self.top(group, watched, row, node),
                 (Ok(Some(folder)), Ok(true)) => self.name(folder, watched, row, node),
                 (Ok(Some(_)), Ok(false)) => Ok(self.settle(watched, row, node, Outcome::NotChosen)),
-                (Err(e), _) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => Ok(self.gone(watched, row, node)),
+                (Err(e), _) if is_absence(e) => Ok(self.gone(watched, row, node)),
                 (Err(e), _) | (_, Err(e)) => Err(clone(e)),
             };
             match one {
@@ -579,6 +579,11 @@ fn shape(look: &Look) -> NodeShape {
         Form::Dir => NodeShape::Dir,
         _ => NodeShape::Other,
     }
+}
+
+/// Whether a folder is not there: no such name on the way, or one that is no folder any more.
+fn is_absence(e: &crate::error::Error) -> bool {
+    matches!(e.io_kind(), Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory))
 }
 
 /// The same trouble for every row of a folder.

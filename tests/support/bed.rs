@@ -19,11 +19,11 @@ use panicroom::model::{Size, Tier, TreePath, VaultId, WriterId};
 use panicroom::seal::keys::{OpenKeys, Secret};
 use panicroom::seal::{SystemEntropy, random};
 use panicroom::spool::Spool;
-use panicroom::store::ObjectName;
+use panicroom::store::{ObjectName, ObjectStore};
 use panicroom::worker::{Faults, Stop};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 pub const VAULT: VaultId = VaultId(*b"a vault of tests");
@@ -119,7 +119,11 @@ impl Bed {
             roots: vec![Watched::new(&settings, id).unwrap()],
             ours: vec![TreePath::from_typed(&state).unwrap()],
             bells: Bells::default(),
-            figures: Figures { hurry: AtomicBool::new(true), ..Figures::default() },
+            figures: Figures {
+                hurry: AtomicBool::new(true),
+                sent: AtomicU64::new(self.store.memory.sent_bytes()),
+                ..Figures::default()
+            },
         };
         engine.agree_with_spool().unwrap();
         assert_eq!(patiently(|| engine.look_at_vault()).unwrap(), Standing::Agrees);
