@@ -79,6 +79,7 @@ CREATE TABLE version (
 ) STRICT;
 CREATE INDEX version_node ON version (node, seq);
 CREATE INDEX version_unpublished ON version (root, notice) WHERE segment IS NULL AND kind < 2;
+CREATE INDEX version_ready ON version (seq) WHERE segment IS NULL AND waits = 0 AND kind < 2;
 CREATE INDEX version_undeleted ON version (root, notice) WHERE segment IS NULL AND kind = 2;
 CREATE INDEX version_segment ON version (segment) WHERE segment IS NOT NULL;
 

@@ -20,7 +20,7 @@ pub mod start;
 pub mod upload;
 pub mod walk;
 
-use crate::catalog::{Catalog, Level};
+use crate::catalog::{Catalog, Level, RootId};
 use crate::chunk::Chunker;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -110,6 +110,8 @@ pub struct Figures {
     pub read_bytes: AtomicU64,
     /// Bytes the store sent since it was opened that are counted in the catalog.
     pub sent: AtomicU64,
+    /// Bound of this vault's uplink in bytes per second; 0: none.
+    pub limit: AtomicU64,
     /// Roots that cannot be read, and why.
     pub root_trouble: Mutex<BTreeMap<TreePath, String>>,
     /// Roots walked since the start.
@@ -120,6 +122,16 @@ impl Engine {
     /// Steady milliseconds of this run, at least 1: what `due` is counted in.
     pub fn now_ms(&self) -> i64 {
         i64::try_from(self.clock.steady().0.as_millis()).unwrap_or(i64::MAX).saturating_add(1)
+    }
+
+    /// Where a pack is closed: at its configured size, or at ten minutes of a slow uplink, so that one that is cut off
+    /// costs no more than that.
+    pub fn pack_target(&self) -> u64 {
+        const MINUTES: u64 = 10;
+        match self.figures.limit.load(Ordering::Relaxed) {
+            0 => self.settings.pack_size.0,
+            rate => rate.saturating_mul(MINUTES * 60).max(1 << 20).min(self.settings.pack_size.0),
+        }
     }
 
     pub fn is_hurried(&self) -> bool {
@@ -144,11 +156,17 @@ impl Engine {
         let busy = [&self.figures.walking, &self.figures.capturing, &self.figures.uploading]
             .iter()
             .any(|n| n.load(Ordering::SeqCst) > 0);
-        if busy || !self.all_walked() || self.catalog.anything_dirty()? {
+        if busy || !self.all_walked() || self.catalog.dirty_roots()?.iter().any(|id| self.can_get_on(*id)) {
             return Ok(false);
         }
         let nothing_spooled = self.catalog.spooled(1)?.is_empty();
         Ok(nothing_spooled && !publish::anything_to_publish(self)?)
+    }
+
+    /// Whether dirty rows of this root can be worked off: it is configured and can be read.
+    fn can_get_on(&self, id: RootId) -> bool {
+        let trouble = self.figures.root_trouble.lock().expect("figures lock");
+        self.root_by_id(id).is_some_and(|r| !trouble.contains_key(&r.path))
     }
 
     /// A root in trouble counts as looked at: it is red, and a pass must end.

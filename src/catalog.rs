@@ -45,8 +45,9 @@ pub struct RootId(pub i64);
 #[derive(Debug)]
 pub struct Catalog {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    /// Dropped before the writer, whose closing then tidies up.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
     next_node: AtomicI64,
     next_pack: AtomicI64,
     next_seq: AtomicU64,
@@ -153,8 +154,14 @@ impl Catalog {
     }
 
     /// Says that this run ended in order: the next start need not check the whole file.
+    ///
+    /// All of it lies in the one file then: readers are let go and the write-ahead log is emptied into it, so that
+    /// the file may be renamed once this value is dropped.
     pub fn close(&self) -> Result<()> {
-        self.set_fact("closed", 1)
+        self.set_fact("closed", 1)?;
+        self.readers.lock().expect("reader lock").clear();
+        let writer = self.writer.lock().expect("catalog lock");
+        writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(sql("empty the write-ahead log"))
     }
 
     pub fn path(&self) -> &Path {

@@ -26,7 +26,8 @@
 //! | L3 edges | `catalog`, `source`, `spool`, `place`, `store`, `alert` |
 //! | L4 flows | `backup`, `restore`, `upkeep` |
 //! | L5 shell | `daemon` |
-//! | L6 faces | `web`, `cli` |
+//! | L6 faces | `web` |
+//! | L7 hands | `cli` |
 #![forbid(unsafe_code)]
 
 pub mod alert;

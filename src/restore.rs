@@ -17,7 +17,7 @@ mod settle;
 mod unit;
 mod walk;
 
-pub use fetch::{Fetching, Report, Shortfalls, fetch};
+pub use fetch::{BATCH_BYTES, Fetching, Report, Shortfalls, fetch};
 pub use plan::{Cost, Plan, Planning, SpeedPlan, plan};
 pub use progress::{Phase, Progress, Seen};
 

@@ -13,6 +13,7 @@ pub mod control;
 mod events;
 mod guard;
 mod listen;
+mod mark;
 mod metrics;
 mod page;
 mod phrase;
@@ -72,7 +73,7 @@ pub async fn serve(listener: TcpListener, face: Face, stop: Stop) -> Result<()> 
     let address = listener.local_addr().doing(Kind::Retry, || "ask which address the page listens on".into())?;
     let room = Arc::new(Room {
         hosts: guard::Hosts::new(address.ip(), face.names),
-        token: face.secret.iter().map(|b| format!("{b:02x}")).collect(),
+        token: guard::token(&face.secret),
         start: face.clock.wall().0.to_string(),
         asking: Arc::new(Semaphore::new(ASKING)),
         events: events::Hub::new(),
@@ -120,7 +121,7 @@ fn router(room: Arc<Room>) -> Router {
         .route("/", get(front))
         .route("/page.css", get(|| async { file("text/css; charset=utf-8", include_str!("web/page/page.css")) }))
         .route("/page.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("web/page/page.js")) }))
-        .route("/mark/{mood}", get(mark))
+        .route("/mark/{mood}", get(tab_mark))
         .route("/live", get(events::live_page))
         .route("/api/v1/status", get(status))
         .route("/api/v1/events", get(events::live_status))
@@ -196,8 +197,8 @@ async fn prometheus(State(room): Shared) -> Response {
     }
 }
 
-async fn mark(Path(mood): Path<String>) -> Response {
-    match page::mark(&mood) {
+async fn tab_mark(Path(mood): Path<String>) -> Response {
+    match mark::svg(&mood) {
         Some(svg) => file("image/svg+xml", &svg),
         None => plain(StatusCode::NOT_FOUND, "there is nothing here"),
     }

@@ -69,7 +69,8 @@ impl Served {
         self.raw(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address))
     }
     fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers = headers.concat();
         self.raw(&format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
             self.address,
@@ -404,35 +405,127 @@ fn a_stop_takes_the_socket_away() {
 
 // --- in a real browser ---------------------------------------------------------------------------------------------
 
-#[test]
-fn a_real_browser_shows_the_page_live_and_complains_about_nothing() {
-    let Some(browser) = Browser::find() else {
+/// None, and a word about it, where there is no Chromium.
+fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    if browser.is_none() {
         eprintln!("skipped: no chromium on this machine");
-        return;
-    };
-    let served = Served::showing(alarm());
-    let (dom, complaints) = browser.dom(&served.url());
-    assert_eq!(complaints, "");
-    assert!(dom.contains(">Live</span>"), "{dom}");
-    assert!(!dom.contains("<script>alert"));
-    assert!(dom.contains("&lt;script&gt;alert(1)"));
+    }
+    browser
 }
 
-/// `PANICROOM_PICTURES=DIR cargo test --test web -- --ignored`: every scene for a person to look at.
+const WIDE: (u32, u32) = (1280, 900);
+const PHONE: (u32, u32) = (360, 740);
+const LIVE: &str = "document.getElementById('link').textContent === 'Live'";
+
+fn headline_says(text: &str) -> String {
+    format!("document.querySelector('h1').textContent.includes({})", json!(text))
+}
+
+#[test]
+fn a_browser_follows_the_daemon_from_mood_to_mood_and_complains_about_nothing() {
+    let Some(mut browser) = browser() else { return };
+    let served = Served::showing(first_backup());
+    browser.open(&served.url(), WIDE, Scheme::Light);
+    assert!(browser.sees(LIVE));
+    for scene in [alarm(), all_good(), same_disk(), alarm(), first_backup(), all_good()] {
+        *served.double.status.lock().unwrap() = scene.clone();
+        assert!(browser.sees(&headline_says(&scene.headline)), "{}", scene.headline);
+        // What the script made of the news is what the server draws for somebody who comes now.
+        let fresh = served.get("/").body;
+        let same = browser.eval(&format!(
+            "(() => {{ const fresh = new DOMParser().parseFromString({}, 'text/html');
+                const said = (d) => [...d.querySelectorAll('main [data-text], footer [data-text]')]
+                    .map((e) => [e.textContent, e.hidden, e.closest('[data-item]')?.dataset.state ?? null]);
+                const bars = (d) => [...d.querySelectorAll('progress')].map((e) => e.value);
+                const now = JSON.stringify([said(document), bars(document)]);
+                return now === JSON.stringify([said(fresh), bars(fresh)]) ? 'same' : now }})()",
+            json!(fresh)
+        ));
+        assert_eq!(same, "same", "{}", scene.headline);
+    }
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+#[test]
+fn nasty_names_are_text_in_a_browser_too_and_never_widen_a_phone() {
+    let Some(mut browser) = browser() else { return };
+    let served = Served::showing(alarm());
+    browser.open(&served.url(), PHONE, Scheme::Dark);
+    assert!(browser.sees(LIVE));
+    assert_eq!(browser.eval("document.querySelectorAll('main script, main img').length"), 0);
+    let shown = "[...document.querySelectorAll('.failed .path')].map((e) => e.textContent)";
+    assert_eq!(browser.eval(shown)[0], NASTY);
+    assert_eq!(browser.eval("document.documentElement.scrollWidth"), PHONE.0);
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+#[test]
+fn a_lost_connection_is_said_before_anything_else_and_green_goes_away() {
+    let Some(mut browser) = browser() else { return };
+    let served = Served::showing(all_good());
+    browser.open(&served.url(), WIDE, Scheme::Light);
+    assert!(browser.sees(LIVE));
+    assert_eq!(browser.eval("document.getElementById('lost').hidden"), true);
+    served.stop.ask();
+    assert!(browser.sees("!document.getElementById('lost').hidden"));
+    assert_eq!(browser.eval("document.title"), "No connection · panicroom");
+    assert_eq!(browser.eval("getComputedStyle(document.querySelector('main')).filter"), "grayscale(1)");
+    assert_eq!(browser.eval("[...document.querySelectorAll('button')].every((b) => b.disabled)"), true);
+}
+
+#[test]
+fn the_buttons_do_what_they_say() {
+    let Some(mut browser) = browser() else { return };
+    let served = Served::showing(first_backup());
+    browser.open(&served.url(), WIDE, Scheme::Light);
+    assert!(browser.sees(LIVE));
+    let answer = |text: &str| format!("document.getElementById('answer').textContent.includes({})", json!(text));
+    browser.eval("document.querySelector('[data-do=pause]').click()");
+    assert!(browser.sees("!document.querySelector('[data-do=resume]').hidden"));
+    assert_eq!(browser.eval("document.querySelector('[data-do=pause]').hidden"), true);
+    browser
+        .eval("document.getElementById('rate').value = '800 kbit/s'; document.querySelector('#limit button').click()");
+    assert!(browser.sees("document.querySelector('.uplink').textContent.includes('800\\u00a0kbit/s')"));
+    browser.eval("document.getElementById('rate').value = 'fast'; document.querySelector('#limit button').click()");
+    assert!(browser.sees(&answer("is not a rate")));
+    browser.eval("document.querySelector('[data-do=rescan]').click()");
+    assert!(browser.sees(&answer("under way already")));
+    assert_eq!(served.double.asked(), ["pause", "limit Some(100000)", "rescan"]);
+}
+
+#[test]
+fn without_javascript_the_page_still_tells_all() {
+    let Some(mut browser) = browser() else { return };
+    let served = Served::showing(alarm());
+    browser.without_scripts();
+    browser.open(&served.url(), WIDE, Scheme::Light);
+    assert!(browser.sees(&headline_says(&alarm().headline)));
+    assert_eq!(browser.eval("document.getElementById('buttons').hidden"), true);
+    assert_eq!(browser.eval("document.querySelectorAll('.failed li').length"), 5);
+    assert!(browser.eval("document.body.innerText").as_str().unwrap().contains("reloads itself"));
+}
+
+/// `PANICROOM_PICTURES=DIR cargo test --test web pictures -- --ignored`: every scene for a person to look at.
 #[test]
 #[ignore = "makes pictures for a person to look at; wants PANICROOM_PICTURES"]
 fn pictures_of_every_mood() {
     let folder = std::path::PathBuf::from(std::env::var_os("PANICROOM_PICTURES").expect("PANICROOM_PICTURES"));
-    let browser = Browser::find().expect("chromium");
+    let mut browser = Browser::start().expect("chromium");
     std::fs::create_dir_all(&folder).unwrap();
     for (name, scene) in
         [("good", all_good()), ("busy", first_backup()), ("same-disk", same_disk()), ("alarm", alarm())]
     {
         let served = Served::showing(scene);
-        for (width, size) in [("wide", (1280, 1250)), ("phone", (390, 2000))] {
+        for (width, size) in [("wide", WIDE), ("phone", PHONE)] {
             for (light, scheme) in [("light", Scheme::Light), ("dark", Scheme::Dark)] {
-                browser.picture(&served.url(), &folder.join(format!("{name}-{width}-{light}.png")), size, scheme);
+                browser.open(&served.url(), size, scheme);
+                assert!(browser.sees(LIVE));
+                browser.picture(&folder.join(format!("{name}-{width}-{light}.png")));
             }
         }
+        served.stop.ask();
+        assert!(browser.sees("!document.getElementById('lost').hidden"));
+        browser.picture(&folder.join(format!("{name}-lost.png")));
     }
 }

@@ -192,7 +192,7 @@ struct Gone;
 
 impl<'a> Reader<'a> {
     fn new(engine: &'a Engine, messages: Sender<Message>) -> Self {
-        Self { engine, messages, window: Vec::with_capacity(WINDOW), whole: vec![], whole_bytes: 0 }
+        Self { engine, messages, window: vec![0; WINDOW], whole: vec![], whole_bytes: 0 }
     }
 
     fn run(mut self, groups: &Receiver<Group>) -> Result<()> {
@@ -224,6 +224,10 @@ impl<'a> Reader<'a> {
 
     fn group(&mut self, group: &Group) -> Result<std::result::Result<(), Gone>> {
         let watched = &self.engine.roots[group.watched];
+        // What is handed over together is of one tier: known chunks are looked up for it.
+        if self.whole.first().is_some_and(|(_, t)| t.tier != watched.tier) && self.hand_over().is_err() {
+            return Ok(Err(Gone));
+        }
         // The root's own top lies above it: it is looked at through its own handle.
         let at_top = group.folder.is_within(&watched.path).then_some(()).is_none();
         let folder = if at_top { Ok(None) } else { group.root.folder(&group.folder).map(Some) };
@@ -495,32 +499,23 @@ impl<'a> Reader<'a> {
         long: Option<(NodeId, Tier)>,
         parts: &mut Vec<Part>,
     ) -> Result<std::result::Result<Finish, Gone>> {
-        self.window.clear();
-        let mut start = 0;
+        let (mut start, mut end) = (0, 0);
         // Where in the file the window begins, for cuts at fixed places.
         let mut offset = 0u64;
         loop {
-            if self.window.len() - start < MAX && start > 0 {
-                self.window.drain(..start);
-                start = 0;
+            if end - start < MAX && start > 0 {
+                self.window.copy_within(start..end, 0);
+                (start, end) = (0, end - start);
             }
-            let filled = self.window.len();
-            self.window.resize(WINDOW, 0);
-            let step = file.step(&mut self.window[filled..]);
+            let step = file.step(&mut self.window[end..]);
             let (rest, hole) = match &step {
                 Ok(Step::Data(n)) => {
                     self.engine.figures.read_bytes.fetch_add(*n as u64, Ordering::Relaxed);
-                    self.window.truncate(filled + n);
+                    end += n;
                     (Rest::More, None)
                 }
-                Ok(Step::Hole(n)) => {
-                    self.window.truncate(filled);
-                    (Rest::End, Some(*n))
-                }
-                Ok(Step::End) | Err(_) => {
-                    self.window.truncate(filled);
-                    (Rest::End, None)
-                }
+                Ok(Step::Hole(n)) => (Rest::End, Some(*n)),
+                Ok(Step::End) | Err(_) => (Rest::End, None),
             };
             if let Err(e) = step {
                 if let Some((file, _)) = long {
@@ -528,7 +523,7 @@ impl<'a> Reader<'a> {
                 }
                 return Err(e);
             }
-            while let Some(len) = self.next_cut(start, offset, how, rest) {
+            while let Some(len) = self.next_cut(&self.window[start..end], offset, how, rest) {
                 let bytes = self.window[start..start + len].to_vec();
                 parts.push(Part::Chunk { id: self.engine.chunker.id(&bytes), bytes });
                 start += len;
@@ -551,8 +546,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn next_cut(&self, start: usize, offset: u64, how: Cut, rest: Rest) -> Option<usize> {
-        let window = &self.window[start..];
+    fn next_cut(&self, window: &[u8], offset: u64, how: Cut, rest: Rest) -> Option<usize> {
         if how == Cut::ByContent {
             return self.engine.chunker.cut(window, how, rest);
         }

@@ -244,7 +244,8 @@ impl Packer<'_> {
             self.dispatch(tier)?;
         }
         let open = &self.open[&tier];
-        if many || open.expected() + SHORT >= self.engine.settings.pack_size.0 {
+        let target = self.engine.pack_target();
+        if many || open.expected() + SHORT.min(target / 8) >= target {
             self.finish(tier)?;
         }
         Ok(place)

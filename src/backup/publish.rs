@@ -20,12 +20,23 @@ use std::collections::HashMap;
 /// Records read at once.
 const PAGE: usize = 2000;
 
+/// Deletions of one publication; the others follow in the next.
+const MOST_DELETIONS: usize = 100_000;
+
 /// Whether a publication would say anything new.
 pub fn anything_to_publish(engine: &Engine) -> Result<bool> {
     let catalog = &engine.catalog;
-    Ok(!catalog.publishable(Seq(0), 1)?.is_empty()
+    let deletions = || {
+        engine
+            .roots
+            .iter()
+            .map(|r| catalog.ready_deletions(r.id, 0, 1))
+            .try_fold(false, |any, d| Ok(any || !d?.is_empty()))
+    };
+    Ok(!catalog.ready_versions(Seq(0), 1)?.is_empty()
         || !catalog.unpublished_packs(0, 1)?.is_empty()
-        || !catalog.unpublished_losses()?.is_empty())
+        || !catalog.unpublished_losses()?.is_empty()
+        || deletions()?)
 }
 
 /// Why a publication happens now.
@@ -86,15 +97,33 @@ impl Engine {
                 page.seal_if_full()?;
             }
         }
+        // Deletions that may go now: asked before this publication's own versions count as published.
+        let mut deletions = vec![];
+        for root in &self.roots {
+            let mut after = 0;
+            loop {
+                let found = self.catalog.ready_deletions(root.id, after, PAGE)?;
+                let Some((last, _)) = found.last() else { break };
+                after = *last;
+                deletions.extend(found.into_iter().map(|(_, seq)| seq));
+                if deletions.len() >= MOST_DELETIONS {
+                    break;
+                }
+            }
+        }
         let mut after = Seq(0);
         loop {
-            let records = self.catalog.publishable(after, PAGE)?;
+            let records = self.catalog.ready_versions(after, PAGE)?;
             let Some(last) = records.last() else { break };
             after = *last;
             for seq in records {
                 page.record(seq)?;
                 page.seal_if_full()?;
             }
+        }
+        for seq in deletions {
+            page.record(seq)?;
+            page.seal_if_full()?;
         }
         for (hash, seq) in self.catalog.unpublished_losses()? {
             page.builder.lost(hash, seq);

@@ -54,13 +54,13 @@ impl Engine {
 
     fn claim<'a>(&self, claims: &'a Claims) -> Result<Option<(SpooledObject, Claim<'a>)>> {
         let mut held = claims.0.lock().expect("claims lock");
-        let mut before_is_stored = true;
+        let mut first_segment = true;
         for object in self.catalog.spooled(held.len() + 1)? {
             let hash = match &object {
                 SpooledObject::Pack { hash, .. } => *hash,
-                // One after the other: a higher number in the vault would look like another writer's.
-                SpooledObject::Segment(row) if std::mem::take(&mut before_is_stored) => row.hash,
-                SpooledObject::Segment(_) => continue,
+                // One after the other: a later one must never be there before an earlier one.
+                SpooledObject::Segment(_) if !std::mem::take(&mut first_segment) => continue,
+                SpooledObject::Segment(row) => row.hash,
             };
             if held.insert(hash) {
                 return Ok(Some((object, Claim(claims, hash))));

@@ -55,6 +55,13 @@ struct Finds {
     folders: Vec<NodeId>,
 }
 
+/// How one tree went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walked {
+    Yes,
+    CannotOpen,
+}
+
 /// One walk.
 struct Walk<'a> {
     engine: &'a Engine,
@@ -72,31 +79,23 @@ impl Engine {
     pub fn walk_due(&self, watcher: Option<&Watcher>) -> Result<usize> {
         let _under_way = UnderWay::new(&self.figures.walking);
         let mut walked = 0;
-        let mut trouble = None;
         for row in self.catalog.due_trees(self.now_ms())? {
             self.stop.check()?;
-            match self.walk_tree(&row, watcher) {
-                Ok(()) => walked += 1,
-                Err(e) if matches!(e.kind(), Kind::Operator | Kind::Path) => {
-                    self.catalog.put_back(row.node, self.now_ms() + 30_000, None)?;
-                    trouble = Some(e);
-                }
-                Err(e) => return Err(e),
+            match self.walk_tree(&row, watcher)? {
+                Walked::Yes => walked += 1,
+                // Its root cannot be read: that is shown, and tried again soon. The other roots go on.
+                Walked::CannotOpen => self.catalog.put_back(row.node, self.now_ms() + 15_000, None)?,
             }
         }
-        if walked > 0 {
-            self.bells.capture.ring();
-            self.bells.publish.ring();
-        }
-        trouble.map_or(Ok(walked), Err)
+        Ok(walked)
     }
 
-    fn walk_tree(&self, row: &DirtyRow, watcher: Option<&Watcher>) -> Result<()> {
+    fn walk_tree(&self, row: &DirtyRow, watcher: Option<&Watcher>) -> Result<Walked> {
         let path = self.catalog.path_of(row.node)?;
         let Some(root) = self.root_of(&path) else {
-            return self.catalog.walked(row.node, row.generation).map(drop);
+            return self.catalog.walked(row.node, row.generation).map(|_| Walked::Yes);
         };
-        let open = self.open_root(root)?;
+        let Ok(open) = self.open_root(root) else { return Ok(Walked::CannotOpen) };
         let is_folder = path == root.path
             || path.parent().zip(path.name()).is_some_and(|(parent, name)| {
                 open.folder(&parent)
@@ -121,7 +120,7 @@ impl Engine {
         if path == root.path {
             self.figures.walked.lock().expect("figures lock").insert(root.path.clone(), self.now_ms());
         }
-        Ok(())
+        Ok(Walked::Yes)
     }
 }
 

@@ -342,23 +342,34 @@ pub(super) fn drop_unpublished(tx: &Transaction<'_>, pack: i64) -> rusqlite::Res
     Ok(())
 }
 
-/// Records that may be published now, in seq order: versions whose packs are all stored, and deletions before which
-/// nothing of their root is still unsafe. Nothing follows them that they depend on.
+/// What may be published now. Versions: those whose packs are all stored. Deletions: those before which nothing of
+/// their root is still unsafe.
 impl Catalog {
-    pub fn publishable(&self, after: Seq, most: usize) -> Result<Vec<Seq>> {
+    /// In seq order, from after `after` on.
+    pub fn ready_versions(&self, after: Seq, most: usize) -> Result<Vec<Seq>> {
         self.read("read what may be published", |c| {
             let mut s = c.prepare_cached(
-                "WITH bar AS (SELECT id AS root,
-                     MIN(COALESCE((SELECT MIN(notice) FROM dirty WHERE dirty.root = root.id AND error IS NULL), 9223372036854775807),
-                         COALESCE((SELECT MIN(notice) FROM version WHERE version.root = root.id AND segment IS NULL AND kind < 2), 9223372036854775807)) AS notice
-                   FROM root)
-                 SELECT seq FROM (
-                   SELECT seq FROM version WHERE segment IS NULL AND kind < 2 AND waits = 0 AND seq > ?1
-                   UNION ALL
-                   SELECT seq FROM version JOIN bar ON bar.root = version.root WHERE segment IS NULL AND kind = 2 AND version.notice < bar.notice AND seq > ?1
-                 ) ORDER BY seq LIMIT ?2",
+                "SELECT seq FROM version INDEXED BY version_ready
+                 WHERE segment IS NULL AND waits = 0 AND kind < 2 AND seq > ? ORDER BY seq LIMIT ?",
             )?;
             s.query_map((after.0.cast_signed(), most as i64), |r| tree::number(r, 0).map(Seq))?.collect()
+        })
+    }
+
+    /// In the order of noticing, from after `after` on, root by root.
+    pub fn ready_deletions(&self, root: RootId, after: u64, most: usize) -> Result<Vec<(u64, Seq)>> {
+        self.read("read what may be published", |c| {
+            let bar: i64 = c
+                .prepare_cached(
+                    "SELECT MIN(COALESCE((SELECT MIN(notice) FROM dirty WHERE root = ?1 AND error IS NULL), 9223372036854775807),
+                                COALESCE((SELECT MIN(notice) FROM version WHERE root = ?1 AND segment IS NULL AND kind < 2), 9223372036854775807))",
+                )?
+                .query_row([root.0], |r| r.get(0))?;
+            let mut s = c.prepare_cached(
+                "SELECT notice, seq FROM version INDEXED BY version_undeleted
+                 WHERE segment IS NULL AND kind = 2 AND root = ? AND notice > ? AND notice < ? ORDER BY notice LIMIT ?",
+            )?;
+            s.query_map((root.0, after.cast_signed(), bar, most as i64), |r| Ok((tree::number(r, 0)?, Seq(tree::number(r, 1)?))))?.collect()
         })
     }
 }

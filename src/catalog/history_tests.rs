@@ -83,7 +83,10 @@ impl Bed {
         self.catalog.root_counts(self.root).unwrap()
     }
     fn publishable(&self) -> Vec<Seq> {
-        self.catalog.publishable(Seq(0), 100).unwrap()
+        let deletions = self.catalog.ready_deletions(self.root, 0, 100).unwrap();
+        let mut all = self.catalog.ready_versions(Seq(0), 100).unwrap();
+        all.extend(deletions.into_iter().map(|(_, seq)| seq));
+        all
     }
     fn publish(&self, number: u64) {
         let row = objects::SegmentRow {

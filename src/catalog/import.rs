@@ -19,6 +19,8 @@ pub struct Importer<'a> {
     segment: u64,
     folders: HashMap<TreePath, NodeId>,
     packs: HashMap<Sha256, i64>,
+    /// Where to look for a free seq next.
+    free: i64,
 }
 
 /// How a part of a split version fitted what was there.
@@ -43,7 +45,8 @@ impl Catalog {
                 tx.execute("DELETE FROM segment WHERE number = ?", [row.number.0.cast_signed()])?;
                 insert_segment(tx, row, 1)?;
             }
-            let mut importer = Importer { catalog: self, tx, segment, folders: HashMap::new(), packs: HashMap::new() };
+            let mut importer =
+                Importer { catalog: self, tx, segment, folders: HashMap::new(), packs: HashMap::new(), free: 0 };
             act(&mut importer).map_err(|e| {
                 failed = Some(e);
                 rusqlite::Error::QueryReturnedNoRows
@@ -99,18 +102,21 @@ impl Importer<'_> {
         self.sql(|me| insert_or_complete(me.catalog, me.tx, record, Some(me.segment)))
     }
 
-    /// False when a version of that seq is there already.
-    pub fn version(&mut self, version: &Version) -> Result<bool> {
+    /// The seq under which it is kept. That is its own, unless another record has it: two writers met, and both are
+    /// kept in the order they were read. None when this very version is there already.
+    pub fn version(&mut self, version: &Version) -> Result<Option<Seq>> {
         let entry = entry_to_cbor(&version.entry);
         self.sql(|me| {
             let node = me.node(&version.path)?;
+            let kind = i64::from(version.torn);
+            let Some(seq) = me.free_seq(version.seq, node, kind, version.captured)? else { return Ok(None) };
             let content = me.content(&version.content)?;
             me.tx
-                .prepare_cached("INSERT OR IGNORE INTO version (seq, node, root, kind, captured, notice, noticed, shape, size, entry, content, segment) VALUES (?, ?, 0, ?, ?, 0, ?, ?, ?, ?, ?, ?)")?
+                .prepare_cached("INSERT INTO version (seq, node, root, kind, captured, notice, noticed, shape, size, entry, content, segment) VALUES (?, ?, 0, ?, ?, 0, ?, ?, ?, ?, ?, ?)")?
                 .execute((
-                    version.seq.0.cast_signed(),
+                    seq,
                     node.0,
-                    i64::from(version.torn),
+                    kind,
                     version.captured.0,
                     version.captured.0,
                     NodeShape::of(&version.entry.shape).number(),
@@ -118,9 +124,25 @@ impl Importer<'_> {
                     &entry,
                     (!content.is_empty()).then(|| content_to_bytes(&content)),
                     me.segment.cast_signed(),
-                ))
-                .map(|rows| rows > 0)
+                ))?;
+            Ok(Some(Seq(seq.cast_unsigned())))
         })
+    }
+
+    /// None: the very record is there.
+    fn free_seq(&mut self, seq: Seq, node: NodeId, kind: i64, captured: Wall) -> rusqlite::Result<Option<i64>> {
+        let mut look = self.tx.prepare_cached("SELECT node, kind, captured FROM version WHERE seq = ?")?;
+        let mut at = seq.0.cast_signed();
+        while let Some(there) = look.query_row([at], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional()? {
+            if there == (node.0, kind, captured.0) {
+                return Ok(None);
+            }
+            at = (at + 1).max(self.free);
+        }
+        if at != seq.0.cast_signed() {
+            self.free = at + 1;
+        }
+        Ok(Some(at))
     }
 
     /// A further part of a version's content.
@@ -146,13 +168,15 @@ impl Importer<'_> {
         self.sql(|me| me.tx.execute("DELETE FROM version WHERE seq = ?", [seq.0.cast_signed()]).map(drop))
     }
 
-    pub fn deletion(&mut self, path: &TreePath, seq: Seq, noticed: Wall) -> Result<()> {
+    /// As [`version`](Self::version).
+    pub fn deletion(&mut self, path: &TreePath, seq: Seq, noticed: Wall) -> Result<Option<Seq>> {
         self.sql(|me| {
             let node = me.node(path)?;
+            let Some(seq) = me.free_seq(seq, node, 2, noticed)? else { return Ok(None) };
             me.tx
-                .prepare_cached("INSERT OR IGNORE INTO version (seq, node, root, kind, captured, notice, noticed, segment) VALUES (?, ?, 0, 2, ?, 0, ?, ?)")?
-                .execute((seq.0.cast_signed(), node.0, noticed.0, noticed.0, me.segment.cast_signed()))
-                .map(drop)
+                .prepare_cached("INSERT INTO version (seq, node, root, kind, captured, notice, noticed, segment) VALUES (?, ?, 0, 2, ?, 0, ?, ?)")?
+                .execute((seq, node.0, noticed.0, noticed.0, me.segment.cast_signed()))?;
+            Ok(Some(Seq(seq.cast_unsigned())))
         })
     }
 
@@ -176,16 +200,15 @@ impl Importer<'_> {
     /// The node of a path, made with all above it where missing. Neighbours share a folder: it is found once.
     fn node(&mut self, path: &TreePath) -> rusqlite::Result<NodeId> {
         let (Some(parent), Some(name)) = (path.parent(), path.name()) else { return Ok(NodeId::TOP) };
-        let above = match self.folders.get(&parent) {
-            Some(known) => *known,
-            None => {
-                let mut at = NodeId::TOP;
-                for name in parent.components() {
-                    at = self.child(at, name)?;
-                }
-                self.folders.insert(parent, at);
-                at
+        let above = if let Some(known) = self.folders.get(&parent) {
+            *known
+        } else {
+            let mut at = NodeId::TOP;
+            for name in parent.components() {
+                at = self.child(at, name)?;
             }
+            self.folders.insert(parent, at);
+            at
         };
         self.child(above, name)
     }
@@ -230,16 +253,15 @@ impl Importer<'_> {
             .prepare_cached("SELECT id FROM pack WHERE hash = ?")?
             .query_row([&hash.0[..]], |r| r.get(0))
             .optional()?;
-        let id = match known {
-            Some(id) => id,
-            None => {
-                let id = self.catalog.new_pack_id();
-                self.tx.execute(
-                    "INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')",
-                    (id, &hash.0[..]),
-                )?;
-                id
-            }
+        let id = if let Some(id) = known {
+            id
+        } else {
+            let id = self.catalog.new_pack_id();
+            self.tx.execute(
+                "INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, 0, 0, 2, NULL, X'')",
+                (id, &hash.0[..]),
+            )?;
+            id
         };
         self.packs.insert(hash, id);
         Ok(id)

@@ -185,6 +185,11 @@ fn trouble(doing: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     }
 }
 
+/// A bound on rows as SQLite takes it.
+fn page(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
 /// SQLite's integers are signed: the bits are kept.
 fn signed(n: u64) -> i64 {
     n.cast_signed()
@@ -207,10 +212,18 @@ impl JobFile {
         Migrations::from_slice(MIGRATIONS)
             .to_latest(&mut writer)
             .map_err(|e| Error::operator(format!("open the job {}", path.display())).because(e))?;
-        let job = Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(open()?) };
-        // Names given since the last sync may be lost, or may be there: both are looked at again.
-        job.write("go on", |tx| tx.execute("UPDATE file SET state = 0 WHERE state = 3", []).map(drop))?;
-        Ok(job)
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(open()?) })
+    }
+
+    /// A run begins; how many there were before. Names given since the last sync may be lost, or may be there: both
+    /// are looked at again.
+    pub fn begin_run(&self) -> Result<u64> {
+        let before = self.count("runs")?;
+        self.write("begin a run", |tx| {
+            tx.execute("UPDATE file SET state = 0 WHERE state = 3", [])?;
+            add_to_fact(tx, "runs", 1)
+        })?;
+        Ok(before)
     }
 
     pub fn path(&self) -> &Path {
@@ -334,7 +347,7 @@ impl JobFile {
                  WHERE p.round = ?1 AND p.pack = ?2 AND (p.first, p.file, p.offset) > (?3, ?4, ?5) AND COALESCE(f.state, 0) = 0
                  ORDER BY p.first, p.file, p.offset LIMIT ?6",
             )?;
-            s.query_map((round, pack, after.0, after.1, after.2, most as i64), |r| {
+            s.query_map((round, pack, after.0, after.1, after.2, page(most)), |r| {
                 Ok((r.get(0)?, r.get(1)?, tree::number(r, 2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?, r.get(7)?))
             })?
             .collect()
@@ -352,18 +365,19 @@ impl JobFile {
             .collect()
     }
 
-    /// One batch, as one transaction, after a sync.
-    pub fn settle(&self, batch: &Batch) -> Result<()> {
+    /// One batch, as one transaction, after a sync; how many paths failed in it that had not before.
+    pub fn settle(&self, batch: &Batch) -> Result<u64> {
         self.write("note a batch", |tx| {
             synced(tx)?;
             let mut owed = tx.prepare_cached("UPDATE file SET owed = owed - ? WHERE id = ?")?;
             batch.written.iter().try_for_each(|(id, n)| owed.execute((signed(*n), id)).map(drop))?;
-            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            let failed = fail_all(tx, batch)?;
             batch.repairs.iter().try_for_each(|r| repair(tx, r))?;
             batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))?;
             set_fact(tx, "round", batch.cursor.round)?;
             set_fact(tx, "pack", batch.cursor.pack)?;
-            set_fact(tx, "chunk", batch.cursor.chunk)
+            set_fact(tx, "chunk", batch.cursor.chunk)?;
+            Ok(failed)
         })
     }
 
@@ -381,7 +395,7 @@ impl JobFile {
             let mut s = c.prepare_cached(
                 "SELECT id, path, entry, chunks = 0 FROM file INDEXED BY file_whole WHERE owed = 0 AND state = 0 LIMIT ?",
             )?;
-            s.query_map([most as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
+            s.query_map([page(most)], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
         })?;
         found
             .into_iter()
@@ -398,7 +412,7 @@ impl JobFile {
             let mut s = tx.prepare_cached("UPDATE file SET state = ? WHERE id = ?")?;
             named.iter().try_for_each(|id| s.execute((3, id)).map(drop))?;
             kept.iter().try_for_each(|id| s.execute((1, id)).map(drop))?;
-            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            fail_all(tx, batch)?;
             batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))
         })
     }
@@ -408,7 +422,7 @@ impl JobFile {
         let found: Vec<(i64, Vec<u8>, Vec<u8>)> = self.read("read failed files", |c| {
             let mut s =
                 c.prepare_cached("SELECT id, path, entry FROM file WHERE state = 2 AND id > ? ORDER BY id LIMIT ?")?;
-            s.query_map((after, most as i64), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
+            s.query_map((after, page(most)), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
         })?;
         found
             .into_iter()
@@ -421,7 +435,8 @@ impl JobFile {
     /// Things of a kind that are not done, page by page: links and others by growing id; folders by falling id,
     /// the deepest first. `after`: the last id of the page before.
     pub fn things(&self, kind: ThingKind, after: Option<i64>, most: usize) -> Result<Vec<ThingRow>> {
-        let found: Vec<(i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = self.read("read what comes last", |c| {
+        type Found = (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+        let found: Vec<Found> = self.read("read what comes last", |c| {
             let row = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?));
             let (sql, after) = match kind {
                 ThingKind::Folder => (
@@ -433,7 +448,7 @@ impl JobFile {
                     after.unwrap_or(-1),
                 ),
             };
-            c.prepare_cached(sql)?.query_map((kind as i64, after, most as i64), row)?.collect()
+            c.prepare_cached(sql)?.query_map((kind as i64, after, page(most)), row)?.collect()
         })?;
         found
             .into_iter()
@@ -454,13 +469,15 @@ impl JobFile {
             synced(tx)?;
             let mut s = tx.prepare_cached("UPDATE thing SET done = 1 WHERE kind = ? AND id = ?")?;
             ids.iter().try_for_each(|id| s.execute((kind as i64, id)).map(drop))?;
-            batch.failed.iter().try_for_each(|(id, path, reason)| fail(tx, *id, path, reason))?;
+            fail_all(tx, batch)?;
             batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))
         })
     }
 
     pub fn add_failures(&self, failed: &[(TreePath, String)]) -> Result<()> {
-        self.write("note failures", |tx| failed.iter().try_for_each(|(path, reason)| fail(tx, None, path, reason)))
+        self.write("note failures", |tx| {
+            failed.iter().try_for_each(|(path, reason)| fail(tx, None, path, reason).map(drop))
+        })
     }
 
     pub fn failures(&self) -> Result<u64> {
@@ -472,7 +489,7 @@ impl JobFile {
         let found: Vec<(Vec<u8>, String)> = self.read("read failures", |c| {
             let mut s = c.prepare_cached("SELECT path, reason FROM failure WHERE path > ? ORDER BY path LIMIT ?")?;
             let after = after.map_or(&b""[..], TreePath::as_bytes);
-            s.query_map((after, most as i64), |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+            s.query_map((after, page(most)), |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
         })?;
         found.into_iter().map(|(path, reason)| Ok((path_of(path)?, reason))).collect()
     }
@@ -532,11 +549,16 @@ fn repair(tx: &Transaction<'_>, r: &Repair) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-fn fail(tx: &Transaction<'_>, file: Option<i64>, path: &TreePath, reason: &str) -> rusqlite::Result<()> {
+fn fail_all(tx: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<u64> {
+    batch.failed.iter().try_fold(0, |n, (id, path, reason)| Ok(n + fail(tx, *id, path, reason)?))
+}
+
+/// 1 when it had not failed before.
+fn fail(tx: &Transaction<'_>, file: Option<i64>, path: &TreePath, reason: &str) -> rusqlite::Result<u64> {
     if let Some(id) = file {
         tx.prepare_cached("UPDATE file SET state = 2 WHERE id = ?")?.execute([id])?;
     }
     tx.prepare_cached("INSERT OR IGNORE INTO failure (path, reason) VALUES (?, ?)")?
         .execute((path.as_bytes(), reason))
-        .map(drop)
+        .map(|rows| rows as u64)
 }

@@ -154,12 +154,13 @@ impl Catalog {
         })
     }
 
-    /// What may be looked at now, and when the next row comes due (steady milliseconds), if any waits.
+    /// What may be looked at now (no more than 20,000 rows are counted), and when the next row comes due (steady
+    /// milliseconds), if any waits.
     pub fn queue(&self, now: i64) -> Result<(Due, Option<i64>)> {
         self.read("count the queue", |c| {
             let due = c
                 .prepare_cached(
-                    "SELECT COUNT(*), COALESCE(SUM(bytes), 0), MIN(noticed) FROM dirty WHERE due <= ? AND scope = 0",
+                    "SELECT COUNT(*), COALESCE(SUM(bytes), 0), MIN(noticed) FROM (SELECT bytes, noticed FROM dirty WHERE due <= ? AND scope = 0 LIMIT 20000)",
                 )?
                 .query_row([now], |r| {
                     Ok(Due {
@@ -173,10 +174,13 @@ impl Catalog {
         })
     }
 
-    /// Whether any row is there at all, failed ones left aside.
-    pub fn anything_dirty(&self) -> Result<bool> {
+    /// Roots with any dirty row, failed ones left aside.
+    pub fn dirty_roots(&self) -> Result<Vec<RootId>> {
         self.read("look at the queue", |c| {
-            c.prepare_cached("SELECT 1 FROM dirty WHERE error IS NULL LIMIT 1")?.exists([])
+            let mut s = c.prepare_cached(
+                "SELECT id FROM root WHERE EXISTS (SELECT 1 FROM dirty WHERE dirty.root = root.id AND error IS NULL)",
+            )?;
+            s.query_map([], |r| r.get(0).map(RootId))?.collect()
         })
     }
 

@@ -162,7 +162,10 @@ impl Catalog {
         self.read("read a folder", |c| {
             let mut s =
                 c.prepare_cached("SELECT id, name FROM node WHERE parent = ? AND name > ? ORDER BY name LIMIT ?")?;
-            s.query_map((parent.0, after, most as i64), |r| Ok((NodeId(r.get(0)?), r.get(1)?)))?.collect()
+            s.query_map((parent.0, after, i64::try_from(most).unwrap_or(i64::MAX)), |r| {
+                Ok((NodeId(r.get(0)?), r.get(1)?))
+            })?
+            .collect()
         })
     }
 
@@ -176,7 +179,7 @@ impl Catalog {
             let mut records = c.prepare_cached(
                 "SELECT seq, kind, captured, entry, content FROM version WHERE node = ? AND captured <= ? AND waits = 0 ORDER BY seq DESC",
             )?;
-            let mut found = names.query((parent.0, after, most as i64))?;
+            let mut found = names.query((parent.0, after, i64::try_from(most).unwrap_or(i64::MAX)))?;
             let mut out = Vec::new();
             while let Some(r) = found.next()? {
                 let (node, name) = (NodeId(r.get(0)?), r.get::<_, Vec<u8>>(1)?);

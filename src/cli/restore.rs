@@ -14,6 +14,7 @@ use crate::daemon::open::{Folders, open_store};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
+use crate::restore::fetch::BATCH_BYTES;
 use crate::restore::{Fetching, Layout, Phase, Plan, Planning, Progress, Report, Wanted, fetch, plan};
 use crate::seal::keys::OpenKeys;
 use crate::seal::sha256;
@@ -226,7 +227,16 @@ fn carry_out(
     let over = AtomicBool::new(false);
     std::thread::scope(|s| {
         s.spawn(|| show_progress(progress, &over));
-        let with = Fetching { catalog: &source.catalog, store: &*source.store, keys, target, progress, stop, threads };
+        let with = Fetching {
+            catalog: &source.catalog,
+            store: &*source.store,
+            keys,
+            target,
+            progress,
+            stop,
+            threads,
+            batch_bytes: BATCH_BYTES,
+        };
         let report = fetch(&with, file);
         over.store(true, Ordering::SeqCst);
         report

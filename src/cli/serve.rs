@@ -54,6 +54,10 @@ pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status)) -> Answer
     let runtime = runtime()?;
     let house = house(settings, &runtime);
     let _lock = house.home.lock()?;
+    let mut alerter = Alerter::start(
+        alert::Settings::new(settings.alert.command.clone(), settings.alert.ping_url.clone()),
+        Arc::clone(&house.clock),
+    )?;
     let daemon = Daemon::new(house.clone(), Watching::On)?;
     let threads = daemon.start()?;
     let desk = Desk::new(Arc::clone(&daemon));
@@ -67,7 +71,7 @@ pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status)) -> Answer
         timetable(&daemon).await
     })?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    watch_over(&desk, settings, shown)?;
+    watch_over(&desk, settings, &mut alerter, shown);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     for thread in threads {
         let _ = thread.join();
@@ -132,25 +136,25 @@ async fn timetable(daemon: &Arc<Daemon>) -> Result<()> {
 }
 
 /// The main thread's watch: status once a second, alarms, the watchdog; until stop.
-fn watch_over(desk: &Arc<Desk>, settings: &Settings, shown: &mut dyn FnMut(&Status)) -> Result<()> {
+fn watch_over(desk: &Arc<Desk>, settings: &Settings, alerter: &mut Alerter, shown: &mut dyn FnMut(&Status)) {
     let daemon = desk.daemon();
-    let clock = Arc::clone(&daemon.house.clock);
-    let mut alerter =
-        Alerter::start(alert::Settings::new(settings.alert.command.clone(), settings.alert.ping_url.clone()), clock)?;
     let mut pulse = Pulse::default();
     let mut seconds = 0_u64;
     loop {
         let status = desk.status();
         shown(&status);
-        if seconds.is_multiple_of(10) {
-            alerter.update(alarms(&status, settings));
+        // "All is well" is not said before every root was looked at: a daemon that keeps dying must not sound well.
+        let looked = !matches!(status.state, Overall::Starting | Overall::Checking);
+        let alarms = alarms(&status, settings);
+        if seconds.is_multiple_of(10) && (looked || !alarms.is_empty()) {
+            alerter.update(alarms);
         }
         if pulse.moves(daemon) {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
         }
         seconds += 1;
         if daemon.house.stop.wait(Duration::from_secs(1)) {
-            return Ok(());
+            return;
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::filter::{FileOrDir, Verdict};
 use crate::model::{Rate, Size, TreePath};
 use base64::Engine as _;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,8 +27,17 @@ const MOST_EVENTS: usize = 50;
 /// A status is at least this fresh, or a twentieth of the time it took to make.
 const FRESH: Duration = Duration::from_millis(800);
 
+/// Counts of one engine, good until a row changes.
+#[derive(Clone, Debug)]
+struct Counted {
+    changes: i64,
+    roots: BTreeMap<TreePath, RootCounts>,
+    vault: VaultCounts,
+}
+
 pub struct Desk {
     daemon: Arc<Daemon>,
+    counted: Mutex<BTreeMap<String, Counted>>,
     last: Mutex<Option<(Steady, Duration, Status)>>,
 }
 
@@ -41,7 +51,7 @@ struct Share {
 
 impl Desk {
     pub fn new(daemon: Arc<Daemon>) -> Arc<Self> {
-        Arc::new(Self { daemon, last: Mutex::new(None) })
+        Arc::new(Self { daemon, counted: Mutex::default(), last: Mutex::new(None) })
     }
 
     pub fn daemon(&self) -> &Arc<Daemon> {
@@ -58,13 +68,31 @@ impl Desk {
         status
     }
 
+    /// Counting costs with the number of rows: it is done again only when one changed.
+    fn counted(&self, engine: &Engine) -> Result<Counted> {
+        let changes = engine.catalog.changes()?;
+        let known =
+            self.counted.lock().expect("counts lock").get(&engine.name).filter(|c| c.changes == changes).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let roots = engine
+            .roots
+            .iter()
+            .map(|r| Ok((r.path.clone(), engine.catalog.root_counts(r.id)?)))
+            .collect::<Result<_>>()?;
+        let counted = Counted { changes, roots, vault: engine.catalog.vault_counts()? };
+        self.counted.lock().expect("counts lock").insert(engine.name.clone(), counted.clone());
+        Ok(counted)
+    }
+
     fn make(&self) -> Status {
         let daemon = &self.daemon;
         let house = &daemon.house;
         let vaults: Vec<(Arc<Vault>, Option<Arc<Engine>>)> =
             daemon.vaults.iter().map(|v| (Arc::clone(v), v.engine())).collect();
         let roots: Vec<RootStatus> = house.settings.roots.iter().map(|r| self.root(&r.path, &vaults)).collect();
-        let shown: Vec<VaultStatus> = vaults.iter().map(|(v, e)| vault_status(v, e.as_deref())).collect();
+        let shown: Vec<VaultStatus> = vaults.iter().map(|(v, e)| self.vault(v, e.as_deref())).collect();
         let limit = daemon.vaults.iter().filter_map(|v| v.throttle.rate()).map(Rate::get).min();
         let mut status = Status {
             state: Overall::Starting,
@@ -87,7 +115,8 @@ impl Desk {
     fn root(&self, path: &TreePath, vaults: &[(Arc<Vault>, Option<Arc<Engine>>)]) -> RootStatus {
         let now = self.daemon.house.clock.wall();
         let mine: Vec<_> = vaults.iter().filter(|(v, _)| v.settings.roots.contains(path)).collect();
-        let shares: Vec<Option<Share>> = mine.iter().map(|(_, e)| e.as_ref().and_then(|e| share(e, path))).collect();
+        let shares: Vec<Option<Share>> =
+            mine.iter().map(|(_, e)| e.as_ref().and_then(|e| self.share(e, path))).collect();
         let known: Vec<&Share> = shares.iter().flatten().collect();
         let all_known = known.len() == shares.len() && !shares.is_empty();
         let max = |f: &dyn Fn(&Share) -> u64| known.iter().map(|s| f(s)).max().unwrap_or(0);
@@ -205,12 +234,54 @@ impl Desk {
     }
 }
 
-fn share(engine: &Engine, path: &TreePath) -> Option<Share> {
-    let root = engine.roots.iter().find(|r| r.path == *path)?;
-    let counts = engine.catalog.root_counts(root.id).ok()?;
-    let walked = engine.figures.walked.lock().expect("figures lock").contains_key(path);
-    let trouble = engine.figures.root_trouble.lock().expect("figures lock").get(path).cloned();
-    Some(Share { counts, walked, trouble, same_disk: engine.shares_disk(path) })
+impl Desk {
+    fn share(&self, engine: &Engine, path: &TreePath) -> Option<Share> {
+        let root = engine.roots.iter().find(|r| r.path == *path)?;
+        let counts = *self.counted(engine).ok()?.roots.get(&root.path)?;
+        let walked = engine.figures.walked.lock().expect("figures lock").contains_key(path);
+        let trouble = engine.figures.root_trouble.lock().expect("figures lock").get(path).cloned();
+        Some(Share { counts, walked, trouble, same_disk: engine.shares_disk(path) })
+    }
+
+    fn vault(&self, vault: &Vault, engine: Option<&Engine>) -> VaultStatus {
+        let counts: Option<VaultCounts> = engine.and_then(|e| self.counted(e).ok()).map(|c| c.vault);
+        let c = counts.unwrap_or_default();
+        let worst = vault.worst();
+        let sent = engine.and_then(|e| e.catalog.fact::<i64>("sent").ok().flatten()).unwrap_or(0);
+        let requests = engine.map(|e| e.store.requests()).unwrap_or_default();
+        let rate = vault.throttle.rate_bytes_per_s();
+        let state = match (&worst, engine) {
+            _ if vault.paused.load(Ordering::SeqCst) => "paused",
+            (Some(t), _) if matches!(t.kind, Kind::Operator | Kind::Damaged) => "attention",
+            (Some(_), _) => "waiting",
+            (None, None) => "starting",
+            _ if c.spool_objects > 0 || c.queued_files > 0 => "working",
+            _ => "idle",
+        };
+        VaultStatus {
+            name: vault.settings.name.clone(),
+            url: engine.map_or_else(|| vault.settings.url.to_string(), |e| e.store.url()),
+            state: state.to_owned(),
+            roots: vault.settings.roots.iter().map(ToString::to_string).collect(),
+            stored_bytes: c.stored_bytes,
+            stored_objects: c.stored_objects,
+            queued_bytes: c.queued_bytes,
+            queued_files: c.queued_files,
+            spool_bytes: c.spool_bytes,
+            rate_bytes_per_s: Some(rate),
+            sent_bytes_total: sent.cast_unsigned(),
+            requests: RequestCounts {
+                put: requests.put,
+                get: requests.get,
+                head: requests.head,
+                list: requests.list,
+                thaw: requests.thaw,
+            },
+            eta_s: (rate > 0).then(|| (c.queued_bytes + c.spool_bytes) / rate),
+            last_segment: c.last_segment.map(rfc3339),
+            last_error: worst.map(|t| t.text),
+        }
+    }
 }
 
 /// Bytes to go over the measured rate, for the slowest vault; None while either is unknown.
@@ -224,46 +295,6 @@ fn eta(known: &[&Share], mine: &[&(Arc<Vault>, Option<Arc<Engine>>)], walked: bo
     }
     let rate = mine.iter().map(|(v, _)| v.throttle.rate_bytes_per_s()).filter(|r| *r > 0).min()?;
     Some(to_go / rate)
-}
-
-fn vault_status(vault: &Vault, engine: Option<&Engine>) -> VaultStatus {
-    let counts: Option<VaultCounts> = engine.and_then(|e| e.catalog.vault_counts().ok());
-    let c = counts.unwrap_or_default();
-    let worst = vault.worst();
-    let sent = engine.and_then(|e| e.catalog.fact::<i64>("sent").ok().flatten()).unwrap_or(0);
-    let requests = engine.map(|e| e.store.requests()).unwrap_or_default();
-    let rate = vault.throttle.rate_bytes_per_s();
-    let state = match (&worst, engine) {
-        _ if vault.paused.load(Ordering::SeqCst) => "paused",
-        (Some(t), _) if matches!(t.kind, Kind::Operator | Kind::Damaged) => "attention",
-        (Some(_), _) => "waiting",
-        (None, None) => "starting",
-        _ if c.spool_objects > 0 || c.queued_files > 0 => "working",
-        _ => "idle",
-    };
-    VaultStatus {
-        name: vault.settings.name.clone(),
-        url: engine.map_or_else(|| vault.settings.url.to_string(), |e| e.store.url()),
-        state: state.to_owned(),
-        roots: vault.settings.roots.iter().map(ToString::to_string).collect(),
-        stored_bytes: c.stored_bytes,
-        stored_objects: c.stored_objects,
-        queued_bytes: c.queued_bytes,
-        queued_files: c.queued_files,
-        spool_bytes: c.spool_bytes,
-        rate_bytes_per_s: Some(rate),
-        sent_bytes_total: sent.cast_unsigned(),
-        requests: RequestCounts {
-            put: requests.put,
-            get: requests.get,
-            head: requests.head,
-            list: requests.list,
-            thaw: requests.thaw,
-        },
-        eta_s: (rate > 0).then(|| (c.queued_bytes + c.spool_bytes) / rate),
-        last_segment: c.last_segment.map(rfc3339),
-        last_error: worst.map(|t| t.text),
-    }
 }
 
 fn failed(vaults: &[(Arc<Vault>, Option<Arc<Engine>>)]) -> Vec<FailedPath> {
@@ -362,9 +393,13 @@ impl Console for Desk {
     }
 
     fn limit(&self, rate: Option<Rate>) -> Result<()> {
+        // The bound is that of all vaults together: each keeps its part, as with the configured one.
+        let share = u64::try_from(self.daemon.vaults.len().max(1)).unwrap_or(1);
+        let rate = rate.and_then(|r| Rate::bytes_per_second((r.get() / share).max(1)));
         for vault in &self.daemon.vaults {
             vault.throttle.set(rate);
             if let Some(engine) = vault.engine() {
+                engine.figures.limit.store(rate.map_or(0, Rate::get), Ordering::Relaxed);
                 engine.catalog.set_fact("limit", rate.map_or(0, |r| r.get().cast_signed()))?;
             }
         }

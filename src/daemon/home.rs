@@ -160,6 +160,14 @@ impl VaultHome {
 
     /// Gives a rebuilt catalog, closed, its name.
     pub fn name_catalog(&self, new: &Path) -> Result<()> {
+        let log = PathBuf::from(format!("{}-wal", new.display()));
+        if fs::metadata(&log).is_ok_and(|m| m.len() > 0) {
+            return Err(Error::damaged(format!(
+                "name the rebuilt catalog {}: part of it still lies in {}",
+                new.display(),
+                log.display()
+            )));
+        }
         let named = fs::rename(new, self.catalog()).and_then(|()| File::open(&self.dir)?.sync_all());
         named.map_err(|e| refused("name the rebuilt catalog", new, e))
     }

@@ -179,7 +179,7 @@ impl House {
 
     /// The vault's log goes further than the catalog. A new or older catalog of this very machine is rebuilt; another
     /// writer's segments wait for the operator.
-    fn catch_up(&self, mut engine: Engine, home: &VaultHome, roots: &[TreePath], fresh: bool) -> Result<Engine> {
+    fn catch_up(&self, engine: Engine, home: &VaultHome, roots: &[TreePath], fresh: bool) -> Result<Engine> {
         let mine = engine.catalog.identity()?.map(|i| i.1);
         let older = engine.catalog.last_segment()?.is_some();
         engine.tell(
@@ -191,8 +191,10 @@ impl House {
             return Err(another_writer(&engine));
         }
         // The old file must be closed before the new one takes its name.
-        engine.catalog = Catalog::open(&path)?;
-        drop(std::mem::replace(&mut engine.catalog, self.put_in_place(home, &path)?));
+        let old = engine.catalog;
+        old.close()?;
+        drop(old);
+        let mut engine = Engine { catalog: self.put_in_place(home, &path)?, ..engine };
         let ids = engine.catalog.roots(roots)?;
         for root in &mut engine.roots {
             root.id = ids[&root.path];

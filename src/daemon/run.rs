@@ -179,6 +179,7 @@ impl Daemon {
         if engine.catalog.fact::<i64>("paused")?.is_some() {
             vault.pause();
         }
+        engine.figures.limit.store(vault.throttle.rate().map_or(0, Rate::get), Ordering::Relaxed);
         engine.figures.hurry.store(self.hurried.load(Ordering::SeqCst), Ordering::SeqCst);
         for root in &engine.roots {
             engine.mark_root(root)?;

@@ -31,8 +31,10 @@ pub use super::unit::Shortfalls;
 const STRETCH: u64 = 8 << 20;
 /// A unit has no more pieces than this; a block with more is read again for each so many.
 const PIECES: usize = 4096;
-/// A batch ends at so many bytes read, or pieces.
-const BATCH: (u64, u64) = (512 << 20, 50_000);
+/// A batch ends at so many pieces, if not before.
+const BATCH_PIECES: u64 = 50_000;
+/// How much is read between two syncs, bytes: what a kill can make a restore read again.
+pub const BATCH_BYTES: u64 = 512 << 20;
 /// Pieces read from the job at once.
 const PAGE: usize = 2000;
 /// Failures handed back in the report; all of them are in the job.
@@ -48,6 +50,8 @@ pub struct Fetching<'a> {
     pub stop: &'a Stop,
     /// Threads that read, open and write: at least 1.
     pub threads: usize,
+    /// [`BATCH_BYTES`] unless there is a reason.
+    pub batch_bytes: u64,
 }
 
 /// What came of a job, earlier runs included.
@@ -70,13 +74,12 @@ pub struct Report {
 /// Operator: packs are frozen, or the target has no room.
 pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
     let plan = planned(with, job)?;
-    let attempt = if job.count("attempts")? == 0 { Attempt::First } else { Attempt::Again };
-    if attempt == Attempt::First && !plan.fits() {
+    if job.count("runs")? == 0 && !plan.fits() {
         let (needed, free) = (Size(plan.needed_bytes), Size(plan.free_bytes));
         return Err(Error::operator(format!("restore {needed}: the target has room for {free}"))
             .remedy("make room or choose another target, then plan again"));
     }
-    job.set_fact("attempts", job.count("attempts")?.cast_signed() + 1)?;
+    let attempt = if job.begin_run()? == 0 { Attempt::First } else { Attempt::Again };
     let clobber = if job.count("clobber")? == 1 { Clobber::Replace } else { Clobber::Keep };
     let parts = OpenParts::default();
     let finisher = Finisher {
@@ -131,10 +134,12 @@ fn start_progress(progress: &Progress, plan: &Plan, job: &JobFile) -> Result<()>
     use std::sync::atomic::Ordering::Relaxed;
     progress.enter(Phase::Fetching);
     progress.wait_for(None);
-    progress.files_total.store(plan.files, Relaxed);
+    let total = plan.files + plan.others;
+    progress.files_total.store(total, Relaxed);
     progress.bytes_total.store(plan.bytes, Relaxed);
     let failed_later = job.failures()?.saturating_sub(plan.failed);
-    progress.files.store(job.count("done")? + job.count("skipped")? + failed_later, Relaxed);
+    let placed = ["done", "others", "skipped", "unsupported"].iter().try_fold(0, |n, c| Ok(n + job.count(c)?))?;
+    progress.files.store((placed + failed_later).min(total), Relaxed);
     progress.bytes.store(job.count("bytes")?, Relaxed);
     Ok(())
 }
@@ -221,6 +226,7 @@ impl Round<'_> {
                 units,
                 tell,
                 abort,
+                batch_bytes: self.with.batch_bytes,
                 batch: 0,
                 sent: 0,
                 bytes: 0,
@@ -258,6 +264,7 @@ struct Cutter<'a> {
     units: SyncSender<Unit>,
     tell: SyncSender<Event>,
     abort: &'a Abort,
+    batch_bytes: u64,
     batch: u64,
     /// Units, bytes and pieces of the batch so far.
     sent: u64,
@@ -280,7 +287,7 @@ impl Cutter<'_> {
         while let Some(pack) = self.job.pack_from(self.round, next)? {
             self.pack(pack, if pack == from.pack { chunk } else { 0 })?;
             (next, chunk) = (pack + 1, 0);
-            if self.bytes >= BATCH.0 || self.pieces >= BATCH.1 {
+            if self.bytes >= self.batch_bytes || self.pieces >= BATCH_PIECES {
                 self.close(Cursor { round: self.round, pack: next, chunk: 0 })?;
             }
         }
@@ -354,7 +361,7 @@ impl Cutter<'_> {
             if blocks.last().is_some_and(|b| b.block + 1 != block) || stretch >= STRETCH {
                 self.send(&pack, &mut blocks)?;
                 stretch = 0;
-                if self.bytes >= BATCH.0 || self.pieces >= BATCH.1 {
+                if self.bytes >= self.batch_bytes || self.pieces >= BATCH_PIECES {
                     self.close(Cursor { round: self.round, pack: id, chunk: at })?;
                 }
             }
@@ -430,7 +437,9 @@ impl Carried {
             Owner::Part(file) => {
                 Ok(Self { chunks, first: piece.first, offset: piece.offset, origin: piece.origin, file })
             }
-            small => Err(Box::new(Slice { chunks, offset: piece.offset, origin: piece.origin, owner: small })),
+            small @ Owner::Small { .. } => {
+                Err(Box::new(Slice { chunks, offset: piece.offset, origin: piece.origin, owner: small }))
+            }
         }
     }
 

@@ -48,7 +48,7 @@ impl Finisher<'_> {
                         out.became(became);
                     }
                     Err(e) if e.kind() == Kind::Path => {
-                        out.failed.push((Some(row.id), row.path.clone(), e.to_string()))
+                        out.failed.push((Some(row.id), row.path.clone(), e.to_string()));
                     }
                     Err(e) => return Err(e),
                 }
@@ -114,7 +114,7 @@ impl Finisher<'_> {
                     Err(e) => return Err(e),
                 }
             }
-            Progress::add(&self.progress.files, if kind == ThingKind::Link { rows.len() as u64 } else { 0 });
+            Progress::add(&self.progress.files, rows.len() as u64);
             self.target.sync()?;
             let ids: Vec<i64> = rows.iter().map(|r| r.id).collect();
             let mut batch = noted(out);

@@ -355,6 +355,7 @@ impl Visit for Planner<'_> {
             return Ok(());
         }
         self.plan.others += 1;
+        Progress::add(&self.with.progress.files_total, 1);
         let id = self.id();
         self.item(NewItem::Other { id, path, entry })
     }
@@ -375,7 +376,10 @@ fn nobodys_folder(now: Wall) -> Entry {
         gid: u32::MAX,
         user: None,
         group: None,
-        mtime: FileTime { secs: now.0.div_euclid(1000), nanos: (now.0.rem_euclid(1000) * 1_000_000) as u32 },
+        mtime: FileTime {
+            secs: now.0.div_euclid(1000),
+            nanos: u32::try_from(now.0.rem_euclid(1000) * 1_000_000).unwrap_or(0),
+        },
         birth: None,
         size: Size(0),
         xattrs: vec![],

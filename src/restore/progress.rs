@@ -29,7 +29,7 @@ pub struct Progress {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub phase: Phase,
-    /// Restored, found there already, skipped or failed.
+    /// Restored, skipped or failed; symlinks and other things count, folders do not.
     pub files: u64,
     pub files_total: u64,
     /// Of contents; holes count.

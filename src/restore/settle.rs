@@ -64,19 +64,17 @@ impl Settler<'_> {
             *batch.written.entry(id).or_default() += chunks;
         }
         for (pack, slice, reason) in &outcome.broken {
-            match self.elsewhere(pack, slice)? {
-                Some(repairs) => batch.repairs.extend(repairs),
-                None => {
-                    let reason = format!("pack {}: {reason}", pack.name);
-                    batch.failed.push((slice.owner.row(), slice.owner.path().clone(), reason));
-                }
+            if let Some(repairs) = self.elsewhere(pack, slice)? {
+                batch.repairs.extend(repairs);
+            } else {
+                let reason = format!("pack {}: {reason}", pack.name);
+                batch.failed.push((slice.owner.row(), slice.owner.path().clone(), reason));
             }
         }
         batch.counts = vec![("done", outcome.done), ("skipped", outcome.skipped), ("bytes", outcome.bytes)];
         batch.counts.extend(outcome.short.counts());
-        Progress::add(&self.finisher.progress.files, batch.failed.len() as u64);
         self.finisher.target.sync()?;
-        self.job.settle(&batch)?;
+        Progress::add(&self.finisher.progress.files, self.job.settle(&batch)?);
         self.finisher.name_whole_files()
     }
 

@@ -43,6 +43,9 @@ struct Frame {
     told: Told,
 }
 
+/// The folder that holds something, and all folders on the way with what is recorded of them.
+type Way = (NodeId, Vec<(TreePath, Option<Entry>)>);
+
 /// Whether the visitor knows the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
@@ -86,9 +89,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The folder that holds `source`, and all folders above it with what is recorded of them; None where one of
-    /// them is absent or no folder.
-    fn way_to(&self, source: &TreePath) -> Result<Option<(NodeId, Vec<(TreePath, Option<Entry>)>)>> {
+    /// None where a folder above `source` is absent or no folder.
+    fn way_to(&self, source: &TreePath) -> Result<Option<Way>> {
         let (mut at, mut path, mut above) = (NodeId::TOP, TreePath::root(), Vec::new());
         let parent = source.parent().unwrap_or_else(TreePath::root);
         for name in parent.components() {

@@ -59,6 +59,12 @@ impl Report {
             && self.incomplete_versions == 0
     }
 
+    fn met(&mut self, path: &TreePath, seq: Seq, kept: Seq) {
+        if seq != kept {
+            self.odd(format!("{path}: another record has its seq {}: two writers met", seq.0));
+        }
+    }
+
     fn odd(&mut self, text: String) {
         if self.oddities.len() < TOLD {
             self.oddities.push(text);
@@ -120,6 +126,9 @@ pub fn rebuild(
     Ok(work.report)
 }
 
+/// Split versions whose last part was not read yet: under which seq each is kept, and the part that must come next.
+type OpenVersions = HashMap<(Seq, TreePath), (Seq, u32)>;
+
 struct Work<'a> {
     store: &'a dyn ObjectStore,
     keys: &'a SealKeys,
@@ -127,8 +136,7 @@ struct Work<'a> {
     stop: &'a Stop,
     sizes: BTreeMap<Name, u64>,
     bench: Decompressor,
-    /// Split versions whose last part was not read yet, and the number of the part that must come next.
-    open: HashMap<Seq, u32>,
+    open: OpenVersions,
     /// Number and hash of the segment read last.
     before: Option<(SegmentNo, Sha256)>,
     report: Report,
@@ -231,7 +239,7 @@ impl Work<'_> {
         if self.open.is_empty() {
             return Ok(());
         }
-        let open: Vec<Seq> = self.open.drain().map(|(seq, _)| seq).collect();
+        let open: Vec<Seq> = self.open.drain().map(|(_, (kept, _))| kept).collect();
         self.report.incomplete_versions += open.len() as u64;
         self.catalog.import(0, None, |importer| open.into_iter().try_for_each(|seq| importer.drop_version(seq)))
     }
@@ -240,7 +248,7 @@ impl Work<'_> {
 fn record_into(
     importer: &mut Importer<'_>,
     record: Record,
-    open: &mut HashMap<Seq, u32>,
+    open: &mut OpenVersions,
     report: &mut Report,
 ) -> Result<()> {
     match record {
@@ -249,40 +257,37 @@ fn record_into(
             importer.pack(pack)
         }
         Record::Version { version, more } => {
-            let seq = version.seq;
-            if importer.version(&version)? {
-                report.versions += 1;
-                if more {
-                    open.insert(seq, 1);
-                }
+            let Some(kept) = importer.version(&version)? else { return Ok(()) };
+            report.versions += 1;
+            report.met(&version.path, version.seq, kept);
+            if more {
+                open.insert((version.seq, version.path), (kept, 1));
             }
             Ok(())
         }
-        Record::Part { path, seq, part, content, more } => match open.get(&seq).copied() {
-            Some(expected) if expected == part => {
-                if importer.part(seq, &content)? == Part::Orphan {
-                    report.odd(format!("{path}: part {part} of a version that is not there"));
-                }
-                if more {
-                    open.insert(seq, part + 1)
-                } else {
-                    open.remove(&seq)
-                };
-                Ok(())
-            }
-            // A part between is missing: the version cannot become whole any more.
-            Some(expected) if expected < part => {
-                open.remove(&seq);
-                report.incomplete_versions += 1;
-                report.odd(format!("{path}: parts {expected} to {} of a version are missing", part - 1));
-                importer.drop_version(seq)
-            }
+        Record::Part { path, seq, part, content, more } => {
             // Read before, from a double or a merge; or its first part was lost with its segment.
-            _ => Ok(()),
-        },
+            let Some((kept, expected)) = open.remove(&(seq, path.clone())) else { return Ok(()) };
+            if part < expected {
+                open.insert((seq, path), (kept, expected));
+                return Ok(());
+            }
+            if part > expected || importer.part(kept, &content)? == Part::Orphan {
+                report.incomplete_versions += 1;
+                report.odd(format!("{path}: a version misses its part {expected}"));
+                return importer.drop_version(kept);
+            }
+            if more {
+                open.insert((seq, path), (kept, expected + 1));
+            }
+            Ok(())
+        }
         Record::Deletion { path, seq, noticed } => {
-            report.deletions += 1;
-            importer.deletion(&path, seq, noticed)
+            if let Some(kept) = importer.deletion(&path, seq, noticed)? {
+                report.deletions += 1;
+                report.met(&path, seq, kept);
+            }
+            Ok(())
         }
         Record::Lost { hash, seq } => importer.lost(hash, seq),
         Record::Takeover { .. } | Record::Status(_) => Ok(()),

@@ -10,10 +10,17 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 pub(super) const TOKEN: &str = "x-panicroom-token";
+
+/// The secret as the page and its requests carry it.
+pub(super) fn token(secret: &[u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(secret)
+}
 
 /// Names the page answers to. A foreign site can point a name of its own at this address, never an address itself:
 /// so names are listed, and where we listen on every address any address will do.

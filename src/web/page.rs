@@ -132,24 +132,6 @@ pub(super) fn words(status: &Status, now: Wall, start: &str) -> Vec<u8> {
     serde_json::to_vec(&View::of(status, now, start, &TimeZone::system())).unwrap_or_default()
 }
 
-/// The small picture in a browser's tab, in the colour of the mood; `lost.svg` when there is no connection.
-pub(super) fn mark(file: &str) -> Option<String> {
-    let colour = match file {
-        "good.svg" => "#1c7a4a",
-        "busy.svg" => "#2563b8",
-        "warning.svg" => "#c77700",
-        "alarm.svg" => "#c0281e",
-        "lost.svg" => "#77777c",
-        _ => return None,
-    };
-    Some(format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 32\"><rect width=\"32\" height=\"32\" rx=\"8\" \
-         fill=\"{colour}\"/><path d=\"M9 25V9a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v16M6.5 25h19\" fill=\"none\" \
-         stroke=\"#fff\" stroke-width=\"2.6\" stroke-linecap=\"round\"/><circle cx=\"18.6\" cy=\"16.5\" r=\"1.7\" \
-         fill=\"#fff\"/></svg>"
-    ))
-}
-
 fn mood_word(mood: Mood) -> &'static str {
     match mood {
         Mood::Good => "good",
@@ -220,16 +202,21 @@ fn sum(roots: &[RootStatus]) -> String {
         "{} of {} safe · {} of {}",
         count(of(|r| r.safe_files)),
         counted(of(|r| r.files), "file", "files"),
-        Size(of(|r| r.safe_bytes)),
-        Size(of(|r| r.bytes))
+        size(of(|r| r.safe_bytes)),
+        size(of(|r| r.bytes))
     )
+}
+
+/// Number and unit stay on one line.
+fn size(bytes: u64) -> String {
+    Size(bytes).to_string().replace(' ', "\u{a0}")
 }
 
 /// Bits as the uplink is sold, bytes as files are counted.
 fn both_rates(bytes_per_s: u64) -> String {
-    let bits = Size(bytes_per_s.saturating_mul(8)).to_string();
+    let bits = size(bytes_per_s.saturating_mul(8));
     let bits = bits.strip_suffix('B').map_or_else(|| bits.clone(), |number| format!("{number}bit/s"));
-    format!("{bits} ({}/s)", Size(bytes_per_s))
+    format!("{bits} ({}/s)", size(bytes_per_s))
 }
 
 impl RootWords {
@@ -244,7 +231,7 @@ impl RootWords {
             percent,
             percent_words: format!("{percent} % safe"),
             files: format!("{} of {}", count(root.safe_files), counted(root.files, "file", "files")),
-            bytes: format!("{} of {}", Size(root.safe_bytes), Size(root.bytes)),
+            bytes: format!("{} of {}", size(root.safe_bytes), size(root.bytes)),
             waiting: match root.dirty {
                 0 => "nothing".into(),
                 n => counted(n, "path", "paths"),
@@ -295,22 +282,22 @@ impl VaultWords {
             url: vault.url.clone(),
             state: vault.state.clone(),
             state_words: capital(&vault.state),
-            stored: Size(vault.stored_bytes).to_string(),
+            stored: size(vault.stored_bytes),
             objects: counted(vault.stored_objects, "object", "objects"),
             queued: match vault.queued_files {
                 0 => "nothing".into(),
-                n => format!("{}, {}", counted(n, "file", "files"), Size(vault.queued_bytes)),
+                n => format!("{}, {}", counted(n, "file", "files"), size(vault.queued_bytes)),
             },
             spool: match vault.spool_bytes {
                 0 => "empty".into(),
-                n => Size(n).to_string(),
+                n => size(n),
             },
             rate: match vault.rate_bytes_per_s {
                 None => UNKNOWN.into(),
                 Some(0) => "not sending".into(),
                 Some(rate) => both_rates(rate),
             },
-            sent: Size(vault.sent_bytes_total).to_string(),
+            sent: size(vault.sent_bytes_total),
             requests: requests([("put", r.put), ("get", r.get), ("head", r.head), ("list", r.list), ("thaw", r.thaw)]),
             eta: match vault.eta_s {
                 _ if vault.queued_files == 0 && vault.spool_bytes == 0 => String::new(),
@@ -401,7 +388,7 @@ mod tests {
 
     #[test]
     fn rates_are_said_in_bits_and_bytes() {
-        assert_eq!(both_rates(250_000), "2.00 Mbit/s (250 kB/s)");
-        assert_eq!(both_rates(100), "800 bit/s (100 B/s)");
+        assert_eq!(both_rates(250_000), "2.00\u{a0}Mbit/s (250\u{a0}kB/s)");
+        assert_eq!(both_rates(100), "800\u{a0}bit/s (100\u{a0}B/s)");
     }
 }
