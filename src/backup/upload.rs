@@ -88,7 +88,8 @@ impl Engine {
     fn upload_pack(&self, id: i64, name: Name, hash: Sha256, size: u64) -> Result<()> {
         match self.put(&name, hash, size) {
             Ok(()) => {}
-            Err(e) if is_body_damage(&e) => return self.spool_rot(id, &name, &e),
+            // Rotten here, or kept there as something else: it never becomes stored, its contents are sealed anew.
+            Err(e) if e.kind() == Kind::Damaged => return self.lose(id, &name, &e),
             Err(e) => return Err(e),
         }
         self.faults.at("upload.stored")?;
@@ -100,17 +101,17 @@ impl Engine {
         Ok(())
     }
 
-    /// A spooled pack is gone or rotten: it is lost, and its files are captured again.
-    fn spool_rot(&self, id: i64, name: &Name, e: &Error) -> Result<()> {
+    /// A pack cannot become stored as it was sealed: it is lost, and its files are captured again.
+    fn lose(&self, id: i64, name: &Name, e: &Error) -> Result<()> {
         let losses = self.catalog.fact::<i64>("spool_losses")?.unwrap_or(0);
         if losses >= MOST_LOSSES {
-            return Err(Error::operator(format!("send {name}: {e}; {losses} spooled packs were lost before it"))
-                .remedy("check the disk of the state folder, then run 'panicroom resume'"));
+            return Err(Error::operator(format!("send {name}: {e}; {losses} packs were lost on their way before it"))
+                .remedy("check the disk of the state folder and the vault, then run 'panicroom resume'"));
         }
         self.catalog.add_to_fact("spool_losses", 1)?;
         let paths = self.catalog.pack_lost(id, self.clock.wall())?;
         self.spool.remove(&name.to_string())?;
-        self.tell(Level::Warning, &format!("a spooled pack was lost ({e}); {paths} files are read again"));
+        self.tell(Level::Warning, &format!("a pack was lost on its way ({e}); {paths} files are read again"));
         self.bells.capture.ring();
         Ok(())
     }

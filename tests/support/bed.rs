@@ -2,6 +2,7 @@
 //! hand. Small packs, so that a few megabytes make many; every step is driven from one thread.
 
 use super::read_vault::ReadVault;
+use super::tree::{Tree, differences};
 use super::witness::Witness;
 use panicroom::backup::publish::Occasion;
 use panicroom::backup::roots::Watched;
@@ -13,13 +14,14 @@ use panicroom::chunk::Chunker;
 use panicroom::clock::{Clock, ManualClock, SystemClock, Wall};
 use panicroom::config::{FilterList, Priority, RootSettings, defaults};
 use panicroom::error::{Kind, Result};
-use panicroom::format::vault::{self, Label};
 use panicroom::format::VAULT_NAME;
-use panicroom::model::{Size, Tier, TreePath, VaultId, WriterId};
+use panicroom::format::vault::{self, Label};
+use panicroom::model::{Shape, Size, Tier, TreePath, VaultId, WriterId};
 use panicroom::seal::keys::{OpenKeys, Secret};
 use panicroom::seal::{SystemEntropy, random};
 use panicroom::spool::Spool;
 use panicroom::store::{ObjectName, ObjectStore};
+use panicroom::upkeep::rebuild::{self, Report};
 use panicroom::worker::{Faults, Stop};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,8 +40,8 @@ pub struct Bed {
     pub clock: Arc<ManualClock>,
     pub store: Arc<Witness>,
     /// None while it is being replaced.
-    engine: Option<Engine>,
-    claims: Claims,
+    pub engine: Option<Engine>,
+    pub claims: Claims,
 }
 
 pub fn keys() -> OpenKeys {
@@ -135,6 +137,7 @@ impl Bed {
     /// One whole pass: walk, capture, upload and publish until nothing is left. Passing trouble is tried again.
     pub fn pass(&self) -> Result<()> {
         let engine = self.engine();
+        engine.figures.walked.lock().unwrap().clear();
         engine.roots.iter().try_for_each(|root| engine.mark_root(root))?;
         for _ in 0..TURNS {
             self.clock.advance(Duration::from_secs(60));
@@ -146,7 +149,7 @@ impl Bed {
             }
             if engine.is_drained()? {
                 // Two changes within one grain of the kernel's clock would look like one.
-                std::thread::sleep(Duration::from_millis(10));
+                Stop::new().wait(Duration::from_millis(10));
                 return Ok(());
             }
         }
@@ -157,14 +160,39 @@ impl Bed {
         ReadVault::open(self.store.objects(), keys())
     }
 
-    /// Files in the spool.
-    pub fn spooled(&self) -> usize {
-        std::fs::read_dir(self.dir.path().join("state/spool")).unwrap().count()
+    pub fn spool(&self) -> PathBuf {
+        self.dir.path().join("state/spool")
     }
 
-    /// The vault of this bench as a store without faults, and a place for another catalog of it.
-    pub fn elsewhere(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+    /// Promises that hold once a pass has ended: the vault is what the source is, and nothing was done twice.
+    pub fn check_end(&self, now: &Tree) {
+        let vault = self.vault();
+        let differing = differences(&vault.tree(NOW).unwrap(), now);
+        assert!(differing.is_empty(), "the vault is not what the source is:\n{}", differing.join("\n"));
+        assert_eq!(std::fs::read_dir(self.spool()).unwrap().count(), 0, "the spool is empty");
+        let engine = self.engine();
+        assert_eq!(engine.catalog.failed(10).unwrap(), [], "no path fails");
+        assert_eq!(vault.chunks_sent_twice(), [], "nothing is sent twice");
+        assert_eq!(self.store.complaints(), Vec::<String>::new());
+        let counts = engine.catalog.root_counts(engine.roots[0].id).unwrap();
+        let files = now.values().filter(|t| t.shape == Shape::File).count() as u64;
+        assert_eq!((counts.files, counts.safe_files, counts.dirty, counts.oldest), (files, files, 0, None));
+    }
+
+    /// A catalog made from the vault alone says the same as the one that was there all along.
+    pub fn check_rebuilt(&self, now: &Tree) {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&folder.path().join("catalog.db")).unwrap();
+        let engine = self.engine();
+        let roots = [engine.roots[0].path.clone()];
+        let report = patiently(|| {
+            rebuild::rebuild(&self.store.memory, &engine.keys, &catalog, &roots, &Stop::new(), &|_, _| {})
+        });
+        assert!(report.as_ref().is_ok_and(Report::is_sound), "{report:?}");
+        for path in now.keys() {
+            let seq = |c: &Catalog| c.find(path).unwrap().and_then(|n| c.node(n).unwrap()).map(|n| (n.seq, n.shape));
+            assert_eq!(seq(&catalog), seq(&engine.catalog), "{path}");
+        }
     }
 }
 

@@ -76,7 +76,9 @@ impl ReadVault {
             opened: RefCell::default(),
         };
         for reading in log.readings() {
-            let Reading::Segment(name @ Name::Segment(_, hash)) = reading else { panic!("no merges here: {reading:?}") };
+            let Reading::Segment(name @ Name::Segment(_, hash)) = reading else {
+                panic!("no merges here: {reading:?}")
+            };
             let object = vault.objects[&name.to_string()].clone();
             assert_eq!(sha256(&object), hash, "{name} is what its name says");
             records_of(&object, &vault.keys).into_iter().for_each(|record| vault.take(record));
@@ -126,9 +128,10 @@ impl ReadVault {
 
     fn is_hidden(&self, path: &TreePath, at: Wall) -> bool {
         std::iter::successors(path.parent(), TreePath::parent).any(|above| {
-            self.history.get(&above).filter(|h| h.values().any(|(captured, _)| *captured <= at)).is_some_and(|h| {
-                !Self::counting(h, at).is_some_and(|v| v.entry.shape == Shape::Dir)
-            })
+            self.history
+                .get(&above)
+                .filter(|h| h.values().any(|(captured, _)| *captured <= at))
+                .is_some_and(|h| !Self::counting(h, at).is_some_and(|v| v.entry.shape == Shape::Dir))
         })
     }
 

@@ -5,7 +5,7 @@ use super::read_vault::{Objects, needs, records_of};
 use panicroom::clock::Clock;
 use panicroom::error::Result;
 use panicroom::format::Name;
-use panicroom::model::{Sha256, Tier};
+use panicroom::model::Sha256;
 use panicroom::seal::keys::OpenKeys;
 use panicroom::store::memory::MemoryStore;
 use panicroom::store::{Body, Created, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex};
 pub struct Witness {
     pub memory: MemoryStore,
     keys: OpenKeys,
+    /// Packs that were confirmed, whatever became of them since.
+    stored: Mutex<BTreeSet<Sha256>>,
     /// Packs that confirmed segments name.
     named: Mutex<BTreeSet<Sha256>>,
     complaints: Mutex<Vec<String>>,
@@ -24,7 +26,13 @@ pub struct Witness {
 
 impl Witness {
     pub fn new(clock: Arc<dyn Clock>, keys: OpenKeys) -> Self {
-        Self { memory: MemoryStore::new(clock), keys, named: Mutex::default(), complaints: Mutex::default() }
+        Self {
+            memory: MemoryStore::new(clock),
+            keys,
+            stored: Mutex::default(),
+            named: Mutex::default(),
+            complaints: Mutex::default(),
+        }
     }
 
     /// What was seen that must not be.
@@ -41,12 +49,6 @@ impl Witness {
         self.complaints.lock().unwrap().push(what);
     }
 
-    fn has_pack(&self, hash: Sha256) -> bool {
-        [Tier::Cold, Tier::Hot]
-            .iter()
-            .any(|tier| self.memory.bytes(&ObjectName::new(Name::Pack(*tier, hash).to_string()).unwrap()).is_some())
-    }
-
     /// Packs the segment needs; those that are not there yet are a complaint.
     fn needed(&self, object: &NewObject) -> BTreeSet<Sha256> {
         let bytes = match &object.body {
@@ -54,8 +56,8 @@ impl Witness {
             Body::File(path) => std::fs::read(path).unwrap(),
         };
         let all: BTreeSet<_> = records_of(&bytes, &self.keys).iter().flat_map(needs).collect();
-        for pack in all.iter().filter(|pack| !self.has_pack(**pack)) {
-            self.complain(format!("{} names pack {pack}, which is not stored", object.name));
+        for pack in all.difference(&self.stored.lock().unwrap()) {
+            self.complain(format!("{} names pack {pack}, which was never stored", object.name));
         }
         all
     }
@@ -74,6 +76,9 @@ impl ObjectStore for Witness {
             _ => BTreeSet::new(),
         };
         let created = self.memory.create(object, stop)?;
+        if let Some(Name::Pack(_, hash)) = Name::parse(object.name.as_str()) {
+            self.stored.lock().unwrap().insert(hash);
+        }
         self.named.lock().unwrap().extend(needed);
         Ok(created)
     }
