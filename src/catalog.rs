@@ -113,7 +113,7 @@ impl Catalog {
         };
         let next = |n: i64| u64::try_from(n).unwrap_or(1);
         let (node, pack, seq, notice) =
-            (top("node", "id")?, top("pack", "id")?, top("version", "seq")?, top("dirty", "notice")?);
+            (top("node", "id")?, top("pack", "id")?, top("version", "seq")?, top("dirty", "MAX(notice, generation)")?);
         let lost = top("lost", "seq")?;
         let versions = top("version", "notice")?;
         let catalog = Self {

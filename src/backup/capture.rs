@@ -242,9 +242,7 @@ impl<'a> Reader<'a> {
                 (Ok(None), _) => self.top(group, watched, row, node),
                 (Ok(Some(folder)), Ok(true)) => self.name(group, folder, watched, row, node),
                 (Ok(Some(_)), Ok(false)) => Ok(self.settle(watched, row, node, Outcome::NotChosen)),
-                (Err(e), _) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => {
-                    self.gone(group, watched, row, node)
-                }
+                (Err(e), _) if is_absence(e) => self.gone(group, watched, row, node),
                 (Err(e), _) | (_, Err(e)) => Err(clone(e)),
             };
             match one {
@@ -599,6 +597,11 @@ fn not_mounted(path: &TreePath) -> crate::error::Error {
     crate::error::Error::path(format!("look at {path}"))
         .because("the disk that was mounted here is not mounted")
         .remedy("mount it; nothing is taken for deleted meanwhile")
+}
+
+/// Whether a folder is not there: no such name on the way, or one that is no folder any more.
+fn is_absence(e: &crate::error::Error) -> bool {
+    matches!(e.io_kind(), Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory))
 }
 
 /// The same trouble for every row of a folder.

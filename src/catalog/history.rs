@@ -304,10 +304,7 @@ pub(super) fn dirty_again(tx: &Transaction<'_>, pack: i64, notice: u64, at: Wall
     let mut found = rows.query([])?;
     let mut count = 0;
     while let Some(r) = found.next()? {
-        let content: Vec<u8> = r.get(2)?;
-        let needs = content_from_bytes(&content)
-            .map_or(true, |pieces| pieces.iter().any(|p| matches!(p, CatalogPiece::Run { pack: p, .. } if *p == pack)));
-        if !needs {
+        if !needs(&r.get::<_, Vec<u8>>(2)?, pack) {
             continue;
         }
         let node: i64 = r.get(0)?;
@@ -328,6 +325,28 @@ pub(super) fn dirty_again(tx: &Transaction<'_>, pack: i64, notice: u64, at: Wall
         count += 1;
     }
     Ok(count)
+}
+
+fn needs(content: &[u8], pack: i64) -> bool {
+    content_from_bytes(content)
+        .map_or(true, |pieces| pieces.iter().any(|p| matches!(p, CatalogPiece::Run { pack: p, .. } if *p == pack)))
+}
+
+/// Drops the versions that need a lost pack and that no segment names: they can never be restored. Their nodes go back
+/// to the record before; the paths are dirty and read again.
+pub(super) fn drop_unpublished(tx: &Transaction<'_>, pack: i64) -> rusqlite::Result<()> {
+    let mut rows = tx
+        .prepare("SELECT seq, node, content FROM version WHERE segment IS NULL AND kind < 2 AND content IS NOT NULL")?;
+    let mut found = rows.query([])?;
+    while let Some(r) = found.next()? {
+        if needs(&r.get::<_, Vec<u8>>(2)?, pack) {
+            let (seq, node): (i64, i64) = (r.get(0)?, r.get(1)?);
+            tx.prepare_cached("DELETE FROM version WHERE seq = ?")?.execute([seq])?;
+            tx.prepare_cached("UPDATE node SET seq = COALESCE((SELECT MAX(seq) FROM version WHERE node = ?1), 0) WHERE id = ?1 AND seq = ?2")?
+                .execute((node, seq))?;
+        }
+    }
+    Ok(())
 }
 
 /// What may be published now. Versions: those whose packs are all stored. Deletions: those before which nothing of
