@@ -7,6 +7,7 @@
 //! Dying in the plan leaves a job that says it is not planned: plan again. Dying in the fetch loses at most the
 //! batch on its way; fetching with the same job goes on from the last one (promise 11).
 
+mod cut;
 pub mod fetch;
 mod finish;
 mod layout;
