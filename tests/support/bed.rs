@@ -21,7 +21,7 @@ use panicroom::seal::keys::{OpenKeys, Secret};
 use panicroom::seal::{SystemEntropy, random};
 use panicroom::spool::Spool;
 use panicroom::store::{ObjectName, ObjectStore};
-use panicroom::upkeep::rebuild::{self, Report};
+use panicroom::upkeep::rebuild;
 use panicroom::worker::{Faults, Stop};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -185,10 +185,10 @@ impl Bed {
         let catalog = Catalog::open(&folder.path().join("catalog.db")).unwrap();
         let engine = self.engine();
         let roots = [engine.roots[0].path.clone()];
-        let report = patiently(|| {
-            rebuild::rebuild(&self.store.memory, &engine.keys, &catalog, &roots, &Stop::new(), &|_, _| {})
-        });
-        assert!(report.as_ref().is_ok_and(Report::is_sound), "{report:?}");
+        self.store.memory.random_faults(0, 0.0);
+        let report =
+            rebuild::rebuild(&self.store.memory, &engine.keys, &catalog, &roots, &Stop::new(), &|_, _| {}).unwrap();
+        assert!(report.is_sound(), "{report:?}");
         for path in now.keys() {
             let seq = |c: &Catalog| c.find(path).unwrap().and_then(|n| c.node(n).unwrap()).map(|n| (n.seq, n.shape));
             assert_eq!(seq(&catalog), seq(&engine.catalog), "{path}");
