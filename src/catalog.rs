@@ -20,7 +20,7 @@ pub use counts::{RootCounts, VaultCounts};
 pub use history::{CatalogPiece, NewVersion, Outcome, Settled};
 pub use import::{Importer, Part};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
-pub use queue::{DirtyRow, Due, Failed, Mark, Scope};
+pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
 pub use tree::{NodeId, NodeRow, NodeShape};
 pub use view::{Child, ChildState, Present, RecordRow, State, When, pieces_of};
 

@@ -32,6 +32,8 @@ use std::time::Duration;
 /// Everything the config file says, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Where all this was read.
+    pub file: PathBuf,
     /// At least one, in the order of the file; no path twice. Nested roots are allowed: the longest wins.
     pub roots: Vec<RootSettings>,
     /// At least one, in the order of the file; no name and no place twice.

@@ -68,9 +68,8 @@ impl Root {
         let rel = path.beneath(self.path()).ok_or_else(|| {
             Error::path(format!("open folder {path}")).because(format!("it does not lie beneath {}", self.path()))
         })?;
-        let fd = open::beneath(self.top.as_fd(), rel, open::FOLDER).map_err(|e| {
-            path_error("open folder", path, if e == Errno::LOOP { Errno::NOTDIR } else { e })
-        })?;
+        let fd = open::beneath(self.top.as_fd(), rel, open::FOLDER)
+            .map_err(|e| path_error("open folder", path, if e == Errno::LOOP { Errno::NOTDIR } else { e }))?;
         Folder::held(fd, path.clone(), Arc::clone(self.top.owners()))
     }
 }

@@ -11,10 +11,11 @@ mod tree;
 #[path = "support/witness.rs"]
 mod witness;
 
-use bed::{Bed, NOW, noise, write};
+use bed::{Bed, noise, write};
 use panicroom::error::Kind;
 use panicroom::model::{Seq, Sha256, Shape, TreePath};
 use panicroom::worker::Faults;
+use read_vault::NOW;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};

@@ -11,7 +11,7 @@ mod tree;
 #[path = "support/witness.rs"]
 mod witness;
 
-use bed::{Bed, NOW, noise, write};
+use bed::{Bed, noise, write};
 use panicroom::backup::upload::Uploaded;
 use panicroom::error::Kind;
 use panicroom::format::Name;
@@ -19,6 +19,7 @@ use panicroom::model::Size;
 use panicroom::store::ObjectName;
 use panicroom::store::memory::Fault;
 use panicroom::worker::Faults;
+use read_vault::NOW;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

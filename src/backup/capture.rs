@@ -182,7 +182,7 @@ impl Engine {
 struct Reader<'a> {
     engine: &'a Engine,
     messages: Sender<Message>,
-    window: Vec<u8>,
+    window: Box<[u8]>,
     whole: Vec<(Vec<Part>, Taken)>,
     whole_bytes: usize,
 }
@@ -192,7 +192,7 @@ struct Gone;
 
 impl<'a> Reader<'a> {
     fn new(engine: &'a Engine, messages: Sender<Message>) -> Self {
-        Self { engine, messages, window: vec![0; WINDOW], whole: vec![], whole_bytes: 0 }
+        Self { engine, messages, window: vec![0; WINDOW].into_boxed_slice(), whole: vec![], whole_bytes: 0 }
     }
 
     fn run(mut self, groups: &Receiver<Group>) -> Result<()> {
@@ -240,9 +240,9 @@ impl<'a> Reader<'a> {
             self.engine.stop.check()?;
             let one = match (&folder, &chosen) {
                 (Ok(None), _) => self.top(group, watched, row, node),
-                (Ok(Some(folder)), Ok(true)) => self.name(folder, watched, row, node),
+                (Ok(Some(folder)), Ok(true)) => self.name(group, folder, watched, row, node),
                 (Ok(Some(_)), Ok(false)) => Ok(self.settle(watched, row, node, Outcome::NotChosen)),
-                (Err(e), _) if is_absence(e) => Ok(self.gone(watched, row, node)),
+                (Err(e), _) if is_absence(e) => self.gone(group, watched, row, node),
                 (Err(e), _) | (_, Err(e)) => Err(clone(e)),
             };
             match one {
@@ -292,8 +292,25 @@ impl<'a> Reader<'a> {
         self.whole(vec![], taken).map(|()| Captured::Settled)
     }
 
-    fn gone(&mut self, watched: &Watched, row: &DirtyRow, node: &NodeRow) -> std::result::Result<Captured, Gone> {
-        self.settle(watched, row, node, Outcome::Gone)
+    /// What is not there is believed to be gone only while every disk above it is mounted.
+    fn gone(
+        &mut self,
+        group: &Group,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+    ) -> Result<std::result::Result<Captured, Gone>> {
+        let (mut id, mut at) = (node.parent, Some(group.folder.clone()));
+        while let Some(path) = at.filter(|p| p.is_within(&watched.path)) {
+            let Some(above) = self.engine.catalog.node(id)? else { break };
+            let is_mounted = || group.root.folder(&path).is_ok_and(|f| f.look_at_itself().mount_root != Some(false));
+            if above.mount && !is_mounted() {
+                return Err(not_mounted(&path));
+            }
+            id = above.parent;
+            at = path.parent();
+        }
+        Ok(self.settle(watched, row, node, Outcome::Gone))
     }
 
     fn top(
@@ -309,6 +326,7 @@ impl<'a> Reader<'a> {
 
     fn name(
         &mut self,
+        group: &Group,
         folder: &Folder,
         watched: &Watched,
         row: &DirtyRow,
@@ -316,21 +334,21 @@ impl<'a> Reader<'a> {
     ) -> Result<std::result::Result<Captured, Gone>> {
         let Some(look) = folder.look(&node.name)? else {
             if node.mount {
-                let path = folder.path_of(&node.name)?;
-                return Err(crate::error::Error::path(format!("look at {path}"))
-                    .because("the disk that was mounted here is gone")
-                    .remedy("mount it; nothing is taken for deleted meanwhile"));
+                return Err(not_mounted(&folder.path_of(&node.name)?));
             }
-            return Ok(self.gone(watched, row, node));
+            return self.gone(group, watched, row, node);
         };
         if !self.chosen(folder, watched, node, &look)? {
             return Ok(self.settle(watched, row, node, Outcome::NotChosen));
+        }
+        if node.mount && look.form == Form::Dir && look.mount_root == Some(false) {
+            return Err(not_mounted(&folder.path_of(&node.name)?));
         }
         if node.stamp == look.stamp && node.shape == Some(shape(&look)) {
             return Ok(self.settle(watched, row, node, Outcome::Same { stamp: look.stamp, again: None }));
         }
         match folder.subject_seen(&node.name, &look)? {
-            Found::Gone => Ok(self.gone(watched, row, node)),
+            Found::Gone => self.gone(group, watched, row, node),
             Found::Socket => Ok(self.settle(watched, row, node, Outcome::NotChosen)),
             Found::Here(mut subject) => match subject.file.take() {
                 None => Ok(self.described(watched, row, node, *subject)),
@@ -346,8 +364,7 @@ impl<'a> Reader<'a> {
             Verdict::Include => look.form != Form::Dir || !watched.left_out(&folder.child(&node.name)?)?,
             // Only on the way to something: it is kept once something beneath it is.
             Verdict::Descend => {
-                node.shape.is_some()
-                    || node.seq == Seq(0) && self.engine.catalog.living_children(node.id)?.first().is_some()
+                node.shape.is_some() || node.seq == Seq(0) && !self.engine.catalog.living_children(node.id)?.is_empty()
             }
             Verdict::Exclude => false,
         })
@@ -499,37 +516,37 @@ impl<'a> Reader<'a> {
         long: Option<(NodeId, Tier)>,
         parts: &mut Vec<Part>,
     ) -> Result<std::result::Result<Finish, Gone>> {
-        let (mut start, mut end) = (0, 0);
-        // Where in the file the window begins, for cuts at fixed places.
-        let mut offset = 0u64;
+        // What lies in the window and was not cut yet, and where in the file it begins (for cuts at fixed places).
+        let (mut start, mut end, mut offset) = (0, 0, 0u64);
         loop {
-            if end - start < MAX && start > 0 {
+            if start > 0 && WINDOW - end < MAX {
                 self.window.copy_within(start..end, 0);
                 (start, end) = (0, end - start);
             }
-            let step = file.step(&mut self.window[end..]);
-            let (rest, hole) = match &step {
-                Ok(Step::Data(n)) => {
-                    self.engine.figures.read_bytes.fetch_add(*n as u64, Ordering::Relaxed);
-                    end += n;
-                    (Rest::More, None)
+            let step = match file.step(&mut self.window[end..]) {
+                Ok(step) => step,
+                Err(e) => {
+                    if let Some((file, _)) = long {
+                        let _ = self.send(Message::Dropped { file });
+                    }
+                    return Err(e);
                 }
-                Ok(Step::Hole(n)) => (Rest::End, Some(*n)),
-                Ok(Step::End) | Err(_) => (Rest::End, None),
             };
-            if let Err(e) = step {
-                if let Some((file, _)) = long {
-                    let _ = self.send(Message::Dropped { file });
+            let rest = match step {
+                Step::Data(n) => {
+                    self.engine.figures.read_bytes.fetch_add(n as u64, Ordering::Relaxed);
+                    end += n;
+                    Rest::More
                 }
-                return Err(e);
-            }
+                Step::Hole(_) | Step::End => Rest::End,
+            };
             while let Some(len) = self.next_cut(&self.window[start..end], offset, how, rest) {
                 let bytes = self.window[start..start + len].to_vec();
                 parts.push(Part::Chunk { id: self.engine.chunker.id(&bytes), bytes });
                 start += len;
                 offset += len as u64;
             }
-            if let Some(n) = hole {
+            if let Step::Hole(n) = step {
                 parts.push(Part::Hole(n));
                 offset += n;
             }
@@ -539,7 +556,7 @@ impl<'a> Reader<'a> {
             {
                 return Ok(Err(Gone));
             }
-            if matches!(step, Ok(Step::End)) {
+            if step == Step::End {
                 return file.finish().map(Ok);
             }
             self.engine.stop.check()?;
@@ -573,6 +590,13 @@ fn shape(look: &Look) -> NodeShape {
         Form::Dir => NodeShape::Dir,
         _ => NodeShape::Other,
     }
+}
+
+/// An alarm, never a deletion.
+fn not_mounted(path: &TreePath) -> crate::error::Error {
+    crate::error::Error::path(format!("look at {path}"))
+        .because("the disk that was mounted here is not mounted")
+        .remedy("mount it; nothing is taken for deleted meanwhile")
 }
 
 /// Whether a folder is not there: no such name on the way, or one that is no folder any more.

@@ -75,7 +75,7 @@ impl Open {
     fn expected(&self) -> u64 {
         let (text, sealed) = (self.meter.text.load(Ordering::Relaxed), self.meter.sealed.load(Ordering::Relaxed));
         let under_way = self.dispatched.saturating_sub(text);
-        sealed + if text == 0 { under_way } else { under_way * sealed / text }
+        sealed + (under_way * sealed).checked_div(text).unwrap_or(under_way)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Watched roots as the steps see them: whose a path is, whether it is chosen, and whether its disk is there.
 
 use super::Engine;
-use crate::catalog::RootId;
+use crate::catalog::{Level, RootId};
 use crate::config::{FilterList, RootSettings};
 use crate::error::{Error, Result};
 use crate::filter::{
@@ -114,15 +114,24 @@ impl Engine {
             }
             Ok(root)
         });
-        let mut trouble = self.figures.root_trouble.lock().expect("figures lock");
-        match &opened {
-            Ok(_) => {
-                trouble.remove(&watched.path);
-            }
-            Err(e) => {
-                trouble.insert(watched.path.clone(), e.to_string());
-            }
-        }
+        self.note_root(watched, opened.as_ref().err().map(ToString::to_string));
         opened
+    }
+
+    /// Said once when a root's trouble begins, changes or is over.
+    fn note_root(&self, watched: &Watched, now: Option<String>) {
+        let before = {
+            let mut trouble = self.figures.root_trouble.lock().expect("figures lock");
+            match &now {
+                Some(text) => trouble.insert(watched.path.clone(), text.clone()),
+                None => trouble.remove(&watched.path),
+            }
+        };
+        match (before, now) {
+            (Some(before), Some(now)) if before == now => {}
+            (_, Some(now)) => self.tell(Level::Alarm, &now),
+            (Some(_), None) => self.tell(Level::Good, &format!("{} can be read again", watched.path)),
+            (None, None) => {}
+        }
     }
 }

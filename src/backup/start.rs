@@ -30,7 +30,14 @@ pub fn read_vault_file(store: &dyn ObjectStore, stop: &Stop) -> Result<VaultFile
             info.size
         )));
     }
-    VaultFile::read(&store.read(&name, Some(0..info.size), stop)?)
+    VaultFile::read(&store.read(&name, Some(0..info.size), stop)?).map_err(|e| {
+        let e = e.during(&format!("open the vault {}", store.url()));
+        if e.remedy_text().is_some() {
+            e
+        } else {
+            e.remedy("nothing is written to it; bring its meta_vault back, or start a new vault elsewhere")
+        }
+    })
 }
 
 /// What a look at the vault came to.

@@ -64,7 +64,7 @@ pub(super) fn content_to_bytes(content: &[CatalogPiece]) -> Vec<u8> {
         match piece {
             CatalogPiece::Hole(n) => flat.extend([0, *n]),
             CatalogPiece::Run { pack, first, count } => {
-                flat.extend([pack.cast_unsigned(), u64::from(*first), u64::from(*count)])
+                flat.extend([pack.cast_unsigned(), u64::from(*first), u64::from(*count)]);
             }
         }
     }
@@ -242,7 +242,15 @@ impl Catalog {
     /// (a move's new name among it) is safe or failed (promise 14). What lay beneath becomes dirty and follows.
     fn record_deletion(&self, tx: &Transaction<'_>, one: &Settled) -> rusqlite::Result<()> {
         let (old_shape, old_size) = self.forget_old(tx, one.row.node)?;
-        let Some(shape) = old_shape else { return Ok(()) };
+        let Some(shape) = old_shape else {
+            // It came and went without a version: nothing is left to say of it.
+            tx.prepare_cached(
+                "DELETE FROM node WHERE id = ?1 AND seq = 0 AND NOT EXISTS (SELECT 1 FROM node WHERE parent = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM dirty WHERE node = ?1 AND (generation != ?2 OR scope = 1))",
+            )?
+            .execute((one.row.node.0, one.row.generation.cast_signed()))?;
+            return Ok(());
+        };
         self.insert_deletion(tx, one)?;
         if shape == NodeShape::File.number() {
             add_to_root(tx, one.row.root, -1, -old_size)?;
@@ -327,9 +335,8 @@ fn needs(content: &[u8], pack: i64) -> bool {
 /// Drops the versions that need a lost pack and that no segment names: they can never be restored. Their nodes go back
 /// to the record before; the paths are dirty and read again.
 pub(super) fn drop_unpublished(tx: &Transaction<'_>, pack: i64) -> rusqlite::Result<()> {
-    let mut rows = tx.prepare(
-        "SELECT seq, node, content FROM version WHERE segment IS NULL AND kind < 2 AND content IS NOT NULL",
-    )?;
+    let mut rows = tx
+        .prepare("SELECT seq, node, content FROM version WHERE segment IS NULL AND kind < 2 AND content IS NOT NULL")?;
     let mut found = rows.query([])?;
     while let Some(r) = found.next()? {
         if needs(&r.get::<_, Vec<u8>>(2)?, pack) {

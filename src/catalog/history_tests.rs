@@ -50,6 +50,7 @@ impl Bed {
         self.catalog.mark(&[mark]).unwrap();
         self.catalog.dirty_row(node).unwrap().unwrap()
     }
+    #[expect(clippy::unused_self, reason = "reads as the bed's doing")]
     fn version(&self, row: queue::DirtyRow, content: Vec<CatalogPiece>) -> Settled {
         let v = NewVersion {
             entry: file(3),

@@ -229,6 +229,20 @@ impl Catalog {
         })
     }
 
+    /// Stored segments after a number, in order.
+    pub fn segments_after(&self, number: SegmentNo, most: usize) -> Result<Vec<SegmentRow>> {
+        self.read("read stored segments", |c| {
+            let mut s = c.prepare_cached("SELECT number, hash, size, written FROM segment WHERE number > ? AND state = 1 ORDER BY number LIMIT ?")?;
+            let mut rows = s.query((number.0.cast_signed(), most as i64))?;
+            let mut out = vec![];
+            while let Some(r) = rows.next()? {
+                let row = SegmentRow { number: SegmentNo(tree::number(r, 0)?), hash: hash(&r.get::<_, Vec<u8>>(1)?)?, size: tree::number(r, 2)?, written: Wall(r.get(3)?) };
+                out.push(row);
+            }
+            Ok(out)
+        })
+    }
+
     /// Hash of a segment this catalog knows.
     pub fn segment_hash(&self, number: SegmentNo) -> Result<Option<Sha256>> {
         self.read("read a segment's hash", |c| {

@@ -56,6 +56,42 @@ pub enum Command {
     Restore(super::out_args::Restore),
     /// Make this machine's catalog anew from its vault, and take the vault over
     Rebuild(super::out_args::Rebuild),
+    /// (not in this release) Check that the vault holds what the catalog says, without a thaw
+    Verify(super::out_args::From),
+    /// (not in this release) Restore a sample and compare it: proof that the way out works
+    Drill(super::out_args::From),
+    /// (not in this release) What keeping and restoring costs
+    Cost(super::out_args::From),
+    /// (not in this release) The recovery sheet, a check of the words, a passphrase for the vault
+    #[command(subcommand)]
+    Key(Key),
+    /// (not in this release) Make the bucket and its user, or print how
+    #[command(subcommand)]
+    Setup(Setup),
+    /// (not in this release) Look over this machine and its configuration for what will go wrong
+    Doctor,
+    /// Print the completions of a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Print the recovery sheet
+    Kit(super::out_args::From),
+    /// Check words or a passphrase against the vault
+    Check(super::out_args::From),
+    /// Let a passphrase open the vault too
+    Passphrase(super::out_args::From),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Setup {
+    /// Make bucket, user and rules on AWS
+    Aws,
+    /// Print what to make by hand
+    Print,
 }
 
 #[derive(Debug, Args)]
@@ -93,4 +129,57 @@ pub struct Init {
     /// File with a passphrase that opens the vault too
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_flag_of_the_design_parses() {
+        for line in [
+            "quickstart DIR --home H --vault URL --words-file F --http off --limit RATE",
+            "init --root A --root B --vault URL --words-file W --passphrase-file F",
+            "run",
+            "backup --json",
+            "status --json",
+            "pause",
+            "resume",
+            "limit none",
+            "rescan",
+            "explain PATH --json",
+            "ls",
+            "ls PATH --at 3d --vault URL --key-file F --json",
+            "versions PATH --vault URL --key-file F",
+            "find GLOB --vault URL --key-file F",
+            "restore --to DIR",
+            "restore A B --to DIR --at 3d --plan --speed bulk --max-cost 1.50 --yes --overwrite --strip --poll 1h",
+            "restore --to DIR --speed standard --vault URL --key-file F --json",
+            "restore --to DIR --speed expedited",
+            "restore --resume abc123",
+            "verify --json",
+            "verify --vault URL --key-file F",
+            "drill",
+            "drill --vault URL --key-file F",
+            "cost --json",
+            "cost --vault URL --key-file F",
+            "rebuild",
+            "rebuild --key-file F",
+            "key kit",
+            "key kit --vault URL --key-file F",
+            "key check",
+            "key passphrase",
+            "setup aws",
+            "setup print",
+            "doctor",
+            "completions bash",
+            "man",
+            "-v -v --config C --json status",
+        ] {
+            let words = ["panicroom"].into_iter().chain(line.split(' '));
+            if let Err(e) = Line::try_parse_from(words) {
+                panic!("{line}: {e}");
+            }
+        }
+    }
 }

@@ -6,7 +6,8 @@
 use super::args::{Init, Line, Quickstart};
 use super::{Answer, Exit, Failure, host, read_text, serve, settings};
 use crate::clock::SystemClock;
-use crate::config::{Listen, Settings, Sketch, VaultSettings, VaultUrl};
+use crate::config::{Listen, Settings, Sketch, VaultSettings, VaultUrl, render};
+use crate::daemon::console::Overall;
 use crate::daemon::found::{Founding, Witness, is_words_file_of};
 use crate::daemon::home::Home;
 use crate::daemon::open::{Folders, open_store};
@@ -39,7 +40,7 @@ fn default_home() -> std::result::Result<PathBuf, Failure> {
     })
 }
 
-pub fn quickstart(line: &Line, q: &Quickstart) -> Answer {
+pub fn quickstart(q: &Quickstart) -> Answer {
     let root = absolute(&q.dir)?;
     if !root.as_path().is_dir() {
         return Err(Failure::Usage(
@@ -56,25 +57,42 @@ pub fn quickstart(line: &Line, q: &Quickstart) -> Answer {
     let config = home.as_path().join("config.toml");
     let settings = Arc::new(if config.exists() { again(&config, q, &root)? } else { first(&config, &home, q, &root)? });
     found_missing(&settings, q.words_file.as_deref(), None)?;
-    let home_argument = home.as_path().display().to_string();
-    let mut live = serve::live_line();
-    let mut told = false;
-    let vault = settings.vaults[0].url.to_string();
-    let mut shown = |status: &crate::daemon::console::Status| {
-        live(status);
-        if !told && status.state == crate::daemon::console::Overall::Idle {
+    let (mut live, mut told) = (serve::LiveLine::new(), false);
+    let words = q.words_file.as_deref().and_then(|f| f.canonicalize().ok());
+    let parting = parting_words(&settings, words.as_deref(), &config);
+    serve::serve(&settings, &mut |status| {
+        live.show(status);
+        if !told && status.state == Overall::Idle {
             told = true;
-            println!("\n{}", status.headline);
-            if let Some(advice) = &status.advice {
-                println!("{advice}");
-            }
-            println!(
-                "To bring everything back, on this or any other machine:\n  panicroom restore --vault '{vault}' --key-file WORDS --to OUT\nIt goes on watching {root}; stop it with Ctrl-C and start it again with the same command, or with\n  panicroom --config '{home_argument}/config.toml' run\n"
-            );
+            let advice = status.advice.as_ref().map_or(String::new(), |a| format!("{a}\n"));
+            live.say(&format!("\n{}\n{advice}{parting}", status.headline));
         }
+    })
+}
+
+/// What to do after the disaster, and what goes on meanwhile: commands that run as they stand.
+fn parting_words(settings: &Settings, words: Option<&Path>, config: &Path) -> String {
+    let vault = shell(&settings.vaults[settings.vaults.len() - 1].url.to_string());
+    let (key, asks) = match words {
+        Some(file) => (format!(" --key-file {}", shell(&file.display().to_string())), ""),
+        None => (String::new(), " (it asks for the words)"),
     };
-    let _ = line;
-    serve::serve(&settings, &mut shown)
+    format!(
+        "To bring everything back, on this or any other machine{asks}:\n  panicroom restore --vault {vault}{key} --to \
+         restored\nIt goes on watching; stop it with Ctrl-C, and start it again with the same command or with\n  \
+         panicroom --config {} run\n",
+        shell(&config.display().to_string())
+    )
+}
+
+/// As a shell reads it back.
+fn shell(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._:=@%+,-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// A second quickstart goes on with what the first one wrote.
@@ -86,6 +104,9 @@ fn again(config: &Path, q: &Quickstart, root: &TreePath) -> std::result::Result<
             Error::operator(format!("protect {root}: {} protects {}", config.display(), has.join(", ")))
                 .remedy("add a [[root]] to that file and run it, or give another '--home DIR'"),
         ));
+    }
+    if let Some(url) = &q.vault {
+        settings = with_more(config, &[], Some(url))?;
     }
     if let Some(limit) = rate(q.limit.as_deref())? {
         settings.uplink_limit = limit;
@@ -101,7 +122,7 @@ fn again(config: &Path, q: &Quickstart, root: &TreePath) -> std::result::Result<
 fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std::result::Result<Settings, Failure> {
     let state = home.join(b"state").expect("a plain name");
     let vault = match &q.vault {
-        Some(url) => VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))?,
+        Some(url) => address(url)?,
         None => VaultUrl::Folder(home.join(b"vault").expect("a plain name")),
     };
     let sketch = Sketch {
@@ -109,7 +130,7 @@ fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std
         vault_name: "main".to_owned(),
         vault,
         quiet: Some(Duration::from_secs(2)),
-        gather: matches!(q.vault, None).then_some(Duration::ZERO),
+        gather: q.vault.is_none().then_some(Duration::ZERO),
         listen: listen(q.http.as_deref())?,
         limit: rate(q.limit.as_deref())?.flatten(),
         state_dir: state,
@@ -151,11 +172,17 @@ fn listen(text: Option<&str>) -> std::result::Result<Listen, Failure> {
 }
 
 pub fn init(line: &Line, i: &Init) -> Answer {
-    if !line.config.exists() && (!i.root.is_empty() || i.vault.is_some()) {
-        write_config(&line.config, i)?;
+    let asked = !i.root.is_empty() || i.vault.is_some();
+    let settings = Arc::new(if !asked {
+        settings::load(line)?
+    } else if line.config.exists() {
+        let roots = i.root.iter().map(|r| absolute(r)).collect::<std::result::Result<Vec<_>, _>>()?;
+        with_more(&line.config, &roots, i.vault.as_deref())?
+    } else {
+        let settings = write_config(&line.config, i)?;
         println!("wrote {}", line.config.display());
-    }
-    let settings = Arc::new(settings::load(line)?);
+        settings
+    });
     let passphrase = match &i.passphrase_file {
         Some(file) => {
             Some(Zeroizing::new(read_text(file, "the passphrase")?.trim_end_matches(['\n', '\r']).to_owned()))
@@ -175,30 +202,62 @@ pub fn init(line: &Line, i: &Init) -> Answer {
     Ok(Exit::Done)
 }
 
-fn write_config(path: &Path, i: &Init) -> std::result::Result<(), Failure> {
-    let [root] = i.root.as_slice() else {
+fn write_config(path: &Path, i: &Init) -> std::result::Result<Settings, Failure> {
+    let roots = i.root.iter().map(|r| absolute(r)).collect::<std::result::Result<Vec<_>, _>>()?;
+    let (Some((root, others)), Some(vault)) = (roots.split_first(), &i.vault) else {
         return Err(Failure::Usage(
-            Error::operator("write a configuration: name exactly one '--root DIR'")
-                .remedy("write the file yourself for more: config/example.toml explains every setting"),
+            Error::operator(format!("write the configuration {}: it needs a root and a vault", path.display()))
+                .remedy("name them with '--root DIR' and '--vault URL'"),
         ));
     };
-    let Some(vault) = &i.vault else {
-        return Err(Failure::Usage(Error::operator("write a configuration: name the vault with '--vault URL'")));
-    };
     let sketch = Sketch {
-        root: absolute(root)?,
+        root: root.clone(),
         vault_name: "main".to_owned(),
-        vault: VaultUrl::parse(vault).map_err(|e| Failure::Usage(Error::operator(e)))?,
+        vault: address(vault)?,
         quiet: None,
         gather: None,
         listen: Listen::Default,
         limit: None,
         state_dir: TreePath::from_typed(Path::new(crate::config::defaults::STATE_DIR)).expect("a valid default"),
     };
+    let text = sketch.text()? + &render::more(others, None)?;
+    let settings = settings::parse(path, &text)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).doing(Kind::Operator, || format!("create {}", folder.display()))?;
     }
-    write_new(path, &sketch.text()?).map_err(Failure::Work)
+    write_new(path, &text)?;
+    Ok(settings)
+}
+
+fn address(url: &str) -> std::result::Result<VaultUrl, Failure> {
+    VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))
+}
+
+/// Roots and a vault put at the end of a config that lacks them; as it was when it has them.
+fn with_more(config: &Path, roots: &[TreePath], vault: Option<&str>) -> std::result::Result<Settings, Failure> {
+    let text = read_text(config, "the configuration").map_err(Failure::Usage)?;
+    let settings = settings::parse(config, &text)?;
+    let new: Vec<TreePath> =
+        roots.iter().filter(|r| !settings.roots.iter().any(|known| known.path == **r)).cloned().collect();
+    let url = vault.map(address).transpose()?.filter(|url| !settings.vaults.iter().any(|v| v.url == *url));
+    if new.is_empty() && url.is_none() {
+        return Ok(settings);
+    }
+    // Refused before anything is changed.
+    drop(Home::new(&settings.state_dir).lock()?);
+    let taken = |name: &String| settings.vaults.iter().any(|v| v.name == *name);
+    let name = (2..).map(|n| format!("vault{n}")).find(|n| !taken(n)).expect("one is free");
+    let longer = text + &render::more(&new, url.as_ref().map(|url| (name.as_str(), url)))?;
+    let settings = settings::parse(config, &longer)?;
+    let aside = config.with_extension("toml.new");
+    let _ = std::fs::remove_file(&aside);
+    write_new(&aside, &longer)?;
+    let mode = std::fs::metadata(config).map(|m| m.permissions());
+    mode.and_then(|mode| std::fs::set_permissions(&aside, mode))
+        .and_then(|()| std::fs::rename(&aside, config))
+        .doing(Kind::Operator, || format!("write {}", config.display()))?;
+    println!("added to {}", config.display());
+    Ok(settings)
 }
 
 /// Starts every vault that has no keys here. How many.

@@ -10,7 +10,7 @@ pub fn start(line: &Line) {
     let level = match (line.verbose, daemon) {
         (0, true) => "panicroom=info,warn",
         (0, false) => "panicroom=warn,error",
-        (1, _) => "panicroom=debug,info",
+        (1, _) => "panicroom=debug,warn",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

@@ -99,23 +99,22 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
     let target = Target::open(&to)?;
     let (progress, stop) = (Progress::default(), Stop::new());
     stop_on_signal(&stop);
-    let planned = match Plan::of(&file)? {
-        Some(plan) => plan,
-        None => {
-            let with = Planning {
-                catalog: &source.catalog,
-                store: &*source.store,
-                keys: &keys.seal,
-                target: &target,
-                target_path: &to,
-                progress: &progress,
-                stop: &stop,
-                now: SystemClock::shared().wall(),
-            };
-            plan(&with, &wanted, &file)?
-        }
+    let planned = if let Some(plan) = Plan::of(&file)? {
+        plan
+    } else {
+        let with = Planning {
+            catalog: &source.catalog,
+            store: &*source.store,
+            keys: &keys.seal,
+            target: &target,
+            target_path: &to,
+            progress: &progress,
+            stop: &stop,
+            now: SystemClock::shared().wall(),
+        };
+        plan(&with, &wanted, &file)?
     };
-    show_plan(line, args, &planned)?;
+    show_plan(line, args, &planned);
     if args.plan {
         drop(file);
         job.remove();
@@ -170,10 +169,10 @@ fn resumed(source: &Source, id: &str) -> std::result::Result<(Job, JobFile, Path
     Ok((job, file, to))
 }
 
-fn show_plan(line: &Line, args: &Restore, plan: &Plan) -> std::result::Result<(), Failure> {
+fn show_plan(line: &Line, args: &Restore, plan: &Plan) {
     if args.plan && line.json {
         println!("{}", serde_json::to_string_pretty(plan).unwrap_or_default());
-        return Ok(());
+        return;
     }
     let mut out = std::io::stderr();
     let _ = writeln!(
@@ -197,7 +196,6 @@ fn show_plan(line: &Line, args: &Restore, plan: &Plan) -> std::result::Result<()
     if plan.frozen_packs > 0 {
         let _ = writeln!(out, "{} packs are frozen and need a thaw first", plan.frozen_packs);
     }
-    Ok(())
 }
 
 /// Money is never spent unasked; what costs nothing never asks.

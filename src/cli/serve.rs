@@ -12,6 +12,7 @@ use crate::daemon::home::Home;
 use crate::daemon::open::House;
 use crate::daemon::run::{Daemon, Watching};
 use crate::error::{Error, Kind, Result};
+use crate::model::Rate;
 use crate::seal::{SystemEntropy, random};
 use crate::web::ask::Ask;
 use crate::web::control::{self, Control};
@@ -280,37 +281,57 @@ fn report(line: &Line, status: &Status) -> Exit {
     }
 }
 
-/// A live line in a terminal; elsewhere a line whenever the headline changes.
-pub fn live_line() -> impl FnMut(&Status) {
-    let terminal = std::io::stderr().is_terminal();
-    let bar = terminal.then(|| {
-        let bar = indicatif::ProgressBar::new(1);
-        let style = indicatif::ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}")
-            .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
-        bar.set_style(style);
-        bar
-    });
-    let mut said = String::new();
-    move |status: &Status| {
-        let (bytes, safe) = status.roots.iter().fold((0, 0), |a, r| (a.0 + r.bytes, a.1 + r.safe_bytes));
-        match &bar {
-            Some(bar) => {
-                bar.set_length(bytes.max(1));
-                bar.set_position(if bytes == 0 && status.state == Overall::Idle { 1 } else { safe });
-                let eta = status
-                    .roots
-                    .iter()
-                    .filter_map(|r| r.eta_s)
-                    .max()
-                    .filter(|s| *s > 0)
-                    .map_or(String::new(), |s| format!("  about {} to go", crate::daemon::desk::words_for(s)));
-                bar.set_message(format!("{}{eta}", status.headline));
-            }
-            None if status.headline != said && status.mood != Mood::Busy => {
-                said.clone_from(&status.headline);
+/// How it goes, shown as it goes: a live line in a terminal; elsewhere a line whenever there is news.
+pub struct LiveLine {
+    bar: Option<indicatif::ProgressBar>,
+    said: String,
+}
+
+impl LiveLine {
+    pub fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = indicatif::ProgressBar::new(1);
+            let style = indicatif::ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}")
+                .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+            bar.set_style(style);
+            bar
+        });
+        Self { bar, said: String::new() }
+    }
+
+    pub fn show(&mut self, status: &Status) {
+        let Some(bar) = &self.bar else {
+            if status.headline != self.said && status.mood != Mood::Busy {
+                self.said.clone_from(&status.headline);
                 let _ = writeln!(std::io::stderr(), "{}", status.headline);
             }
-            None => {}
+            return;
+        };
+        let (bytes, safe) = status.roots.iter().fold((0, 0), |a, r| (a.0 + r.bytes, a.1 + r.safe_bytes));
+        bar.set_length(bytes.max(1));
+        bar.set_position(if bytes == 0 && status.state == Overall::Idle { 1 } else { safe });
+        let rate: u64 = status.vaults.iter().filter_map(|v| v.rate_bytes_per_s).sum();
+        let rate = Rate::bytes_per_second(rate).map_or(String::new(), |r| format!("  {r}"));
+        let eta = status.roots.iter().filter_map(|r| r.eta_s).max().filter(|s| *s > 0);
+        let eta = eta.map_or(String::new(), |s| format!("  about {} to go", crate::daemon::desk::words_for(s)));
+        bar.set_message(format!("{}{rate}{eta}", status.headline));
+        bar.tick();
+    }
+
+    /// Something to keep on the screen, above the live line.
+    pub fn say(&self, text: &str) {
+        let print = || {
+            // A closed pipe is the reader's choice.
+            let _ = writeln!(std::io::stdout(), "{text}");
+        };
+        self.bar.as_ref().map_or_else(print, |bar| bar.suspend(print));
+    }
+}
+
+impl Drop for LiveLine {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

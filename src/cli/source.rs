@@ -60,11 +60,11 @@ fn make_private(dir: &Path) -> Result<()> {
         .doing(Kind::Operator, || format!("create {}", dir.display()))
 }
 
-fn cache() -> Result<PathBuf> {
+fn cache() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let base =
         set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|h| h.join(".cache"))).unwrap_or_else(std::env::temp_dir);
-    Ok(base.join("panicroom"))
+    base.join("panicroom")
 }
 
 /// The words or the passphrase: from the file, else asked for.
@@ -140,7 +140,7 @@ fn alone(url: &str, from: &From) -> std::result::Result<Source, Failure> {
     let stop = Stop::new();
     let vault = unlock::open_vault(&*opened.store, &stop)?;
     let keys = open_keys(&*opened.store, &vault, from, &stop)?;
-    let folder = cache()?.join(vault.id.to_string());
+    let folder = cache().join(vault.id.to_string());
     make_private(&folder)?;
     let catalog = catalog_of(&*opened.store, &keys, &folder, &stop)?;
     Ok(Source {

@@ -45,6 +45,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
     found.together(file)?;
     let (state_dir, spool_size) = (found.state_dir(), found.spool_size());
     Ok(Settings {
+        file: name.to_owned(),
         roots: found.roots.into_iter().map(|r| r.value).collect(),
         vaults: found.vaults.into_iter().map(|v| v.value).collect(),
         uplink_limit,

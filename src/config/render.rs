@@ -67,6 +67,18 @@ impl Sketch {
     }
 }
 
+/// Sections to put at the end of a config that is there: more roots, and a vault of a name not yet taken.
+pub fn more(roots: &[TreePath], vault: Option<(&str, &VaultUrl)>) -> Result<String> {
+    let mut out = String::new();
+    for root in roots {
+        let _ = writeln!(out, "\n[[root]]\npath = {}", quoted(&utf8(root)?));
+    }
+    if let Some((name, url)) = vault {
+        let _ = writeln!(out, "\n[[vault]]\nname = {}\nurl = {}", quoted(name), quoted(&url.to_string()));
+    }
+    Ok(out)
+}
+
 fn utf8(path: &TreePath) -> Result<String> {
     std::str::from_utf8(path.as_bytes()).map(str::to_owned).map_err(|_| {
         Error::operator(format!("write {path} into a config file: its name is not UTF-8"))
@@ -105,6 +117,17 @@ mod tests {
         assert_eq!(settings.roots[0].quiet, defaults::QUIET);
         assert_eq!(settings.http_listen, defaults::HTTP_LISTEN.parse().ok());
         assert_eq!(settings.uplink_limit, None);
+    }
+
+    #[test]
+    fn what_is_put_at_the_end_is_read_beside_what_was_there() {
+        let url = VaultUrl::parse("s3://bucket/prefix?region=eu-central-1").unwrap();
+        let root = TreePath::from_bytes("/srv/\"photos\"").unwrap();
+        let text = sketch().text().unwrap() + &more(std::slice::from_ref(&root), Some(("cloud", &url))).unwrap();
+        let read = parse(Path::new("c"), &text, &mut |_| unreachable!("no filter_file")).unwrap();
+        assert_eq!((read.roots.len(), &read.roots[1].path), (2, &root));
+        assert_eq!((read.vaults.len(), &read.vaults[1].url), (2, &url));
+        assert_eq!(read.vaults[0].roots.len(), 2);
     }
 
     #[test]

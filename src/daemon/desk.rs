@@ -216,8 +216,11 @@ impl Desk {
             (
                 Overall::Idle,
                 Mood::Warning,
-                format!("Copied, but on the same disk: a fire takes both. ({files} files)"),
-                Some("Add a vault elsewhere: put a [[vault]] with url = \"s3://bucket/prefix\" into the config and run 'panicroom init', or quickstart with '--vault s3://…'.".to_owned()),
+                format!("{files} files copied, but on the same disk: a fire takes both."),
+                Some(format!(
+                    "Stop it, add a vault elsewhere with 'panicroom --config {} init --vault s3://BUCKET/PREFIX', and start it again.",
+                    self.daemon.house.settings.file.display()
+                )),
             )
         } else {
             (
@@ -446,30 +449,29 @@ impl Console for Desk {
         for engine in &engines {
             engine.figures.hurry.store(false, Ordering::SeqCst);
         }
+        // Who asked for the pass asks for its result next.
+        *self.last.lock().expect("status lock") = None;
         done
     }
 }
 
 impl Desk {
-    /// Waits until every vault is drained, or one of them needs the operator.
+    /// Waits until every vault is drained or needs the operator: one that does never cuts another short (promise 12).
     pub fn until_drained(&self) -> Result<()> {
-        let stop = &self.daemon.house.stop;
         loop {
-            let mut drained = true;
+            let (mut busy, mut stuck) = (false, None);
             for vault in &self.daemon.vaults {
                 let worst = vault.worst().filter(|t| matches!(t.kind, Kind::Operator | Kind::Damaged));
-                if let Some(trouble) = worst {
-                    return Err(Error::new(trouble.kind, trouble.text));
+                match (worst, vault.engine()) {
+                    (Some(trouble), _) => stuck = Some(Error::new(trouble.kind, trouble.text)),
+                    (None, Some(engine)) => busy |= !engine.is_drained()?,
+                    (None, None) => busy = true,
                 }
-                drained &= match vault.engine() {
-                    Some(engine) => engine.is_drained()?,
-                    None => false,
-                };
             }
-            if drained {
-                return Ok(());
+            if !busy {
+                return stuck.map_or(Ok(()), Err);
             }
-            if stop.wait(Duration::from_millis(20)) {
+            if self.daemon.house.stop.wait(Duration::from_millis(20)) {
                 return Err(Error::stopping());
             }
         }

@@ -14,6 +14,7 @@ use crate::seal::keys::{SealKeys, Secret, WrapCost};
 use crate::seal::{Entropy, random, sha256, words};
 use crate::store::{Body, NewObject, ObjectName, ObjectStore};
 use crate::worker::Stop;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -131,7 +132,7 @@ pub fn is_words_file_of(path: &Path, keys: &SealKeys) -> bool {
 fn write_words(path: &Path, secret: &Secret) -> Result<()> {
     let mut text = Zeroizing::new(String::with_capacity(512));
     for (i, word) in secret.words().iter().enumerate() {
-        text.push_str(&format!("{:2}. {word}\n", i + 1));
+        let _ = writeln!(text, "{:2}. {word}", i + 1);
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = folder.join(format!(".tmp-words-{}", std::process::id()));

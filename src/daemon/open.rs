@@ -40,6 +40,9 @@ pub struct House {
 /// A segment at least this often says that we live.
 const HEARTBEAT: Duration = Duration::from_secs(6 * 3600);
 
+/// Facts of a catalog that no vault knows: what the operator set, and what was counted.
+const KEPT: [&str; 3] = ["limit", "paused", "sent"];
+
 /// Whether a folder vault's folder may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folders {
@@ -88,6 +91,8 @@ impl House {
     /// Our own folders: never watched, never captured.
     pub fn ours(&self) -> Vec<TreePath> {
         let mut ours = vec![self.settings.state_dir.clone()];
+        // Of the config only the file: its folder may hold anything.
+        ours.extend(std::path::absolute(&self.settings.file).ok().and_then(|p| TreePath::from_typed(&p)));
         ours.extend(
             self.settings
                 .vaults
@@ -192,9 +197,13 @@ impl House {
         }
         // The old file must be closed before the new one takes its name.
         let old = engine.catalog;
+        let kept = KEPT.map(|name| old.fact::<i64>(name).ok().flatten().map(|value| (name, value)));
         old.close()?;
         drop(old);
         let mut engine = Engine { catalog: self.put_in_place(home, &path)?, ..engine };
+        for (name, value) in kept.into_iter().flatten() {
+            engine.catalog.set_fact(name, value)?;
+        }
         let ids = engine.catalog.roots(roots)?;
         for root in &mut engine.roots {
             root.id = ids[&root.path];

@@ -94,7 +94,10 @@ impl Table {
             1 => Tier::Hot,
             _ => return Err(wrong("unknown tier")),
         };
-        if map.lens.len() > MAX_CHUNKS || map.ids.len() != map.lens.len() * ChunkId::LEN || map.blocks.len() % 4 != 0 {
+        if map.lens.len() > MAX_CHUNKS
+            || map.ids.len() != map.lens.len() * ChunkId::LEN
+            || !map.blocks.len().is_multiple_of(4)
+        {
             return Err(wrong("its lists do not fit together"));
         }
         let mut lens = map.lens.iter();

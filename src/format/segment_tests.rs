@@ -149,7 +149,9 @@ fn one_of_each() -> Vec<Record> {
 #[test]
 fn a_merge_repeats_what_its_segments_say() {
     let mut builder = Builder::new();
-    one_of_each().iter().for_each(|r| builder.repeat(r));
+    for record in &one_of_each() {
+        builder.repeat(record);
+    }
     let hashes = [Sha256([1; 32]), Sha256([2; 32])];
     let object = builder
         .seal_merge(

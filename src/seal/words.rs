@@ -85,7 +85,7 @@ pub fn parse(text: &str, vault: VaultId, check: &[u8; 32]) -> Result<Secret> {
     }
     for at in 0..COUNT - 1 {
         words.swap(at, at + 1);
-        if decode(&words).filter(right).is_some() {
+        if decode(&words).as_ref().is_some_and(right) {
             return Err(Error::operator(format!(
                 "read the recovery words: words {} and {} are exchanged",
                 at + 1,
@@ -107,7 +107,7 @@ pub fn parse(text: &str, vault: VaultId, check: &[u8; 32]) -> Result<Secret> {
 fn substitution(words: &mut [&str], at: usize, right: &dyn Fn(&Secret) -> bool) -> Option<&'static str> {
     list().iter().copied().find(|candidate| {
         words[at] = candidate;
-        decode(words).filter(|s| right(s)).is_some()
+        decode(words).as_ref().is_some_and(right)
     })
 }
 

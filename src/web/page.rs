@@ -249,7 +249,7 @@ impl RootWords {
             failed: some_of(root.failed, "file could not be read", "files could not be read"),
             torn: some_of(root.changed_while_read, "file changed while read", "files changed while read"),
             same_disk: if root.same_disk {
-                "Its vaults lie on the same disk: safe from mistakes, not from fire or a dead disk.".into()
+                "copied, but on the same disk: a fire takes both".into()
             } else {
                 String::new()
             },

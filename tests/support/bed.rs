@@ -1,7 +1,7 @@
 //! One vault's way in on a bench: a folder to protect, an engine, a memory vault that watches, and a clock moved by
 //! hand. Small packs, so that a few megabytes make many; every step is driven from one thread.
 
-use super::read_vault::ReadVault;
+use super::read_vault::{NOW, ReadVault};
 use super::tree::{Tree, differences};
 use super::witness::Witness;
 use panicroom::backup::publish::Occasion;
@@ -11,7 +11,7 @@ use panicroom::backup::upload::{Claims, Uploaded};
 use panicroom::backup::{Bells, Engine, EngineSettings, Figures};
 use panicroom::catalog::Catalog;
 use panicroom::chunk::Chunker;
-use panicroom::clock::{Clock, ManualClock, SystemClock, Wall};
+use panicroom::clock::{Clock, ManualClock, SystemClock};
 use panicroom::config::{FilterList, Priority, RootSettings, defaults};
 use panicroom::error::{Kind, Result};
 use panicroom::format::VAULT_NAME;
@@ -225,6 +225,3 @@ pub fn write(path: &Path, bytes: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
-
-/// What the log calls now.
-pub const NOW: Wall = Wall(i64::MAX);

@@ -15,6 +15,9 @@ use panicroom::seal::sha256;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// What the log calls now.
+pub const NOW: Wall = Wall(i64::MAX);
+
 /// Objects of a vault by name.
 pub type Objects = BTreeMap<String, Vec<u8>>;
 
