@@ -24,7 +24,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tree::{Thing, Tree, look};
+use tree::{Thing, Tree, differences, look};
 
 /// Bytes a second: a pack takes two seconds, a round is shorter than that.
 const LIMIT: &str = "2 MB/s";
@@ -278,7 +278,10 @@ fn rounds_of_kills(rounds: u64) {
     let (distinct, under_way) = (bed.distinct(), rounds * (PACK + SLACK) + 2 * (25 << 20));
     println!("{sent} bytes were sent, {distinct} lie in the vault");
     assert!(sent <= distinct + under_way, "{sent} bytes were sent for {distinct} and {under_way} under way");
-    bed.check_instant();
+    let vault = bed.vault();
+    let differing = differences(&vault.tree(NOW).unwrap(), &look(&bed.at("source")));
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+    assert_eq!(vault.chunks_sent_twice(), [], "no chunk lies in the vault twice");
     bed.check_restored();
 }
 

@@ -49,25 +49,14 @@ pub fn records_of(object: &[u8], keys: &OpenKeys) -> Vec<Record> {
     out
 }
 
-/// Packs a record needs to be restorable.
-pub fn needs(record: &Record) -> BTreeSet<Sha256> {
-    let of = |content: &[Piece]| {
-        content.iter().filter_map(|p| if let Piece::Run { pack, .. } = p { Some(*pack) } else { None }).collect()
-    };
-    match record {
-        Record::Pack(pack) => BTreeSet::from([pack.hash]),
-        Record::Version { version, .. } => of(&version.content),
-        Record::Part { content, .. } => of(content),
-        _ => BTreeSet::new(),
-    }
-}
-
 impl ReadVault {
     /// Reads the whole log, which must be without gaps, doubles and foreign bytes.
     pub fn open(objects: Objects, keys: OpenKeys) -> Self {
         let chunker = Chunker::new(keys.seal.cut_key(), keys.seal.chunk_key());
         let mut log = LogIndex::default();
-        objects.keys().filter_map(|name| Name::parse(name)).for_each(|name| log.add(name));
+        // Merges are never needed: the segments they repeat are read themselves.
+        let segments = objects.keys().filter_map(|name| Name::parse(name)).filter(|n| matches!(n, Name::Segment(..)));
+        segments.for_each(|name| log.add(name));
         assert!(log.gaps().is_empty() && log.doubles().is_empty(), "the log has gaps or doubles: {log:?}");
         let mut vault = Self {
             objects,
