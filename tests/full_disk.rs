@@ -62,10 +62,10 @@ impl Bed {
             fs::write(folder.join(n.to_string()), &bytes[..len]).unwrap();
         }
         let text = format!(
-            "[[root]]\npath = {:?}\n[[vault]]\nname = \"v\"\nurl = \"file://{}\"\npack_size = \"4 MiB\"\n[state]\ndir = {:?}\n[http]\nlisten = \"off\"\n",
-            bed.at("source"),
+            "[[root]]\npath = \"{}\"\n[[vault]]\nname = \"v\"\nurl = \"file://{}\"\npack_size = \"4 MiB\"\n[state]\ndir = \"{}\"\n[http]\nlisten = \"off\"\n",
+            bed.at("source").display(),
             bed.at("vault").display(),
-            bed.at("state")
+            bed.at("state").display()
         );
         fs::write(bed.at("config.toml"), text).unwrap();
         bed

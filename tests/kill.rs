@@ -49,6 +49,12 @@ impl Dice {
     }
 }
 
+fn panicroom(args: &[&OsStr]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_panicroom"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
 struct Bed {
     dir: tempfile::TempDir,
     dice: Dice,
@@ -130,12 +136,6 @@ impl Bed {
         }
     }
 
-    fn panicroom(&self, args: &[&OsStr]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_panicroom"));
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-
     fn start(&self) -> Child {
         let (source, home, file) = (self.at("source"), self.at("home"), self.at("words"));
         let args: [&OsStr; 10] = [
@@ -150,7 +150,7 @@ impl Bed {
             "--limit".as_ref(),
             LIMIT.as_ref(),
         ];
-        self.panicroom(&args).spawn().unwrap()
+        panicroom(&args).spawn().unwrap()
     }
 
     /// Lets it run for a moment of chance and kills it.
@@ -207,7 +207,7 @@ impl Bed {
     fn finish(&self) -> u64 {
         let config = self.at("home/config.toml");
         let args: [&OsStr; 4] = ["--config".as_ref(), config.as_ref(), "--json".as_ref(), "backup".as_ref()];
-        let output = self.panicroom(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+        let output = panicroom(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         status["vaults"][0]["sent_bytes_total"].as_u64().unwrap()
@@ -241,7 +241,7 @@ impl Bed {
         let url = format!("file://{}", vault.display());
         let args: [&OsStr; 5] =
             ["restore".as_ref(), "--vault".as_ref(), url.as_ref(), "--key-file".as_ref(), words.as_ref()];
-        self.restored_by("restored", self.panicroom(&args));
+        self.restored_by("restored", panicroom(&args));
         let Some(python) = std::env::var_os("PANICROOM_PYTHON") else {
             eprintln!("the independent reader was not tried: PANICROOM_PYTHON is not set");
             return;

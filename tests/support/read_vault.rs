@@ -73,7 +73,9 @@ impl ReadVault {
             };
             let object = vault.objects[&name.to_string()].clone();
             assert_eq!(sha256(&object), hash, "{name} is what its name says");
-            records_of(&object, &vault.keys).into_iter().for_each(|record| vault.take(record));
+            for record in records_of(&object, &vault.keys) {
+                vault.take(record);
+            }
         }
         vault
     }
