@@ -2,14 +2,14 @@
 import json
 import os
 import signal
-import statistics
 import subprocess
 import time
 
 import measure
 
-#: The quiet period of the changed file: taken off what is measured.
-QUIET_S = 1.0
+#: The quiet period of the changed file: taken off what is measured. Above the 2 s within which a stamp is too young to
+#: be trusted, as the default is.
+QUIET_S = 3.0
 #: After a start and after every change it is left alone for this long before anything is measured.
 SETTLE_S = 10.0
 
@@ -91,7 +91,7 @@ def change(daemon, path, limit=60.0):
             raise RuntimeError(f"not safe {limit} s after a change: {now}")
 
 
-def figures(contestant, rec, idle_s, changes):
+def figures(contestant, rec, idle_s, changes, cold):
     """Records `watch` (start, idle, memory) and one `change` for each changed file. The files are put back."""
     contestant.quiet = f"{int(QUIET_S * 1000)}ms"
     contestant.prepare()
@@ -100,7 +100,7 @@ def figures(contestant, rec, idle_s, changes):
         m = measure.timed(step, contestant.env, contestant.work, log, False, 3600)
         if m["rc"]:
             raise RuntimeError(f"{' '.join(step)}: {measure.tail(log)}")
-    cold = measure.forget_caches()
+    cold = measure.forget_caches() if cold else False
     kept = []
     with Daemon(contestant) as daemon:
         start = daemon.until_all_safe(600)
@@ -130,8 +130,3 @@ def figures(contestant, rec, idle_s, changes):
                     f.write(content)
                 os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
         rec(what="watch-end", rss_mb=daemon.process.memory()[0], rss_peak_mb=daemon.process.memory()[1])
-
-
-def median_after_quiet(records):
-    """Median seconds from the end of the quiet period to safe."""
-    return statistics.median(r["safe_s"] - r["quiet_s"] for r in records)

@@ -108,6 +108,8 @@ pub struct Figures {
     pub sockets: AtomicU64,
     /// Bytes read from files since the start.
     pub read_bytes: AtomicU64,
+    /// Bytes the store sent since it was opened that are counted in the catalog.
+    pub sent: AtomicU64,
     /// Bound of this vault's uplink in bytes per second; 0: none.
     pub limit: AtomicU64,
     /// Roots that cannot be read, and why.

@@ -20,7 +20,7 @@ pub use counts::{RootCounts, VaultCounts};
 pub use history::{CatalogPiece, NewVersion, Outcome, Settled};
 pub use import::{Importer, Part};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
-pub use queue::{DirtyRow, Due, Failed, Mark, Scope};
+pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
 pub use tree::{NodeId, NodeRow, NodeShape};
 pub use view::{Child, ChildState, Present, RecordRow, State, When, pieces_of};
 
@@ -113,7 +113,7 @@ impl Catalog {
         };
         let next = |n: i64| u64::try_from(n).unwrap_or(1);
         let (node, pack, seq, notice) =
-            (top("node", "id")?, top("pack", "id")?, top("version", "seq")?, top("dirty", "notice")?);
+            (top("node", "id")?, top("pack", "id")?, top("version", "seq")?, top("dirty", "MAX(notice, generation)")?);
         let lost = top("lost", "seq")?;
         let versions = top("version", "notice")?;
         let catalog = Self {

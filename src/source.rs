@@ -62,12 +62,14 @@ impl Root {
     pub fn top(&self) -> &Folder {
         &self.top
     }
-    /// A folder of this root by its full path; any symbolic link on the way is an error.
+    /// A folder of this root by its full path; any symbolic link on the way is an error: like a file there, it is not a
+    /// folder.
     pub fn folder(&self, path: &TreePath) -> Result<Folder> {
         let rel = path.beneath(self.path()).ok_or_else(|| {
             Error::path(format!("open folder {path}")).because(format!("it does not lie beneath {}", self.path()))
         })?;
-        let fd = open::beneath(self.top.as_fd(), rel, open::FOLDER).map_err(|e| path_error("open folder", path, e))?;
+        let fd = open::beneath(self.top.as_fd(), rel, open::FOLDER)
+            .map_err(|e| path_error("open folder", path, if e == Errno::LOOP { Errno::NOTDIR } else { e }))?;
         Folder::held(fd, path.clone(), Arc::clone(self.top.owners()))
     }
 }

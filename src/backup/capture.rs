@@ -182,7 +182,7 @@ impl Engine {
 struct Reader<'a> {
     engine: &'a Engine,
     messages: Sender<Message>,
-    window: Vec<u8>,
+    window: Box<[u8]>,
     whole: Vec<(Vec<Part>, Taken)>,
     whole_bytes: usize,
 }
@@ -192,7 +192,7 @@ struct Gone;
 
 impl<'a> Reader<'a> {
     fn new(engine: &'a Engine, messages: Sender<Message>) -> Self {
-        Self { engine, messages, window: Vec::with_capacity(WINDOW), whole: vec![], whole_bytes: 0 }
+        Self { engine, messages, window: vec![0; WINDOW].into_boxed_slice(), whole: vec![], whole_bytes: 0 }
     }
 
     fn run(mut self, groups: &Receiver<Group>) -> Result<()> {
@@ -242,9 +242,7 @@ impl<'a> Reader<'a> {
                 (Ok(None), _) => self.top(group, watched, row, node),
                 (Ok(Some(folder)), Ok(true)) => self.name(group, folder, watched, row, node),
                 (Ok(Some(_)), Ok(false)) => Ok(self.settle(watched, row, node, Outcome::NotChosen)),
-                (Err(e), _) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => {
-                    self.gone(group, watched, row, node)
-                }
+                (Err(e), _) if is_absence(e) => self.gone(group, watched, row, node),
                 (Err(e), _) | (_, Err(e)) => Err(clone(e)),
             };
             match one {
@@ -518,46 +516,37 @@ impl<'a> Reader<'a> {
         long: Option<(NodeId, Tier)>,
         parts: &mut Vec<Part>,
     ) -> Result<std::result::Result<Finish, Gone>> {
-        self.window.clear();
-        let mut start = 0;
-        // Where in the file the window begins, for cuts at fixed places.
-        let mut offset = 0u64;
+        // What lies in the window and was not cut yet, and where in the file it begins (for cuts at fixed places).
+        let (mut start, mut end, mut offset) = (0, 0, 0u64);
         loop {
-            if self.window.len() - start < MAX && start > 0 {
-                self.window.drain(..start);
-                start = 0;
+            if start > 0 && WINDOW - end < MAX {
+                self.window.copy_within(start..end, 0);
+                (start, end) = (0, end - start);
             }
-            let filled = self.window.len();
-            self.window.resize(WINDOW, 0);
-            let step = file.step(&mut self.window[filled..]);
-            let (rest, hole) = match &step {
-                Ok(Step::Data(n)) => {
-                    self.engine.figures.read_bytes.fetch_add(*n as u64, Ordering::Relaxed);
-                    self.window.truncate(filled + n);
-                    (Rest::More, None)
-                }
-                Ok(Step::Hole(n)) => {
-                    self.window.truncate(filled);
-                    (Rest::End, Some(*n))
-                }
-                Ok(Step::End) | Err(_) => {
-                    self.window.truncate(filled);
-                    (Rest::End, None)
+            let step = match file.step(&mut self.window[end..]) {
+                Ok(step) => step,
+                Err(e) => {
+                    if let Some((file, _)) = long {
+                        let _ = self.send(Message::Dropped { file });
+                    }
+                    return Err(e);
                 }
             };
-            if let Err(e) = step {
-                if let Some((file, _)) = long {
-                    let _ = self.send(Message::Dropped { file });
+            let rest = match step {
+                Step::Data(n) => {
+                    self.engine.figures.read_bytes.fetch_add(n as u64, Ordering::Relaxed);
+                    end += n;
+                    Rest::More
                 }
-                return Err(e);
-            }
-            while let Some(len) = self.next_cut(start, offset, how, rest) {
+                Step::Hole(_) | Step::End => Rest::End,
+            };
+            while let Some(len) = self.next_cut(&self.window[start..end], offset, how, rest) {
                 let bytes = self.window[start..start + len].to_vec();
                 parts.push(Part::Chunk { id: self.engine.chunker.id(&bytes), bytes });
                 start += len;
                 offset += len as u64;
             }
-            if let Some(n) = hole {
+            if let Step::Hole(n) = step {
                 parts.push(Part::Hole(n));
                 offset += n;
             }
@@ -567,15 +556,14 @@ impl<'a> Reader<'a> {
             {
                 return Ok(Err(Gone));
             }
-            if matches!(step, Ok(Step::End)) {
+            if step == Step::End {
                 return file.finish().map(Ok);
             }
             self.engine.stop.check()?;
         }
     }
 
-    fn next_cut(&self, start: usize, offset: u64, how: Cut, rest: Rest) -> Option<usize> {
-        let window = &self.window[start..];
+    fn next_cut(&self, window: &[u8], offset: u64, how: Cut, rest: Rest) -> Option<usize> {
         if how == Cut::ByContent {
             return self.engine.chunker.cut(window, how, rest);
         }
@@ -609,6 +597,11 @@ fn not_mounted(path: &TreePath) -> crate::error::Error {
     crate::error::Error::path(format!("look at {path}"))
         .because("the disk that was mounted here is not mounted")
         .remedy("mount it; nothing is taken for deleted meanwhile")
+}
+
+/// Whether a folder is not there: no such name on the way, or one that is no folder any more.
+fn is_absence(e: &crate::error::Error) -> bool {
+    matches!(e.io_kind(), Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory))
 }
 
 /// The same trouble for every row of a folder.

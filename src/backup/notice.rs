@@ -6,7 +6,7 @@
 
 use super::Engine;
 use super::roots::Watched;
-use crate::catalog::{Level, Mark, NodeId, Scope};
+use crate::catalog::{Level, Mark, PathMark, Scope};
 use crate::error::Result;
 use crate::filter::{FileOrDir, Verdict};
 use crate::model::TreePath;
@@ -35,9 +35,9 @@ impl Engine {
         }
         let mut marks = Vec::new();
         for hint in &taken.hints {
-            self.marks_of(hint, &mut marks)?;
+            self.marks_of(hint, &mut marks);
         }
-        self.catalog.mark(&marks)?;
+        self.catalog.mark_paths(&marks, self.clock.wall())?;
         if marks.iter().any(|m| m.scope == Scope::Tree) || !taken.lost.is_empty() {
             self.bells.walk.ring();
         }
@@ -72,34 +72,22 @@ impl Engine {
     }
 
     /// The path itself, and the folder it lies in (its times change with every name that comes or goes).
-    fn marks_of(&self, hint: &Hint, marks: &mut Vec<Mark>) -> Result<()> {
-        let Some(root) = self.root_of(&hint.path) else { return Ok(()) };
+    fn marks_of(&self, hint: &Hint, marks: &mut Vec<PathMark>) {
+        let Some(root) = self.root_of(&hint.path) else { return };
         if root.filter.explain(&hint.path, FileOrDir::Dir).verdict == Verdict::Exclude
             && root.filter.explain(&hint.path, FileOrDir::File).verdict == Verdict::Exclude
         {
-            return Ok(());
+            return;
         }
         let scope = if hint.depth == Depth::Tree { Scope::Tree } else { Scope::Path };
-        marks.push(self.mark_for(root, &hint.path, scope)?);
+        marks.push(self.mark_for(root, hint.path.clone(), scope));
         if let Some(parent) = hint.path.parent().filter(|p| p.is_within(&root.path)) {
-            marks.push(self.mark_for(root, &parent, Scope::Path)?);
+            marks.push(self.mark_for(root, parent, Scope::Path));
         }
-        Ok(())
     }
 
-    fn mark_for(&self, root: &Watched, path: &TreePath, scope: Scope) -> Result<Mark> {
-        let node: NodeId = self.catalog.ensure(path, root.id)?;
+    fn mark_for(&self, root: &Watched, path: TreePath, scope: Scope) -> PathMark {
         let (due, deadline) = if scope == Scope::Tree { (0, 0) } else { self.waits(root) };
-        Ok(Mark {
-            node,
-            new: None,
-            root: root.id,
-            scope,
-            notice: self.catalog.new_notice(),
-            noticed: self.clock.wall(),
-            due,
-            deadline,
-            new_file: None,
-        })
+        PathMark { path, root: root.id, scope, due, deadline }
     }
 }

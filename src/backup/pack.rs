@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock, Table};
 use crate::format::segment::PACK_CHUNKS;
 use crate::format::{MAX_BLOCK, Name};
-use crate::model::{ChunkId, Tier};
+use crate::model::{ChunkId, Seq, Tier};
 use crate::spool::Writing;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
@@ -352,7 +352,8 @@ impl Packer<'_> {
         if let Outcome::Version(version) = &mut outcome {
             version.content = content;
             let same = match before {
-                Some(seq) if !version.torn => {
+                // Seq 0: the only version it had was lost with its pack.
+                Some(seq) if !version.torn && seq != Seq(0) => {
                     let same_entry = matches!(self.engine.catalog.record(seq)?.2, State::Version { entry, torn: false } if *entry == version.entry);
                     same_entry && self.engine.catalog.content(seq)? == version.content
                 }

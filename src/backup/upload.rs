@@ -15,6 +15,7 @@ use crate::model::{SegmentNo, Sha256};
 use crate::store::{Body, NewObject, ObjectName, is_body_damage};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 /// More lost spool files than this at once wait for the operator: the disk is failing, not a file.
 const MOST_LOSSES: i64 = 8;
@@ -76,17 +77,19 @@ impl Engine {
             sha256: hash,
         };
         self.faults.at("upload.put")?;
-        let before = self.store.sent_bytes();
         let created = self.store.create(&object, &self.stop);
-        let sent = self.store.sent_bytes().saturating_sub(before);
-        self.catalog.add_to_fact("sent", sent)?;
+        // Several threads send: each counts what nobody counted yet.
+        let sent = self.store.sent_bytes();
+        let counted = self.figures.sent.fetch_max(sent, Ordering::SeqCst);
+        self.catalog.add_to_fact("sent", sent.saturating_sub(counted))?;
         created.map(drop)
     }
 
     fn upload_pack(&self, id: i64, name: Name, hash: Sha256, size: u64) -> Result<()> {
         match self.put(&name, hash, size) {
             Ok(()) => {}
-            Err(e) if is_body_damage(&e) => return self.spool_rot(id, &name, &e),
+            // Rotten here, or kept there as something else: it never becomes stored, its contents are sealed anew.
+            Err(e) if e.kind() == Kind::Damaged => return self.lose(id, &name, &e),
             Err(e) => return Err(e),
         }
         self.faults.at("upload.stored")?;
@@ -98,17 +101,17 @@ impl Engine {
         Ok(())
     }
 
-    /// A spooled pack is gone or rotten: it is lost, and its files are captured again.
-    fn spool_rot(&self, id: i64, name: &Name, e: &Error) -> Result<()> {
+    /// A pack cannot become stored as it was sealed: it is lost, and its files are captured again.
+    fn lose(&self, id: i64, name: &Name, e: &Error) -> Result<()> {
         let losses = self.catalog.fact::<i64>("spool_losses")?.unwrap_or(0);
         if losses >= MOST_LOSSES {
-            return Err(Error::operator(format!("send {name}: {e}; {losses} spooled packs were lost before it"))
-                .remedy("check the disk of the state folder, then run 'panicroom resume'"));
+            return Err(Error::operator(format!("send {name}: {e}; {losses} packs were lost on their way before it"))
+                .remedy("check the disk of the state folder and the vault, then run 'panicroom resume'"));
         }
         self.catalog.add_to_fact("spool_losses", 1)?;
         let paths = self.catalog.pack_lost(id, self.clock.wall())?;
         self.spool.remove(&name.to_string())?;
-        self.tell(Level::Warning, &format!("a spooled pack was lost ({e}); {paths} files are read again"));
+        self.tell(Level::Warning, &format!("a pack was lost on its way ({e}); {paths} files are read again"));
         self.bells.capture.ring();
         Ok(())
     }

@@ -144,16 +144,37 @@ impl Walk<'_> {
     fn work(&self) -> Result<()> {
         let mut finds = Finds::default();
         let mut batch = Vec::new();
-        while let Some((node, novelty)) = self.next_folder() {
-            let done = self.engine.stop.check().and_then(|()| self.folder(node, novelty, &mut batch, &mut finds));
-            let starving = self.agenda.lock().expect("agenda lock").folders.is_empty();
-            let done =
-                if starving || finds.marks.len() >= FLUSH { done.and_then(|()| self.flush(&mut finds)) } else { done };
+        while let Some(first) = self.next_folder() {
+            let done = self.stint(first, &mut batch, &mut finds);
             self.agenda.lock().expect("agenda lock").busy -= 1;
             self.more.notify_all();
             done?;
         }
-        self.flush(&mut finds)
+        Ok(())
+    }
+
+    /// Folder after folder while there are any. What was found is written before this thread waits or ends: the folders
+    /// among it may be the only ones left, and nobody else knows of them.
+    fn stint(&self, first: (NodeId, Novelty), batch: &mut Vec<Child>, finds: &mut Finds) -> Result<()> {
+        let mut next = Some(first);
+        while let Some((node, novelty)) = next {
+            self.engine.stop.check()?;
+            self.folder(node, novelty, batch, finds)?;
+            if finds.marks.len() >= FLUSH {
+                self.flush(finds)?;
+            }
+            next = self.another_folder();
+            if next.is_none() {
+                self.flush(finds)?;
+                next = self.another_folder();
+            }
+        }
+        Ok(())
+    }
+
+    fn another_folder(&self) -> Option<(NodeId, Novelty)> {
+        let mut agenda = self.agenda.lock().expect("agenda lock");
+        if agenda.failed.is_some() { None } else { agenda.folders.pop() }
     }
 
     fn next_folder(&self) -> Option<(NodeId, Novelty)> {

@@ -242,7 +242,15 @@ impl Catalog {
     /// (a move's new name among it) is safe or failed (promise 14). What lay beneath becomes dirty and follows.
     fn record_deletion(&self, tx: &Transaction<'_>, one: &Settled) -> rusqlite::Result<()> {
         let (old_shape, old_size) = self.forget_old(tx, one.row.node)?;
-        let Some(shape) = old_shape else { return Ok(()) };
+        let Some(shape) = old_shape else {
+            // It came and went without a version: nothing is left to say of it.
+            tx.prepare_cached(
+                "DELETE FROM node WHERE id = ?1 AND seq = 0 AND NOT EXISTS (SELECT 1 FROM node WHERE parent = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM dirty WHERE node = ?1 AND (generation != ?2 OR scope = 1))",
+            )?
+            .execute((one.row.node.0, one.row.generation.cast_signed()))?;
+            return Ok(());
+        };
         self.insert_deletion(tx, one)?;
         if shape == NodeShape::File.number() {
             add_to_root(tx, one.row.root, -1, -old_size)?;
@@ -296,10 +304,7 @@ pub(super) fn dirty_again(tx: &Transaction<'_>, pack: i64, notice: u64, at: Wall
     let mut found = rows.query([])?;
     let mut count = 0;
     while let Some(r) = found.next()? {
-        let content: Vec<u8> = r.get(2)?;
-        let needs = content_from_bytes(&content)
-            .map_or(true, |pieces| pieces.iter().any(|p| matches!(p, CatalogPiece::Run { pack: p, .. } if *p == pack)));
-        if !needs {
+        if !needs(&r.get::<_, Vec<u8>>(2)?, pack) {
             continue;
         }
         let node: i64 = r.get(0)?;
@@ -320,6 +325,28 @@ pub(super) fn dirty_again(tx: &Transaction<'_>, pack: i64, notice: u64, at: Wall
         count += 1;
     }
     Ok(count)
+}
+
+fn needs(content: &[u8], pack: i64) -> bool {
+    content_from_bytes(content)
+        .map_or(true, |pieces| pieces.iter().any(|p| matches!(p, CatalogPiece::Run { pack: p, .. } if *p == pack)))
+}
+
+/// Drops the versions that need a lost pack and that no segment names: they can never be restored. Their nodes go back
+/// to the record before; the paths are dirty and read again.
+pub(super) fn drop_unpublished(tx: &Transaction<'_>, pack: i64) -> rusqlite::Result<()> {
+    let mut rows = tx
+        .prepare("SELECT seq, node, content FROM version WHERE segment IS NULL AND kind < 2 AND content IS NOT NULL")?;
+    let mut found = rows.query([])?;
+    while let Some(r) = found.next()? {
+        if needs(&r.get::<_, Vec<u8>>(2)?, pack) {
+            let (seq, node): (i64, i64) = (r.get(0)?, r.get(1)?);
+            tx.prepare_cached("DELETE FROM version WHERE seq = ?")?.execute([seq])?;
+            tx.prepare_cached("UPDATE node SET seq = COALESCE((SELECT MAX(seq) FROM version WHERE node = ?1), 0) WHERE id = ?1 AND seq = ?2")?
+                .execute((node, seq))?;
+        }
+    }
+    Ok(())
 }
 
 /// What may be published now. Versions: those whose packs are all stored. Deletions: those before which nothing of

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::format::pack::PackRecord;
 use crate::model::{ChunkId, SegmentNo, Seq, Sha256, Tier};
 use rusqlite::{OptionalExtension, Transaction};
+use std::sync::atomic::Ordering;
 
 /// A pack sealed into the spool.
 #[derive(Clone, Debug)]
@@ -167,12 +168,10 @@ impl Catalog {
                 tx.execute("INSERT OR IGNORE INTO lost (hash, seq) VALUES (?, ?)", (hash, seq.0.cast_signed()))?;
             }
             let dirty = history::dirty_again(tx, id, notice, at)?;
-            // Unpublished versions that need it will never be publishable: their paths are dirty again.
-            tx.execute(
-                "DELETE FROM version WHERE segment IS NULL AND seq IN (SELECT version FROM wait WHERE pack = ?)",
-                [id],
-            )?;
+            history::drop_unpublished(tx, id)?;
             tx.execute("DELETE FROM wait WHERE pack = ? OR version NOT IN (SELECT seq FROM version)", [id])?;
+            // The log will name this seq, and then no row here remembers it.
+            super::set_fact(tx, "seq_floor", self.next_seq.load(Ordering::Relaxed).cast_signed())?;
             Ok(dirty)
         })
     }
@@ -227,6 +226,20 @@ impl Catalog {
                 })
             })
             .optional()
+        })
+    }
+
+    /// Stored segments after a number, in order.
+    pub fn segments_after(&self, number: SegmentNo, most: usize) -> Result<Vec<SegmentRow>> {
+        self.read("read stored segments", |c| {
+            let mut s = c.prepare_cached("SELECT number, hash, size, written FROM segment WHERE number > ? AND state = 1 ORDER BY number LIMIT ?")?;
+            let mut rows = s.query((number.0.cast_signed(), most as i64))?;
+            let mut out = vec![];
+            while let Some(r) = rows.next()? {
+                let row = SegmentRow { number: SegmentNo(tree::number(r, 0)?), hash: hash(&r.get::<_, Vec<u8>>(1)?)?, size: tree::number(r, 2)?, written: Wall(r.get(3)?) };
+                out.push(row);
+            }
+            Ok(out)
         })
     }
 

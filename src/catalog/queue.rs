@@ -18,6 +18,16 @@ pub enum Scope {
     Way,
 }
 
+/// A path to make dirty, by its name: see [`Catalog::mark_paths`].
+#[derive(Clone, Debug)]
+pub struct PathMark {
+    pub path: TreePath,
+    pub root: RootId,
+    pub scope: Scope,
+    pub due: i64,
+    pub deadline: i64,
+}
+
 /// A path to make dirty. `new`: parent and name, when its node has no row yet.
 #[derive(Clone, Debug)]
 pub struct Mark {
@@ -86,7 +96,7 @@ pub(super) fn mark(tx: &Transaction<'_>, m: &Mark, generation: u64) -> rusqlite:
     }
     tx.prepare_cached(
         "INSERT INTO dirty (node, root, scope, generation, notice, noticed, due, deadline, file, bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS (SELECT 1 FROM node WHERE id = ?1)
          ON CONFLICT (node) DO UPDATE SET root = ?2, scope = MAX(scope, ?3), generation = ?4, notice = MIN(notice, ?5),
            due = MIN(?7, CASE deadline WHEN 0 THEN ?8 ELSE deadline END), file = ?9, bytes = ?10",
     )?
@@ -114,6 +124,32 @@ impl Catalog {
         }
         let generation = self.new_notice();
         self.write("mark dirty paths", |tx| marks.iter().try_for_each(|m| mark(tx, m, generation)))
+    }
+
+    /// Marks paths by name, each with a fresh place in the order of noticing; nodes are made where they are missing, in
+    /// the same transaction, so that no tidying in between loses one.
+    pub fn mark_paths(&self, paths: &[PathMark], noticed: Wall) -> Result<()> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let generation = self.new_notice();
+        self.write("mark dirty paths", |tx| {
+            paths.iter().try_for_each(|p| {
+                let node = self.ensure_in(tx, &p.path, p.root)?;
+                let one = Mark {
+                    node,
+                    new: None,
+                    root: p.root,
+                    scope: p.scope,
+                    notice: self.new_notice(),
+                    noticed,
+                    due: p.due,
+                    deadline: p.deadline,
+                    new_file: None,
+                };
+                mark(tx, &one, generation)
+            })
+        })
     }
 
     /// A tree was walked: what is left is a look at its top, unless a hint for the tree came since (false).

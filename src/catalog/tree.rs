@@ -170,23 +170,31 @@ impl Catalog {
         if let Some(found) = self.find(path)? {
             return Ok(found);
         }
-        self.write("make a path known", |tx| {
-            let mut at = NodeId::TOP;
-            for name in path.components() {
-                let found = tx
-                    .query_row("SELECT id FROM node WHERE parent = ? AND name = ?", (at.0, name), |r| r.get(0))
-                    .optional()?;
-                at = if let Some(id) = found {
-                    NodeId(id)
-                } else {
+        self.write("make a path known", |tx| self.ensure_in(tx, path, root))
+    }
+
+    pub(super) fn ensure_in(&self, tx: &Connection, path: &TreePath, root: RootId) -> rusqlite::Result<NodeId> {
+        let (mut at, mut made) = (NodeId::TOP, false);
+        for name in path.components() {
+            let found = tx
+                .prepare_cached("SELECT id FROM node WHERE parent = ? AND name = ?")?
+                .query_row((at.0, name), |r| r.get(0))
+                .optional()?;
+            made = found.is_none();
+            at = match found {
+                Some(id) => NodeId(id),
+                None => {
                     let id = self.new_node_id();
-                    tx.execute("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)", (id.0, at.0, name))?;
+                    tx.prepare_cached("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)")?
+                        .execute((id.0, at.0, name))?;
                     id
-                };
-            }
+                }
+            };
+        }
+        if made {
             tx.execute("UPDATE node SET root = ? WHERE id = ?", (root.0, at.0))?;
-            Ok(at)
-        })
+        }
+        Ok(at)
     }
 
     /// Other names of the file (dev, ino), as the latest versions had it.

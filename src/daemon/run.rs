@@ -18,6 +18,7 @@ use crate::source::watch::Watcher;
 use crate::store::retry::Backoff;
 use crate::store::s3::S3Store;
 use crate::store::throttle::Throttle;
+use crate::upkeep::merge::Merging;
 use crate::worker::Nudge;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -386,6 +387,20 @@ fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
     }
     let occasion = engine.occasion()?;
     let in_a_pass = engine.is_hurried();
+    if occasion.is_none() && !in_a_pass {
+        let merging = Merging {
+            store: &*engine.store,
+            keys: &engine.keys,
+            catalog: &engine.catalog,
+            entropy: &*engine.entropy,
+            level: engine.settings.level,
+            now: engine.clock.wall(),
+            stop: &engine.stop,
+        };
+        if let Some((from, to)) = merging.merge_due()? {
+            tracing::info!(vault = %engine.name, "segments {} to {} of the log were merged", from.0, to.0);
+        }
+    }
     match occasion {
         Some(publish::Occasion::Heartbeat) if in_a_pass => Ok(Step::Wait(LOOK)),
         Some(_) => {

@@ -1,0 +1,185 @@
+//! Dying at every durable step: a scripted history is run again and again, and each time everything stops at another
+//! step, as if the power had gone. What the vault holds at that instant, and what becomes of it after the next start,
+//! must keep every promise about writing (1, 3, 4, 6, 14). The vault is read by a reader of its own.
+
+#[path = "support/bed.rs"]
+mod bed;
+#[path = "support/read_vault.rs"]
+mod read_vault;
+#[path = "support/tree.rs"]
+mod tree;
+#[path = "support/witness.rs"]
+mod witness;
+
+use bed::{Bed, NOW, noise, write};
+use panicroom::error::Kind;
+use panicroom::model::{Seq, Sha256, Shape, TreePath};
+use panicroom::worker::Faults;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tree::{Tree, look};
+
+/// Every durable step of the way in, by the name it has in the code.
+const STEPS: [&str; 12] = [
+    "walk.mark",
+    "walk.done",
+    "pack.begin",
+    "pack.sync",
+    "pack.commit",
+    "capture.commit",
+    "upload.put",
+    "upload.stored",
+    "upload.unspool",
+    "segment.write",
+    "segment.commit",
+    "upload.segment",
+];
+
+fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+    let mut file = fs::File::options().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// The first tree: small files, a file of several packs, holes, links, an image cut at fixed places.
+fn begin(top: &Path) {
+    for n in 0..24 {
+        write(&top.join(format!("docs/a{n}")), &noise(n, 700 * usize::try_from(n).unwrap() + 1));
+    }
+    for n in 0..5 {
+        write(&top.join(format!("docs/deep/er/x{n}")), &noise(100 + n, 9_000));
+        write(&top.join(format!("mid/m{n}")), &noise(200 + n, 200_000));
+    }
+    write(&top.join("big.bin"), &noise(300, 3_300_000));
+    write(&top.join("empty"), b"");
+    write(&top.join("folder/inside"), b"a folder that becomes a file");
+    write(&top.join("disk.img"), &noise(301, 128 << 10));
+    overwrite(&top.join("disk.img"), 1 << 20, &noise(302, 64 << 10));
+    fs::create_dir(top.join("nothing in it")).unwrap();
+    fs::hard_link(top.join("docs/a9"), top.join("mid/another name")).unwrap();
+    symlink("docs/a1", top.join("pointer")).unwrap();
+}
+
+/// Edits in every way, a folder moved, a tree deleted, a file that becomes a folder and the reverse.
+fn edit(top: &Path) {
+    overwrite(&top.join("big.bin"), 1_500_000, b"a few bytes in the middle");
+    write(&top.join("docs/a3"), &noise(400, 5_000));
+    overwrite(&top.join("mid/another name"), 10, b"written through one name of two");
+    overwrite(&top.join("disk.img"), 1 << 20, b"one page of an image");
+    fs::rename(top.join("mid"), top.join("moved")).unwrap();
+    fs::remove_dir_all(top.join("docs/deep")).unwrap();
+    fs::set_permissions(top.join("docs/a5"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::remove_file(top.join("empty")).unwrap();
+    write(&top.join("empty/now a folder"), b"a file that became a folder");
+    fs::remove_dir_all(top.join("folder")).unwrap();
+    write(&top.join("folder"), b"now a file");
+}
+
+/// Moves of single files, one of them over another; a deletion; something new.
+fn end(top: &Path) {
+    fs::rename(top.join("moved/m1"), top.join("docs/m1")).unwrap();
+    fs::rename(top.join("moved/m2"), top.join("moved/m3")).unwrap();
+    fs::remove_file(top.join("pointer")).unwrap();
+    write(&top.join("late"), &noise(500, 600_000));
+}
+
+const HISTORY: [fn(&Path); 3] = [begin, edit, end];
+
+/// What was there before and after a change, however it is called, by content.
+fn kept(before: &Tree, after: &Tree) -> BTreeSet<Sha256> {
+    let contents = |tree: &Tree| tree.values().filter_map(|t| t.content).collect::<BTreeSet<_>>();
+    contents(before).intersection(&contents(after)).copied().collect()
+}
+
+/// Promises that hold at every instant. `before` is the tree of the last pass that ended, `now` the tree as it is.
+fn check_instant(bed: &Bed, before: &Tree, now: &Tree) {
+    let vault = bed.vault();
+    let engine = bed.engine();
+    let tree = vault.tree(NOW).unwrap_or_else(|e| panic!("what the log names cannot be read: {e}"));
+    // Promise 14, and 4: nothing that was safe and is still there is ever out of reach.
+    let there: BTreeSet<Sha256> = tree.values().filter_map(|t| t.content).collect();
+    let gone: Vec<_> = kept(before, now).difference(&there).copied().collect();
+    assert!(gone.is_empty(), "contents that were safe and still exist cannot be restored: {gone:?}");
+    // Whatever is there is something the source once was.
+    for (path, thing) in &tree {
+        let known = [before.get(path), now.get(path)].into_iter().flatten().any(|t| t == thing);
+        assert!(known, "{path} was never like this: {thing:?}");
+    }
+    // Promise 3: what the dead engine called safe is there, exactly so.
+    let versions = vault.versions(NOW);
+    for path in before.keys().chain(now.keys()) {
+        let Some(node) = engine.catalog.find(path).unwrap() else { continue };
+        let row = engine.catalog.node(node).unwrap().unwrap();
+        if row.dirty || row.shape.is_none() || row.seq == Seq(0) {
+            continue;
+        }
+        let newest = &engine.catalog.history(node).unwrap()[0];
+        if newest.safe {
+            assert_eq!(versions.get(path).map(|v| v.seq), Some(newest.seq), "{path} was called safe");
+        }
+    }
+    let walked = !engine.figures.walked.lock().unwrap().is_empty();
+    if walked {
+        // A file deleted meanwhile counts until the look at it: it is there under its old name.
+        let all: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+        let is_safe = |path: &&&TreePath| {
+            let thing = now.get(**path).or(before.get(**path));
+            tree.get(**path) == thing && thing.is_some_and(|t| t.shape == Shape::File)
+        };
+        let safe = all.iter().filter(is_safe).count() as u64;
+        let told = engine.catalog.root_counts(engine.roots[0].id).unwrap().safe_files;
+        assert!(told <= safe, "{told} files were called safe, {safe} are (died at {:?})", engine.faults.told());
+    }
+}
+
+/// Runs the history, dying at durable step `at`, and a second time `again` steps after the start that follows.
+/// The step it died at, or None when the history ended before.
+fn run_and_die_at(at: u64, again: u64) -> Option<&'static str> {
+    let mut bed = Bed::new();
+    bed.reopen(Faults::die_at(at));
+    let (mut before, mut died) = (Tree::new(), None);
+    for (phase, act) in HISTORY.iter().enumerate() {
+        act(&bed.source());
+        let now = look(&bed.source());
+        let mut lives = 0;
+        while let Err(e) = bed.pass() {
+            assert_eq!(e.kind(), Kind::Stopping, "phase {phase}: {e}");
+            check_instant(&bed, &before, &now);
+            died = died.or(bed.engine().faults.told().1);
+            lives += 1;
+            bed.reopen(if lives == 1 { Faults::die_at(again) } else { Faults::default() });
+        }
+        bed.check_end(&now);
+        before = now;
+    }
+    bed.check_rebuilt(&before);
+    died
+}
+
+#[test]
+fn promises_1_3_4_6_14_hold_wherever_the_daemon_dies() {
+    let (next, died) = (AtomicU64::new(1), Mutex::new(BTreeMap::<&'static str, u32>::new()));
+    // Most of a run is waiting for syncs: several at once.
+    std::thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::SeqCst);
+                    let Some(step) = run_and_die_at(at, 1 + at % 11) else { break };
+                    *died.lock().unwrap().entry(step).or_default() += 1;
+                }
+            });
+        }
+    });
+    let died = died.into_inner().unwrap();
+    println!("{} deaths: {died:?}", died.values().sum::<u32>());
+    for step in STEPS {
+        assert!(died.contains_key(step), "no death at {step}");
+    }
+    assert!(died.keys().all(|step| STEPS.contains(step)), "a step this test does not know: {died:?}");
+}
