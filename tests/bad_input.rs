@@ -488,7 +488,13 @@ fn a_wrong_word_is_named_and_nothing_is_restored() {
     let passphrase = machine.path("passphrase");
     fs::write(&passphrase, "correct horse battery staple\n").unwrap();
     machine
-        .run(&["init", "--words-file", machine.words().to_str().unwrap(), "--passphrase-file", passphrase.to_str().unwrap()])
+        .run(&[
+            "init",
+            "--words-file",
+            machine.words().to_str().unwrap(),
+            "--passphrase-file",
+            passphrase.to_str().unwrap(),
+        ])
         .exits(0);
     machine.all_safe(10);
     let out = machine.path("out");
