@@ -4,7 +4,6 @@
 use super::read_vault::{NOW, ReadVault};
 use super::tree::{Tree, differences};
 use super::witness::Witness;
-use panicroom::backup::publish::Occasion;
 use panicroom::backup::roots::Watched;
 use panicroom::backup::start::Standing;
 use panicroom::backup::upload::{Claims, Uploaded};
@@ -115,7 +114,7 @@ impl Bed {
                 spool_size: Size::mib(256),
                 gather: Duration::ZERO,
                 level: 1,
-                publish_every: HOUR,
+                publish_every: Duration::ZERO,
                 heartbeat: 6 * HOUR,
             },
             roots: vec![Watched::new(&settings, id).unwrap()],
@@ -143,10 +142,7 @@ impl Bed {
             self.clock.advance(Duration::from_secs(60));
             patiently(|| engine.walk_due(None))?;
             patiently(|| engine.capture_due())?;
-            while patiently(|| engine.upload_one(&self.claims))? == Uploaded::One {}
-            if engine.occasion()? == Some(Occasion::News) {
-                engine.publish()?;
-            }
+            self.send()?;
             if engine.is_drained()? {
                 // Two changes within one grain of the kernel's clock would look like one.
                 Stop::new().wait(Duration::from_millis(10));
@@ -154,6 +150,19 @@ impl Bed {
             }
         }
         panic!("a pass did not end: {:?}", engine.catalog.failed(10));
+    }
+
+    /// Uploads all there is and publishes whenever it may, however much is still on its way.
+    pub fn send(&self) -> Result<()> {
+        let engine = self.engine();
+        loop {
+            if engine.occasion()?.is_some() {
+                engine.publish()?;
+            }
+            if patiently(|| engine.upload_one(&self.claims))? == Uploaded::Nothing && engine.occasion()?.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     pub fn vault(&self) -> ReadVault {
