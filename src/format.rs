@@ -113,7 +113,7 @@ impl Header {
 }
 
 /// What the name of an object says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
     Vault,
     Key(Sha256),

@@ -34,9 +34,16 @@ impl Target {
     pub fn begin(&self, path: &TreePath, size: Size, part: u64) -> Result<Partial> {
         let (dir, _) = self.spot(path)?;
         let name = part_name(part);
-        clear_part(dir.as_fd(), &name).map_err(|e| place_error("clear the part of", path, e))?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat(&*dir, &name[..], flags, OURS).map_err(|e| place_error("create", path, e))?;
+        let create = || openat(&*dir, &name[..], flags, OURS);
+        let fd = match create() {
+            Err(Errno::EXIST) => {
+                clear_part(dir.as_fd(), &name).map_err(|e| place_error("clear the part of", path, e))?;
+                create()
+            }
+            other => other,
+        }
+        .map_err(|e| place_error("create", path, e))?;
         if size.0 > 0 {
             ftruncate(&fd, size.0).map_err(|e| place_error("create", path, e))?;
         }

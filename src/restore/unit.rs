@@ -10,7 +10,7 @@ use crate::catalog::jobs::FileRow;
 use crate::chunk::Chunker;
 use crate::error::{Error, Kind, Result};
 use crate::format::pack::{OpenBench, PackOpener, PackRecord};
-use crate::model::{Entry, TreePath};
+use crate::model::{Entry, Size, TreePath};
 use crate::place::{Clobber, Partial, Placed, Shortfall, Target};
 use crate::seal::keys::OpenKeys;
 use crate::store::{ObjectName, ObjectStore};
@@ -336,7 +336,8 @@ impl Bench<'_> {
             )));
         }
         let place = |clobber| {
-            let part = self.target.begin(path, entry.size, id.cast_unsigned())?;
+            // The one write gives it its size.
+            let part = self.target.begin(path, Size(0), id.cast_unsigned())?;
             part.write_at(0, bytes)?;
             part.finish(entry, clobber)
         };

@@ -20,6 +20,8 @@ use crate::store::{ObjectName, ObjectStore};
 use crate::worker::Stop;
 use std::collections::{BTreeMap, HashMap};
 
+/// Objects read at once, and their bytes together.
+const AHEAD: (usize, u64) = (16, 24 << 20);
 /// Problems told one by one; beyond that only counted.
 const TOLD: usize = 1000;
 
@@ -103,6 +105,7 @@ pub fn rebuild(
         sizes,
         bench: Decompressor::new()?,
         open: HashMap::new(),
+        ahead: HashMap::new(),
         before: None,
         report: Report {
             gaps: index.gaps(),
@@ -112,12 +115,16 @@ pub fn rebuild(
         },
     };
     let readings = index.readings();
-    for (at, reading) in readings.iter().enumerate() {
-        progress(at as u64, readings.len() as u64);
-        stop.check()?;
-        match reading {
-            Reading::Segment(name) => work.segment(*name)?,
-            Reading::Merge(name, segments) => work.merge(*name, segments)?,
+    let mut read = 0;
+    while read < readings.len() {
+        let group = work.read_ahead(&readings[read..])?;
+        for reading in &readings[read..read + group] {
+            progress(read as u64, readings.len() as u64);
+            match reading {
+                Reading::Segment(name) => work.segment(*name)?,
+                Reading::Merge(name, segments) => work.merge(*name, segments)?,
+            }
+            read += 1;
         }
     }
     work.drop_incomplete()?;
@@ -137,6 +144,8 @@ struct Work<'a> {
     sizes: BTreeMap<Name, u64>,
     bench: Decompressor,
     open: OpenVersions,
+    /// Objects read and not yet used.
+    ahead: HashMap<Name, Result<Vec<u8>>>,
     /// Number and hash of the segment read last.
     before: Option<(SegmentNo, Sha256)>,
     report: Report,
@@ -196,12 +205,43 @@ impl Work<'_> {
         }
     }
 
-    fn try_open(&mut self, name: Name, kind: ObjectKind) -> Result<Opened> {
-        let object_name = ObjectName::new(name.to_string()).ok_or_else(|| Error::damaged("name a segment"))?;
+    fn read(&self, name: Name) -> Result<Vec<u8>> {
         if self.size(name) > MAX_SEGMENT {
             return Err(Error::damaged(format!("read {name}: larger than a segment can be")));
         }
-        let object = self.store.read(&object_name, None, self.stop)?;
+        let object = ObjectName::new(name.to_string()).ok_or_else(|| Error::damaged("name a segment"))?;
+        self.store.read(&object, None, self.stop)
+    }
+
+    /// Reads the next few objects at once, since a far vault takes its time for each; how many.
+    fn read_ahead(&mut self, readings: &[Reading]) -> Result<usize> {
+        self.stop.check()?;
+        let mut bytes = 0;
+        let names: Vec<Name> = readings
+            .iter()
+            .map(|(Reading::Segment(name) | Reading::Merge(name, _))| *name)
+            .take_while(|name| {
+                let first = bytes == 0;
+                bytes += self.size(*name).max(1);
+                first || bytes <= AHEAD.1
+            })
+            .take(AHEAD.0)
+            .collect();
+        let this = &*self;
+        let read: Vec<_> = std::thread::scope(|scope| {
+            let reads: Vec<_> = names.iter().map(|name| scope.spawn(|| this.read(*name))).collect();
+            reads.into_iter().map(|r| r.join().unwrap_or_else(|_| Err(Error::retry("read the log")))).collect()
+        });
+        let count = names.len();
+        self.ahead = names.into_iter().zip(read).collect();
+        Ok(count)
+    }
+
+    fn try_open(&mut self, name: Name, kind: ObjectKind) -> Result<Opened> {
+        let object = match self.ahead.remove(&name) {
+            Some(object) => object?,
+            None => self.read(name)?,
+        };
         let opened = Opened::open(&object, kind, self.keys.vault, &self.keys.meta, &mut self.bench)?;
         if let Name::Segment(_, hash) | Name::Merge(_, _, hash) = name
             && sha256(&object) != hash

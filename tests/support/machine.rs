@@ -321,7 +321,9 @@ impl Mounted {
         let done = Command::new("mount").args(["-t", "overlay", "-o", options, "overlay"]).arg(at).output();
         done.is_ok_and(|o| o.status.success()).then(|| Self(at.to_owned()))
     }
-    pub fn unmount(self) {}
+    pub fn unmount(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Mounted {
