@@ -159,6 +159,8 @@ fn run_and_die_at(at: u64, again: u64) -> Option<&'static str> {
         before = now;
     }
     bed.check_rebuilt(&before);
+    let stored = bed.store.objects().keys().filter(|name| name.starts_with("data_")).count();
+    assert_eq!(stored, bed.vault().packs.len(), "every pack that was sent is of use");
     died
 }
 

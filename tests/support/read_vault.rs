@@ -29,7 +29,8 @@ pub struct ReadVault {
     keys: OpenKeys,
     chunker: Chunker,
     history: BTreeMap<TreePath, History>,
-    packs: HashMap<Sha256, PackRecord>,
+    /// That the log names.
+    pub packs: HashMap<Sha256, PackRecord>,
     lost: BTreeSet<Sha256>,
     /// Chunks of packs opened so far.
     opened: RefCell<HashMap<Sha256, Vec<Vec<u8>>>>,
