@@ -283,12 +283,12 @@ def mutate(d, stash, seed):
         added += n
         stamp(p)
         log.append(["restore", f])
-    for i in range(50):
+    for i in range(min(50, len(names) // 10)):
         f = take()
         g = os.path.join(os.path.dirname(f), "renamed_%03d_" % i + os.path.basename(f))
         os.rename(os.path.join(d, f), os.path.join(d, g))
         log.append(["rename", f, g])
-    for i in range(100):
+    for i in range(min(100, len(names) // 5)):
         f = take()
         keep(f)
         log.append(["restore", f])

@@ -197,7 +197,7 @@ impl Catalog {
             act(&tx).map_err(sql(doing))
         };
         let mut idle = self.readers.lock().expect("reader lock");
-        if idle.len() < 6 {
+        if idle.len() < 4 {
             idle.push(reader);
         }
         value
@@ -326,7 +326,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
             connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
             connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         }
-        connection.pragma_update(None, "cache_size", if read_only { -4096 } else { -16384 })?;
+        connection.pragma_update(None, "cache_size", if read_only { -2048 } else { -8192 })?;
         connection.pragma_update(None, "temp_store", "memory")?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(())

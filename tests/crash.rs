@@ -11,10 +11,11 @@ mod tree;
 #[path = "support/witness.rs"]
 mod witness;
 
-use bed::{Bed, NOW, noise, write};
+use bed::{Bed, noise, write};
 use panicroom::error::Kind;
 use panicroom::model::{Seq, Sha256, Shape, TreePath};
 use panicroom::worker::Faults;
+use read_vault::NOW;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -158,6 +159,8 @@ fn run_and_die_at(at: u64, again: u64) -> Option<&'static str> {
         before = now;
     }
     bed.check_rebuilt(&before);
+    let stored = bed.store.objects().keys().filter(|name| name.starts_with("data_")).count();
+    assert_eq!(stored, bed.vault().packs.len(), "every pack that was sent is of use");
     died
 }
 

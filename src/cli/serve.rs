@@ -12,11 +12,12 @@ use crate::daemon::home::Home;
 use crate::daemon::open::House;
 use crate::daemon::run::{Daemon, Watching};
 use crate::error::{Error, Kind, Result};
-use crate::model::Rate;
+use crate::model::{Rate, Size};
 use crate::seal::{SystemEntropy, random};
 use crate::web::ask::Ask;
 use crate::web::control::{self, Control};
 use crate::worker::{Faults, Stop};
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -310,11 +311,17 @@ impl LiveLine {
         let (bytes, safe) = status.roots.iter().fold((0, 0), |a, r| (a.0 + r.bytes, a.1 + r.safe_bytes));
         bar.set_length(bytes.max(1));
         bar.set_position(if bytes == 0 && status.state == Overall::Idle { 1 } else { safe });
+        let stored: u64 = status.vaults.iter().map(|v| v.stored_bytes).sum();
         let rate: u64 = status.vaults.iter().filter_map(|v| v.rate_bytes_per_s).sum();
-        let rate = Rate::bytes_per_second(rate).map_or(String::new(), |r| format!("  {r}"));
         let eta = status.roots.iter().filter_map(|r| r.eta_s).max().filter(|s| *s > 0);
-        let eta = eta.map_or(String::new(), |s| format!("  about {} to go", crate::daemon::desk::words_for(s)));
-        bar.set_message(format!("{}{rate}{eta}", status.headline));
+        let mut message = format!("{} {} stored", status.headline, Size(stored));
+        if let Some(rate) = Rate::bytes_per_second(rate).filter(|_| status.mood == Mood::Busy) {
+            let _ = write!(message, ", {rate}");
+        }
+        if let Some(eta) = eta {
+            let _ = write!(message, ", about {} to go", crate::daemon::desk::words_for(eta));
+        }
+        bar.set_message(message);
         bar.tick();
     }
 

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 
 /// A builder takes no more records above this many bytes of them: with one record of at most ~3 MiB on top, even
 /// what does not compress stays below [`MAX_SEGMENT`].
-const FULL: usize = 11 << 20;
+const FULL: usize = 5 << 20;
 /// Most pieces of one part of a version.
 pub const PART: usize = 50_000;
 /// A writer closes a pack at this many chunks, so that its record stays small beside [`FULL`].

@@ -317,7 +317,13 @@ impl Mounted {
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output();
         done.is_ok_and(|o| o.status.success()).then(|| Self(at.to_owned()))
     }
-    pub fn unmount(self) {}
+    pub fn overlay(at: &Path, options: &str) -> Option<Self> {
+        let done = Command::new("mount").args(["-t", "overlay", "-o", options, "overlay"]).arg(at).output();
+        done.is_ok_and(|o| o.status.success()).then(|| Self(at.to_owned()))
+    }
+    pub fn unmount(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Mounted {

@@ -15,6 +15,9 @@ use panicroom::seal::sha256;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// What the log calls now.
+pub const NOW: Wall = Wall(i64::MAX);
+
 /// Objects of a vault by name.
 pub type Objects = BTreeMap<String, Vec<u8>>;
 
@@ -26,7 +29,8 @@ pub struct ReadVault {
     keys: OpenKeys,
     chunker: Chunker,
     history: BTreeMap<TreePath, History>,
-    packs: HashMap<Sha256, PackRecord>,
+    /// That the log names.
+    pub packs: HashMap<Sha256, PackRecord>,
     lost: BTreeSet<Sha256>,
     /// Chunks of packs opened so far.
     opened: RefCell<HashMap<Sha256, Vec<Vec<u8>>>>,
@@ -46,25 +50,14 @@ pub fn records_of(object: &[u8], keys: &OpenKeys) -> Vec<Record> {
     out
 }
 
-/// Packs a record needs to be restorable.
-pub fn needs(record: &Record) -> BTreeSet<Sha256> {
-    let of = |content: &[Piece]| {
-        content.iter().filter_map(|p| if let Piece::Run { pack, .. } = p { Some(*pack) } else { None }).collect()
-    };
-    match record {
-        Record::Pack(pack) => BTreeSet::from([pack.hash]),
-        Record::Version { version, .. } => of(&version.content),
-        Record::Part { content, .. } => of(content),
-        _ => BTreeSet::new(),
-    }
-}
-
 impl ReadVault {
     /// Reads the whole log, which must be without gaps, doubles and foreign bytes.
     pub fn open(objects: Objects, keys: OpenKeys) -> Self {
         let chunker = Chunker::new(keys.seal.cut_key(), keys.seal.chunk_key());
         let mut log = LogIndex::default();
-        objects.keys().filter_map(|name| Name::parse(name)).for_each(|name| log.add(name));
+        // Merges are never needed: the segments they repeat are read themselves.
+        let segments = objects.keys().filter_map(|name| Name::parse(name)).filter(|n| matches!(n, Name::Segment(..)));
+        segments.for_each(|name| log.add(name));
         assert!(log.gaps().is_empty() && log.doubles().is_empty(), "the log has gaps or doubles: {log:?}");
         let mut vault = Self {
             objects,
@@ -81,7 +74,9 @@ impl ReadVault {
             };
             let object = vault.objects[&name.to_string()].clone();
             assert_eq!(sha256(&object), hash, "{name} is what its name says");
-            records_of(&object, &vault.keys).into_iter().for_each(|record| vault.take(record));
+            for record in records_of(&object, &vault.keys) {
+                vault.take(record);
+            }
         }
         vault
     }

@@ -1,11 +1,12 @@
 //! A memory vault that watches what is written to it, and complains at once when a promise about writing is broken:
 //! nothing names what is not there (1), nothing named is sent again (4), nothing is read but `meta_` (6).
 
-use super::read_vault::{Objects, needs, records_of};
+use super::read_vault::{Objects, records_of};
 use panicroom::clock::Clock;
 use panicroom::error::Result;
 use panicroom::format::Name;
-use panicroom::model::Sha256;
+use panicroom::format::segment::Record;
+use panicroom::model::{Piece, Sha256};
 use panicroom::seal::keys::OpenKeys;
 use panicroom::store::memory::MemoryStore;
 use panicroom::store::{Body, Created, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
@@ -22,6 +23,19 @@ pub struct Witness {
     /// Packs that confirmed segments name.
     named: Mutex<BTreeSet<Sha256>>,
     complaints: Mutex<Vec<String>>,
+}
+
+/// Packs a record needs to be restorable.
+fn needs(record: &Record) -> BTreeSet<Sha256> {
+    let of = |content: &[Piece]| {
+        content.iter().filter_map(|p| if let Piece::Run { pack, .. } = p { Some(*pack) } else { None }).collect()
+    };
+    match record {
+        Record::Pack(pack) => BTreeSet::from([pack.hash]),
+        Record::Version { version, .. } => of(&version.content),
+        Record::Part { content, .. } => of(content),
+        _ => BTreeSet::new(),
+    }
 }
 
 impl Witness {
