@@ -20,13 +20,14 @@ pub mod start;
 pub mod upload;
 pub mod walk;
 
-use crate::catalog::{Catalog, Level, RootId};
+use crate::catalog::{Catalog, Level, NodeShape, RootId};
 use crate::chunk::Chunker;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::model::{Size, TreePath};
 use crate::seal::Entropy;
 use crate::seal::keys::SealKeys;
+use crate::source::{Form, Look};
 use crate::spool::Spool;
 use crate::store::ObjectStore;
 use crate::worker::{Faults, Nudge, Stop};
@@ -174,6 +175,15 @@ impl Engine {
         let walked = self.figures.walked.lock().expect("figures lock");
         let trouble = self.figures.root_trouble.lock().expect("figures lock");
         self.roots.iter().all(|r| walked.contains_key(&r.path) || trouble.contains_key(&r.path))
+    }
+}
+
+/// What a look shows, as the catalog tells shapes apart.
+fn shape_of(look: &Look) -> NodeShape {
+    match look.form {
+        Form::File => NodeShape::File,
+        Form::Dir => NodeShape::Dir,
+        _ => NodeShape::Other,
     }
 }
 

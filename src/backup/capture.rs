@@ -8,8 +8,8 @@
 //! down to a path (promise 13).
 
 use super::roots::Watched;
-use super::{Engine, UnderWay};
-use crate::catalog::{DirtyRow, NewVersion, NodeId, NodeRow, NodeShape, Outcome, Scope};
+use super::{Engine, UnderWay, shape_of};
+use crate::catalog::{DirtyRow, NewVersion, NodeId, NodeRow, Outcome, Scope};
 use crate::chunk::{Cut, FIXED, MAX, MIN, Rest};
 use crate::clock::Wall;
 use crate::error::{Kind, Result};
@@ -344,7 +344,7 @@ impl<'a> Reader<'a> {
         if node.mount && look.form == Form::Dir && look.mount_root == Some(false) {
             return Err(not_mounted(&folder.path_of(&node.name)?));
         }
-        if node.stamp == look.stamp && node.shape == Some(shape(&look)) {
+        if node.stamp == look.stamp && node.shape == Some(shape_of(&look)) {
             return Ok(self.settle(watched, row, node, Outcome::Same { stamp: look.stamp, again: None }));
         }
         match folder.subject_seen(&node.name, &look)? {
@@ -582,14 +582,6 @@ impl<'a> Reader<'a> {
 enum Captured {
     Version,
     Settled,
-}
-
-fn shape(look: &Look) -> NodeShape {
-    match look.form {
-        Form::File => NodeShape::File,
-        Form::Dir => NodeShape::Dir,
-        _ => NodeShape::Other,
-    }
 }
 
 /// An alarm, never a deletion.

@@ -11,7 +11,7 @@ use crate::catalog::{Level, SegmentRow, SpooledObject};
 use crate::error::{Error, Kind, Result};
 use crate::format::log::LogIndex;
 use crate::format::{LOG_PREFIX, Name};
-use crate::model::{SegmentNo, Sha256};
+use crate::model::Sha256;
 use crate::store::{Body, NewObject, ObjectName, is_body_damage};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -173,10 +173,5 @@ impl Engine {
             Ok(())
         })?;
         Ok(index)
-    }
-
-    /// The newest segment the vault's listing shows.
-    pub fn last_listed(&self) -> Result<Option<SegmentNo>> {
-        Ok(self.list_log()?.last())
     }
 }

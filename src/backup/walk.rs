@@ -10,8 +10,8 @@
 //! no row ever lacks its parent.
 
 use super::roots::Watched;
-use super::{Engine, UnderWay};
-use crate::catalog::{DirtyRow, Level, Mark, NodeId, NodeRow, NodeShape, Scope};
+use super::{Engine, UnderWay, shape_of};
+use crate::catalog::{DirtyRow, Level, Mark, NodeId, NodeRow, Scope};
 use crate::clock::Wall;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{FileOrDir, Verdict};
@@ -369,7 +369,7 @@ impl Walk<'_> {
             return self.vanished_mount(living.expect("just seen"), &path()?, finds);
         }
         if verdict == Verdict::Include || living.is_some() {
-            let same = living.is_some_and(|r| r.stamp == look.stamp && r.shape == Some(shape(&look)));
+            let same = living.is_some_and(|r| r.stamp == look.stamp && r.shape == Some(shape_of(&look)));
             let waiting = row.is_some_and(|r| r.dirty);
             if !same && !waiting {
                 let new_file = (look.form == Form::File && living.is_none()).then_some(look.stamp.size);
@@ -438,13 +438,5 @@ impl Walk<'_> {
             "{path}: the disk that was mounted here is not mounted; mount it (nothing is taken for deleted meanwhile)"
         );
         self.engine.catalog.put_back(row.id, self.engine.now_ms() + 60_000, Some(&text))
-    }
-}
-
-fn shape(look: &Look) -> NodeShape {
-    match look.form {
-        Form::File => NodeShape::File,
-        Form::Dir => NodeShape::Dir,
-        _ => NodeShape::Other,
     }
 }

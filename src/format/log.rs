@@ -39,10 +39,6 @@ impl LogIndex {
         self.segments.get(&number).map_or(&[], Vec::as_slice)
     }
 
-    pub fn segment_count(&self) -> usize {
-        self.segments.len()
-    }
-
     /// Objects in the order of their numbers: the widest merges first choice, single segments where none covers.
     pub fn readings(&self) -> Vec<Reading> {
         let mut merges = self.merges.clone();
