@@ -8,6 +8,7 @@
 
 pub mod defaults;
 pub mod duration;
+mod host;
 mod nearest;
 mod percent;
 mod read;
@@ -19,6 +20,7 @@ pub mod url;
 mod value;
 mod vault;
 
+pub use host::HostName;
 pub use read::parse;
 pub use render::{Listen, Sketch};
 pub use url::{Addressing, Bucket, VaultUrl};
@@ -48,6 +50,8 @@ pub struct Settings {
     pub publish_every: Duration,
     /// None: no page.
     pub http_listen: Option<SocketAddr>,
+    /// Names the page answers to besides `localhost` and its address.
+    pub http_hosts: Vec<HostName>,
     pub alert: AlertSettings,
 }
 
@@ -193,6 +197,6 @@ pub const KEYS: [(&str, &[&str]); 8] = [
     ("state", &["dir", "spool_size"]),
     ("publish", &["every"]),
     ("walk", &["every"]),
-    ("http", &["listen"]),
+    ("http", &["listen", "hosts"]),
     ("alert", &["command", "ping_url", "lag"]),
 ];

@@ -19,6 +19,7 @@ mod page;
 mod phrase;
 
 use crate::clock::{Clock, Wall};
+use crate::config::HostName;
 use crate::daemon::console::{Console, Status};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::worker::Stop;
@@ -51,7 +52,7 @@ pub struct Face {
     pub console: Arc<dyn Console>,
     pub clock: Arc<dyn Clock>,
     /// Names the page may be called by besides `localhost`, the loopback addresses and the address listened on.
-    pub names: Vec<String>,
+    pub names: Vec<HostName>,
     /// Random, new each start: the page's token is made of it.
     pub secret: [u8; 32],
 }

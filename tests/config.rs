@@ -51,7 +51,7 @@ fn two_sections_are_a_whole_config_and_the_rest_is_default() {
     assert_eq!(vault.roots, [path("/data")]);
     assert_eq!((settings.state_dir.clone(), settings.spool_size), (path("/var/lib/panicroom"), Size::mib(512)));
     assert_eq!(settings.publish_every, Duration::from_secs(3600));
-    assert_eq!(settings.http_listen, Some(([127, 0, 0, 1], 8420).into()));
+    assert_eq!((settings.http_listen, settings.http_hosts.len()), (Some(([127, 0, 0, 1], 8420).into()), 0));
     assert_eq!((settings.alert.lag, &settings.alert.command), (Duration::from_secs(2 * 86_400), &None));
     assert_eq!(settings.roots_of(vault).count(), 1);
 }
@@ -110,6 +110,7 @@ every = "10m"
 every = "3h"
 [http]
 listen = "off"
+hosts = ["nas.lan", "NAS:8420"]
 [alert]
 command = "mail root"
 ping_url = "https://hc-ping.com/abc"
@@ -154,6 +155,7 @@ lag = "3d"
     assert_eq!(settings.uplink_limit.map(panicroom::model::Rate::get), Some(250_000));
     assert_eq!((settings.state_dir.clone(), settings.spool_size), (path("/state"), Size::mib(1024)));
     assert_eq!((settings.publish_every.as_secs(), settings.http_listen), (600, None));
+    assert_eq!(settings.http_hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nas.lan", "nas:8420"]);
     assert_eq!(settings.alert.command.as_ref().map(config::Secret::reveal), Some("mail root"));
     assert_eq!(settings.alert.lag.as_secs(), 3 * 86_400);
 }
@@ -210,6 +212,10 @@ fn a_value_out_of_range_or_of_the_wrong_kind_is_refused_with_the_remedy() {
         (small("", "", "[state]\ndir = \"state\""), 9, "beginning with /"),
         (small("", "", "[state]\nspool_size = \"40 MiB\""), 9, "at least twice pack_size"),
         (small("", "", "[http]\nlisten = \"8420\""), 9, "127.0.0.1:8420"),
+        (small("", "", "[http]\nhosts = \"nas.lan\""), 9, "hosts = [\"…\""),
+        (small("", "", "[http]\nhosts = [\n\"nas.lan\",\n\"http://nas\"]"), 11, "no http:// and no path"),
+        (small("", "", "[http]\nhosts = [\"*.lan\"]"), 9, "list every name"),
+        (small("", "", "[http]\nhosts = [\"192.0.2.7\"]"), 9, "an address needs no entry"),
         (small("", "", "[alert]\nlag = \"0s\""), 9, "\"2d\""),
         (small("", "", "[alert]\nping_url = \"ping me\""), 9, "https://"),
         (small("", "", "[http\nlisten = \"off\""), 8, "TOML"),

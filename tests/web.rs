@@ -8,6 +8,7 @@ mod console_double;
 use browser::{Browser, Scheme};
 use console_double::{ConsoleDouble, NASTY, alarm, all_good, first_backup, same_disk};
 use panicroom::clock::{Clock, ManualClock, Wall};
+use panicroom::config::HostName;
 use panicroom::daemon::console::{Mood, Status};
 use panicroom::error::Kind;
 use panicroom::model::{Rate, TreePath};
@@ -43,7 +44,7 @@ impl Served {
         let face = Face {
             console: double.clone(),
             clock: ManualClock::at(NOW) as Arc<dyn Clock>,
-            names: vec!["nas.example".into()],
+            names: ["nas.example", "nas.home:8420"].map(|name| HostName::parse(name).unwrap()).to_vec(),
             secret: [7; 32],
         };
         let asked = stop.clone();
@@ -161,6 +162,8 @@ fn a_name_that_is_not_ours_is_refused_on_every_route() {
         let answer = served.raw(&format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
         assert_eq!(answer.code, 200, "{host}");
     }
+    let answer = served.raw("GET / HTTP/1.1\r\nHost: nas.lan:8420\r\nConnection: close\r\n\r\n");
+    assert!(answer.code == 421 && answer.body.contains("hosts under [http]"), "{}", answer.body);
     let absolute = "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(served.raw(absolute).code, 421);
 }
@@ -186,6 +189,42 @@ fn nothing_changes_on_get_nor_without_the_token_nor_from_another_site() {
         assert_eq!(served.post(path, &[token, ("content-type", "text/plain")], "{}").code, 415, "{path}");
     }
     assert_eq!(served.double.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn a_listed_name_answers_for_its_port_and_its_changes_are_guarded_as_all_are() {
+    let served = Served::showing(all_good());
+    let get = |host: &str| served.raw(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+    for (host, code) in [
+        ("nas.example", 200),
+        ("NAS.example:99", 200),
+        ("nas.home:8420", 200),
+        ("nas.home:8421", 421),
+        ("nas.home", 421),
+        ("home:8420", 421),
+        ("sub.nas.example", 421),
+    ] {
+        assert_eq!(get(host).code, code, "{host}");
+    }
+    let token = served.token();
+    let change = |host: &str, origin: &str, token: &str| {
+        let head = format!("Host: {host}\r\nOrigin: {origin}\r\nX-Panicroom-Token: {token}\r\n");
+        served.raw(&format!(
+            "POST /api/v1/pause HTTP/1.1\r\n{head}Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+        ))
+    };
+    for (host, origin, token, code) in [
+        ("evil.example", "http://evil.example", token.as_str(), 421),
+        ("nas.home:8420", "http://evil.example", &token, 403),
+        ("nas.home:8420", "http://nas.example:8420", &token, 403),
+        ("nas.home:8420", "http://nas.home", &token, 403),
+        ("nas.home:8420", "http://nas.home:8420", "guessed", 403),
+    ] {
+        assert_eq!(change(host, origin, token).code, code, "{host} {origin}");
+    }
+    assert_eq!(served.double.asked(), Vec::<String>::new());
+    assert_eq!(change("nas.home:8420", "http://nas.home:8420", &token).code, 200);
+    assert_eq!(served.double.asked(), ["pause"]);
 }
 
 #[test]

@@ -91,7 +91,7 @@ async fn page(settings: &Settings, console: &Arc<dyn Console>, stop: &Stop) {
             let face = crate::web::Face {
                 console: Arc::clone(console),
                 clock: SystemClock::shared(),
-                names: vec![],
+                names: settings.http_hosts.clone(),
                 secret: random(&SystemEntropy),
             };
             let stop = stop.clone();

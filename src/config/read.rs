@@ -3,7 +3,7 @@
 use super::nearest::nearest;
 use super::section::{File, Section, heading, in_order};
 use super::together::Found;
-use super::value::{alerts, every, limit, listen, path};
+use super::value::{alerts, every, hosts, limit, listen, path};
 use super::{KEYS, Settings, defaults, root::root, vault::vault};
 use crate::error::{Error, Result};
 use crate::model::Size;
@@ -40,6 +40,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
     let uplink_limit = limit(&mut uplink)?;
     let publish_every = every(&mut publish, "every")?.unwrap_or(defaults::PUBLISH_EVERY);
     let http_listen = listen(&mut http)?;
+    let http_hosts = hosts(&mut http)?;
     let alert_settings = alerts(&mut alert)?;
     [uplink, state, publish, walk, http, alert].into_iter().for_each(Section::close);
     found.together(file)?;
@@ -53,6 +54,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         spool_size,
         publish_every,
         http_listen,
+        http_hosts,
         alert: alert_settings,
     })
 }

@@ -2,7 +2,7 @@
 //! after a semicolon.
 
 use super::section::{File, Given, Section};
-use super::{AlertSettings, Secret, defaults, duration};
+use super::{AlertSettings, HostName, Secret, defaults, duration};
 use crate::error::Result;
 use crate::model::{Rate, TreePath};
 use std::net::SocketAddr;
@@ -65,6 +65,12 @@ pub(super) fn listen(section: &mut Section) -> Result<Option<SocketAddr>> {
     };
     let default = || defaults::HTTP_LISTEN.parse().ok();
     Ok(section.read("listen", read)?.map_or_else(default, |g| g.value))
+}
+
+/// Names the page may be called by; none unless set.
+pub(super) fn hosts(section: &mut Section) -> Result<Vec<HostName>> {
+    let given = section.list("hosts")?.unwrap_or_default();
+    given.into_iter().map(|g| HostName::parse(&g.value).map_err(|e| section.error(g.line, "hosts", e))).collect()
 }
 
 pub(super) fn alerts(section: &mut Section) -> Result<AlertSettings> {

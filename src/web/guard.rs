@@ -2,6 +2,7 @@
 //! from doing more with an answer than showing it.
 
 use super::{Room, plain};
+use crate::config::HostName;
 use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
@@ -26,37 +27,42 @@ pub(super) fn token(secret: &[u8; 32]) -> String {
 /// so names are listed, and where we listen on every address any address will do.
 pub(super) struct Hosts {
     listening: IpAddr,
-    names: Vec<String>,
+    names: Vec<HostName>,
 }
 
 impl Hosts {
-    pub(super) fn new(listening: IpAddr, names: Vec<String>) -> Self {
-        Self { listening, names: names.into_iter().map(|name| name.to_ascii_lowercase()).collect() }
+    pub(super) fn new(listening: IpAddr, names: Vec<HostName>) -> Self {
+        Self { listening, names }
     }
 
-    /// `authority` is a host with or without a port; the port is not looked at (tunnels change it).
+    /// `authority` is a host with or without a port; the port is not looked at (tunnels change it) unless a listed name
+    /// is bound to one.
     fn know(&self, authority: &str) -> bool {
-        let Some(host) = host_of(authority) else { return false };
+        let Some((host, port)) = host_and_port(authority) else { return false };
         if let Some(address) = address(host) {
             return self.listening.is_unspecified()
                 || address == self.listening
                 || address == IpAddr::V4(Ipv4Addr::LOCALHOST)
                 || address == IpAddr::V6(Ipv6Addr::LOCALHOST);
         }
-        let host = host.to_ascii_lowercase();
-        host == "localhost" || self.names.contains(&host)
+        host.eq_ignore_ascii_case("localhost") || self.names.iter().any(|name| name.is(host, port))
     }
 }
 
-/// The host of `host`, `host:port`, `[v6]`, `[v6]:port`; None where it is none of them.
-fn host_of(authority: &str) -> Option<&str> {
+/// Of `host`, `host:port`, `[v6]`, `[v6]:port`; None where it is none of them.
+fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match authority.rfind(']') {
         Some(end) if authority.starts_with('[') => authority.split_at(end + 1),
         Some(_) => return None,
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    let port_is_fine = port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
-    (!host.is_empty() && port_is_fine).then_some(host)
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => None,
+        Some("") => None,
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+        _ => return None,
+    };
+    (!host.is_empty()).then_some((host, port))
 }
 
 fn address(host: &str) -> Option<IpAddr> {
@@ -80,7 +86,8 @@ pub(super) async fn our_names_only(State(room): State<Arc<Room>>, request: Reque
     } else {
         plain(
             StatusCode::MISDIRECTED_REQUEST,
-            "this is panicroom, and not known by that name; use localhost or the address it listens on",
+            "this is panicroom, and not known by that name; use localhost or the address it listens on, or add the name \
+             to hosts under [http] in its config",
         )
     }
 }
@@ -150,7 +157,7 @@ mod tests {
 
     #[test]
     fn only_our_names_are_known_whatever_the_port() {
-        let hosts = Hosts::new("192.0.2.7".parse().unwrap(), vec!["NAS.lan".into()]);
+        let hosts = Hosts::new("192.0.2.7".parse().unwrap(), vec![HostName::parse("NAS.lan").unwrap()]);
         for ours in ["localhost", "LocalHost:9", "127.0.0.1:8420", "[::1]", "[::1]:8420", "192.0.2.7", "nas.LAN:80"] {
             assert!(hosts.know(ours), "{ours}");
         }
