@@ -6,9 +6,11 @@
 mod machine;
 
 use machine::{Machine, Mounted, NOBODY, is_root, objects, packs, sent, skip};
+use panicroom::format::{MAGIC, Name};
+use panicroom::seal::sha256;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -208,7 +210,7 @@ fn promise_16_a_vault_of_a_newer_format_is_refused_with_the_remedy_and_not_writt
     let sound = fs::read(&meta).unwrap();
     let mut newer = sound.clone();
     // The version follows the magic.
-    newer[panicroom::format::MAGIC.len()] = 9;
+    newer[MAGIC.len()] = 9;
     replace(&meta, &newer);
     let before = machine.objects();
     fs::write(machine.data().join("new"), "waits").unwrap();
@@ -216,6 +218,99 @@ fn promise_16_a_vault_of_a_newer_format_is_refused_with_the_remedy_and_not_writt
     assert_eq!(machine.objects(), before);
     replace(&meta, &sound);
     machine.all_safe(11);
+}
+
+/// Puts a segment after the last one into the vault, as a later release would write it; where it lies.
+fn segment_of_a_later_release(machine: &Machine) -> PathBuf {
+    let last = machine.segments().pop().unwrap();
+    let Some(Name::Segment(number, _)) = Name::parse(last.file_name().unwrap().to_str().unwrap()) else {
+        panic!("{} is no segment", last.display());
+    };
+    let mut bytes = fs::read(&last).unwrap();
+    bytes[MAGIC.len()] = 9;
+    let newer = machine.vault().join(Name::Segment(number.next(), sha256(&bytes)).to_string());
+    fs::write(&newer, bytes).unwrap();
+    newer
+}
+
+#[test]
+fn promise_16_a_log_that_a_newer_release_went_on_with_stops_every_command_with_the_remedy_and_nothing_is_written() {
+    let machine = Machine::new();
+    machine.all_safe(10);
+    let newer = segment_of_a_later_release(&machine);
+    let before = machine.objects();
+    fs::write(machine.data().join("new"), "waits").unwrap();
+    let remedy = "use a newer release of panicroom";
+    let name = newer.file_name().unwrap().to_str().unwrap();
+    machine.backup().exits(4).says("format version 9").says(remedy).says(name);
+    machine.run(&["rebuild"]).exits(4).says("format version 9").says(remedy).says(name);
+    let mut daemon = machine.daemon();
+    let said = |s: &serde_json::Value| s["vaults"][0]["last_error"].as_str().unwrap_or_default().to_owned();
+    let status = daemon.until("the vault to need somebody", |s| said(s).contains(remedy));
+    assert_eq!((&status["mood"], &status["vaults"][0]["state"]), (&"alarm".into(), &"attention".into()), "{status:#}");
+    assert_ne!(status["roots"][0]["safe_files"], 11, "{status:#}");
+    daemon.stop().exits(0);
+    let (vault, out) = (format!("file://{}", machine.vault().display()), machine.path("out"));
+    for command in [&["ls"][..], &["find", "*"], &["restore", "--to", out.to_str().unwrap()]] {
+        let mut all = command.to_vec();
+        let words = machine.words();
+        all.extend(["--vault", &vault, "--key-file", words.to_str().unwrap()]);
+        let ran = machine.command(&all).env("XDG_CACHE_HOME", machine.path("cache")).output().unwrap();
+        let ran = machine::Ran::from(ran).exits(4).says("format version 9").says(remedy).says(name);
+        assert_eq!(ran.out, "", "{command:?}: nothing is shown of what may be old");
+    }
+    assert!(!out.exists() || fs::read_dir(&out).unwrap().next().is_none(), "nothing old is restored");
+    if let Some(python) = std::env::var_os("PANICROOM_PYTHON") {
+        let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rescue/panicroom-rescue.py");
+        let mut call = std::process::Command::new(python);
+        call.arg(reader).arg("restore").arg(machine.vault()).arg("--key-file").arg(machine.words());
+        machine::Ran::from(call.arg("--to").arg(&out).output().unwrap())
+            .exits(1)
+            .says("use a newer release")
+            .says(name);
+        assert!(!out.exists(), "nothing old is restored");
+    } else {
+        skip("the independent reader", "name a Python with its packages in PANICROOM_PYTHON");
+    }
+    assert_eq!(machine.objects(), before, "nothing is written");
+    // What was there is all there: with the newer release's work away, everything goes on.
+    fs::remove_file(newer).unwrap();
+    machine.all_safe(11);
+}
+
+#[test]
+fn promise_16_an_older_release_never_goes_on_where_a_newer_one_of_the_same_machine_wrote() {
+    let machine = Machine::new();
+    machine.all_safe(10);
+    let newer = segment_of_a_later_release(&machine);
+    let Some(Name::Segment(number, hash)) = Name::parse(newer.file_name().unwrap().to_str().unwrap()) else { panic!() };
+    let size = fs::metadata(&newer).unwrap().len().cast_signed();
+    let catalog = rusqlite::Connection::open(machine.catalog()).unwrap();
+    let copied = catalog
+        .execute(
+            "INSERT INTO segment SELECT ?1, ?2, ?3, state, written FROM segment WHERE number = ?1 - 1",
+            (number.0.cast_signed(), &hash.0[..], size),
+        )
+        .unwrap();
+    assert_eq!(copied, 1);
+    drop(catalog);
+    let before = machine.objects();
+    fs::write(machine.data().join("new"), "waits").unwrap();
+    machine.backup().exits(4).says("format version 9").says("use a newer release of panicroom");
+    assert_eq!(machine.objects(), before, "nothing is written");
+}
+
+#[test]
+fn a_version_that_rot_made_newer_is_damage_and_the_rest_of_the_log_is_used() {
+    let machine = Machine::new();
+    machine.all_safe(10);
+    fs::write(machine.data().join("new"), "in a segment of its own").unwrap();
+    machine.all_safe(11);
+    let first = &machine.segments()[0];
+    let mut bytes = fs::read(first).unwrap();
+    bytes[MAGIC.len()] = 9;
+    replace(first, &bytes);
+    machine.run(&["rebuild"]).exits(0).says("could not be read").says_not("newer release");
 }
 
 #[test]

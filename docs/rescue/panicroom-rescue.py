@@ -42,10 +42,8 @@ def escape(raw):  # a path as printable text that shows every byte
 
 # Section 2: header and seals.
 def header_of(data, kind, vault_id):
-    if len(data) < 48 or data[:8] != b"PANICRM\n" or data[10] != kind or data[16:32] != vault_id:
-        raise ValueError("cut, or not of this vault")
-    if data[8:10] != b"\1\0":
-        raise ValueError("its format version is not 1; a newer reader may know it")
+    if len(data) < 48 or data[:10] != b"PANICRM\n\1\0" or data[10] != kind or data[16:32] != vault_id:
+        raise ValueError("cut, not of this vault, or of a newer format than this reader knows")
     return data[:48]
 def unseal(key, header, sealed):
     return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[24:], header, sealed[:24], key)
@@ -173,6 +171,8 @@ class Vault:
                 data = self.read(name)
                 if hashlib.sha256(data).hexdigest() != name[-64:]:
                     raise ValueError("cut or altered: it is not what its name says")
+                if data[8:10] > b"\1\0":  # whole, and not for this reader
+                    sys.exit(f"{name} is of a newer format: use a newer release of this reader. Nothing was restored")
                 header = header_of(data, kind, self.keys.vault_id)
                 found = cbor2.loads(decompress(unseal(self.keys.meta, header, data[48:]), 64 * MIB))
                 packs = b"".join(found.get(5, []))

@@ -1,14 +1,16 @@
 //! At start: spool, catalog and vault are brought to agree before anything is written anywhere.
 //!
 //! A catalog behind its vault stops and is rebuilt; a vault that is behind its catalog, empty or of another id is an
-//! alarm, and nothing is written to it (promise 10).
+//! alarm, and nothing is written to it (promise 10). So is one that a later release wrote to (promise 16): the newest
+//! segment's header tells, 48 bytes a start.
 
 use super::Engine;
 use crate::catalog::{Level, SpooledObject};
 use crate::error::{Error, Kind, Result};
 use crate::format::vault::VaultFile;
-use crate::format::{MAX_SMALL, Name, VAULT_NAME};
-use crate::model::{Sha256, VaultId};
+use crate::format::{HEADER, Header, MAX_SMALL, Name, ObjectKind, VAULT_NAME};
+use crate::model::{SegmentNo, Sha256, VaultId};
+use crate::seal::sha256;
 use crate::store::{ObjectName, ObjectStore};
 use crate::worker::Stop;
 use std::collections::BTreeSet;
@@ -89,7 +91,7 @@ impl Engine {
         let stored = match (&mine, waiting, spooled.first()) {
             (None, ..) => None,
             (Some(_), true, Some(SpooledObject::Segment(first))) => {
-                first.number.0.checked_sub(1).filter(|n| *n > 0).map(crate::model::SegmentNo)
+                first.number.0.checked_sub(1).filter(|n| *n > 0).map(SegmentNo)
             }
             (Some(row), ..) => Some(row.number),
         };
@@ -102,6 +104,9 @@ impl Engine {
             ))
             .remedy("it was emptied or put back to an older state: nothing is written to it; bring the missing objects back, or start a new vault with 'panicroom init'"));
         }
+        if let Some(newest) = listed {
+            index.segment(newest).iter().try_for_each(|hash| self.is_of_a_format_we_know(newest, *hash))?;
+        }
         let known = |number, hash: &Sha256| self.catalog.segment_hash(number).map(|h| h == Some(*hash));
         let newest = listed.filter(|n| !index.segment(*n).is_empty());
         let agrees = match newest {
@@ -109,6 +114,24 @@ impl Engine {
             Some(n) => index.segment(n).iter().map(|h| known(n, h)).collect::<Result<Vec<_>>>()?.into_iter().all(|k| k),
         };
         Ok(if agrees { Standing::Agrees } else { Standing::CatalogBehind })
+    }
+
+    /// The newest segment tells whether a later release wrote here: what it wrote is not ours to go on from. Operator:
+    /// it is of a newer format. Damage is for whoever reads the whole of it.
+    fn is_of_a_format_we_know(&self, number: SegmentNo, hash: Sha256) -> Result<()> {
+        let name = Name::Segment(number, hash);
+        let object = ObjectName::new(name.to_string()).expect("our names are object names");
+        let head = match self.store.read(&object, Some(0..HEADER as u64), &self.stop) {
+            Err(e) if e.kind() == Kind::Damaged => return Ok(()),
+            other => other?,
+        };
+        match Header::split(&head, ObjectKind::Segment, None) {
+            // Believed only where nothing was changed.
+            Err(e) if e.kind() == Kind::Operator && sha256(&self.store.read(&object, None, &self.stop)?) == hash => {
+                Err(e.during(&format!("open the vault {}: {name}", self.store.url())))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_ours_by_id(&self, id: VaultId) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! Nothing is skipped in silence and nothing ends it but the vault or the disk failing: a segment that does not
 //! open, a record that makes no sense, a number missing or double is reported, and everything else is used
-//! (promise 9). One transaction a segment; never more than one segment is held.
+//! (promise 9). Only what a later release wrote ends it: this one would take an old state for the newest. One
+//! transaction a segment; never more than one segment is held.
 //!
 //! Dying here leaves a catalog half filled: the caller rebuilds into a new file and gives it its name when whole.
 
@@ -242,10 +243,19 @@ impl Work<'_> {
             Some(object) => object?,
             None => self.read(name)?,
         };
-        let opened = Opened::open(&object, kind, self.keys.vault, &self.keys.meta, &mut self.bench)?;
-        if let Name::Segment(_, hash) | Name::Merge(_, _, hash) = name
-            && sha256(&object) != hash
-        {
+        let is_whole = match name {
+            Name::Segment(_, hash) | Name::Merge(_, _, hash) => sha256(&object) == hash,
+            _ => true,
+        };
+        let opened = Opened::open(&object, kind, self.keys.vault, &self.keys.meta, &mut self.bench).map_err(|e| {
+            match (e.kind(), is_whole) {
+                (Kind::Operator, true) => e.during(&format!("read {name}")),
+                // A version of the format is believed only where nothing was changed.
+                (Kind::Operator, false) => Error::damaged("read an object: it is not what its name says"),
+                _ => e,
+            }
+        })?;
+        if !is_whole {
             self.report.odd(format!("{name}: a sound segment under a name that is not its own"));
         }
         Ok(opened)
