@@ -4,10 +4,18 @@
 
 #[path = "support/bed.rs"]
 mod bed;
+#[path = "crash/founding.rs"]
+mod founding;
+#[path = "crash/merging.rs"]
+mod merging;
+#[path = "crash/opening.rs"]
+mod opening;
 #[path = "support/read_vault.rs"]
 mod read_vault;
 #[path = "support/tree.rs"]
 mod tree;
+#[path = "crash/trouble.rs"]
+mod trouble;
 #[path = "support/witness.rs"]
 mod witness;
 
@@ -26,19 +34,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tree::{Tree, look};
 
 /// Every durable step of the way in, by the name it has in the code.
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 19] = [
+    "start.sweep",
+    "root.ensure",
+    "root.mark",
     "walk.mark",
     "walk.done",
     "pack.begin",
     "pack.sync",
     "pack.commit",
     "capture.commit",
+    "capture.mark",
     "upload.put",
+    "upload.count",
     "upload.stored",
     "upload.unspool",
     "segment.write",
     "segment.commit",
     "upload.segment",
+    "publish.since",
+    "publish.end",
 ];
 
 fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
@@ -142,8 +157,7 @@ fn check_instant(bed: &Bed, before: &Tree, now: &Tree) {
 /// The step it died at, or None when the history ended before.
 fn run_and_die_at(at: u64, again: u64) -> Option<&'static str> {
     let mut bed = Bed::new();
-    bed.reopen(Faults::die_at(at));
-    let (mut before, mut died) = (Tree::new(), None);
+    let (mut before, mut died) = (Tree::new(), bed.reopen(Faults::die_at(at)));
     for (phase, act) in HISTORY.iter().enumerate() {
         act(&bed.source());
         let now = look(&bed.source());
@@ -153,6 +167,7 @@ fn run_and_die_at(at: u64, again: u64) -> Option<&'static str> {
             check_instant(&bed, &before, &now);
             died = died.or(bed.engine().faults.told().1);
             lives += 1;
+            // A start that dies at once is followed by one that does not.
             bed.reopen(if lives == 1 { Faults::die_at(again) } else { Faults::default() });
         }
         bed.check_end(&now);
@@ -185,4 +200,29 @@ fn promises_1_3_4_6_14_hold_wherever_the_daemon_dies() {
         assert!(died.contains_key(step), "no death at {step}");
     }
     assert!(died.keys().all(|step| STEPS.contains(step)), "a step this test does not know: {died:?}");
+}
+
+/// Every name the code gives to a durable step.
+fn steps_of_the_code(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            steps_of_the_code(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            for after in text.split("faults.at(").skip(1) {
+                let name = after.strip_prefix('"').and_then(|a| a.split_once('"'));
+                found.insert(name.unwrap_or_else(|| panic!("{}: a step without a name", path.display())).0.to_owned());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_durable_step_of_the_code_is_one_that_these_tests_die_at() {
+    let mut code = BTreeSet::new();
+    steps_of_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
+    let lists: [&[&str]; 5] = [&STEPS, &trouble::STEPS, &founding::STEPS, &merging::STEPS, &opening::STEPS];
+    let tried: BTreeSet<String> = lists.concat().into_iter().map(str::to_owned).collect();
+    assert_eq!(code, tried);
 }

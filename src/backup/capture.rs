@@ -152,6 +152,7 @@ impl Engine {
             let watched = &self.roots[at];
             let root = open.entry(watched.path.clone()).or_insert_with(|| self.open_root(watched).ok().map(Arc::new));
             let Some(root) = root else {
+                self.faults.at("capture.put_back")?;
                 self.catalog.put_back(row.node, self.now_ms() + 30_000, None)?;
                 continue;
             };
@@ -174,6 +175,7 @@ impl Engine {
 
     fn settle_alone(&self, row: DirtyRow, outcome: Outcome) -> Result<()> {
         let captured = self.clock.wall();
+        self.faults.at("capture.settle")?;
         self.catalog.commit(None, &[crate::catalog::Settled { row, captured, outcome }])
     }
 }
@@ -266,6 +268,7 @@ impl<'a> Reader<'a> {
     /// Failed paths are tried again after a while that grows with the tries, up to an hour.
     fn put_back(&self, row: &DirtyRow, error: &str) -> Result<()> {
         let wait = 15_000_i64.saturating_mul(1 << row.tries.min(8)).min(3_600_000);
+        self.engine.faults.at("capture.put_back")?;
         self.engine.catalog.put_back(row.node, self.engine.now_ms() + wait, Some(error))
     }
 
@@ -468,6 +471,7 @@ impl<'a> Reader<'a> {
         };
         if finish == Finish::Changed {
             if row.tries < TORN_AFTER {
+                self.engine.faults.at("capture.put_back")?;
                 self.engine.catalog.put_back(row.node, self.engine.now_ms() + 2000 * (1 << row.tries), None)?;
                 return Ok(if small { Ok(()) } else { self.send(Message::Dropped { file: node.id }) }
                     .map(|()| Captured::Settled));
@@ -505,6 +509,10 @@ impl<'a> Reader<'a> {
                 });
             }
         }
+        if marks.is_empty() {
+            return Ok(());
+        }
+        self.engine.faults.at("capture.mark")?;
         self.engine.catalog.mark(&marks)
     }
 

@@ -13,7 +13,7 @@ use crate::model::TreePath;
 use crate::source::watch::{Depth, Hint, Lost, Taken};
 use std::time::Duration;
 
-fn ms(d: Duration) -> i64 {
+pub(super) fn ms(d: Duration) -> i64 {
     i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -37,6 +37,7 @@ impl Engine {
         for hint in &taken.hints {
             self.marks_of(hint, &mut marks);
         }
+        self.faults.at("notice.mark")?;
         self.catalog.mark_paths(&marks, self.clock.wall())?;
         if marks.iter().any(|m| m.scope == Scope::Tree) || !taken.lost.is_empty() {
             self.bells.walk.ring();
@@ -56,6 +57,7 @@ impl Engine {
 
     /// The whole root is owed a walk: durable when this returns.
     pub fn mark_root(&self, root: &Watched) -> Result<()> {
+        self.faults.at("root.ensure")?;
         let node = self.catalog.ensure(&root.path, root.id)?;
         let mark = Mark {
             node,
@@ -68,6 +70,7 @@ impl Engine {
             deadline: 0,
             new_file: None,
         };
+        self.faults.at("root.mark")?;
         self.catalog.mark(&[mark])
     }
 

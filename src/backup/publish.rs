@@ -65,6 +65,7 @@ impl Engine {
             let first_mark = catalog.fact::<i64>("unpublished_since")?;
             let now = self.clock.wall();
             let Some(first) = first_mark.map(Wall) else {
+                self.faults.at("publish.since")?;
                 catalog.set_fact("unpublished_since", now.0)?;
                 return Ok(drained.then_some(Occasion::News));
             };
@@ -132,7 +133,9 @@ impl Engine {
         page.builder.status(&self.heartbeat()?);
         page.seal()?;
         let sealed = page.sealed;
+        self.faults.at("publish.end")?;
         self.catalog.clear_fact("unpublished_since")?;
+        self.faults.at("publish.end")?;
         self.catalog.clear_fact("takeover_from")?;
         self.bells.upload.ring();
         Ok(sealed)

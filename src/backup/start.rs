@@ -68,11 +68,13 @@ impl Engine {
                 named.insert(name);
             }
         }
+        self.faults.at("start.sweep")?;
         let swept = self.spool.sweep(&named)?;
         if swept > 0 {
             tracing::info!(vault = %self.name, "{swept} files of the spool belonged to nothing and were removed");
         }
         for (id, name) in missing {
+            self.faults.at("start.lost")?;
             let paths = self.catalog.pack_lost(id, self.clock.wall())?;
             self.tell(Level::Warning, &format!("the spooled pack {name} is gone; {paths} files are read again"));
         }

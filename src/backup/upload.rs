@@ -81,6 +81,7 @@ impl Engine {
         // Several threads send: each counts what nobody counted yet.
         let sent = self.store.sent_bytes();
         let counted = self.figures.sent.fetch_max(sent, Ordering::SeqCst);
+        self.faults.at("upload.count")?;
         self.catalog.add_to_fact("sent", sent.saturating_sub(counted))?;
         created.map(drop)
     }
@@ -108,8 +109,11 @@ impl Engine {
             return Err(Error::operator(format!("send {name}: {e}; {losses} packs were lost on their way before it"))
                 .remedy("check the disk of the state folder and the vault, then run 'panicroom resume'"));
         }
+        self.faults.at("upload.count")?;
         self.catalog.add_to_fact("spool_losses", 1)?;
+        self.faults.at("upload.lost")?;
         let paths = self.catalog.pack_lost(id, self.clock.wall())?;
+        self.faults.at("upload.unspool")?;
         self.spool.remove(&name.to_string())?;
         self.tell(Level::Warning, &format!("a pack was lost on its way ({e}); {paths} files are read again"));
         self.bells.capture.ring();

@@ -9,6 +9,7 @@
 //! folder in hand the ids that were seen (8 bytes each). A new folder is entered only after its own row is written:
 //! no row ever lacks its parent.
 
+use super::notice::ms;
 use super::roots::Watched;
 use super::{Engine, UnderWay, shape_of};
 use crate::catalog::{DirtyRow, Level, Mark, NodeId, NodeRow, Scope};
@@ -84,7 +85,10 @@ impl Engine {
             match self.walk_tree(&row, watcher)? {
                 Walked::Yes => walked += 1,
                 // Its root cannot be read: that is shown, and tried again soon. The other roots go on.
-                Walked::CannotOpen => self.catalog.put_back(row.node, self.now_ms() + 15_000, None)?,
+                Walked::CannotOpen => {
+                    self.faults.at("walk.put_back")?;
+                    self.catalog.put_back(row.node, self.now_ms() + 15_000, None)?;
+                }
             }
         }
         Ok(walked)
@@ -93,6 +97,7 @@ impl Engine {
     fn walk_tree(&self, row: &DirtyRow, watcher: Option<&Watcher>) -> Result<Walked> {
         let path = self.catalog.path_of(row.node)?;
         let Some(root) = self.root_of(&path) else {
+            self.faults.at("walk.done")?;
             return self.catalog.walked(row.node, row.generation).map(|_| Walked::Yes);
         };
         let Ok(open) = self.open_root(root) else { return Ok(Walked::CannotOpen) };
@@ -251,8 +256,7 @@ impl Walk<'_> {
             }
             Err(e) if e.kind() == Kind::Path => {
                 self.flush(finds)?;
-                self.engine.catalog.mark(&[self.mark(node, None, 0, None)])?;
-                self.engine.catalog.put_back(node, self.engine.now_ms() + 300_000, Some(&e.to_string()))
+                self.trouble(node, Duration::from_secs(300), &e.to_string())
             }
             other => other,
         }
@@ -433,10 +437,18 @@ impl Walk<'_> {
     /// Something was mounted here and is not any more: an alarm, never a deletion of what lay beneath.
     fn vanished_mount(&self, row: &NodeRow, path: &TreePath, finds: &mut Finds) -> Result<()> {
         self.flush(finds)?;
-        self.engine.catalog.mark(&[self.mark(row.id, None, 0, None)])?;
         let text = format!(
             "{path}: the disk that was mounted here is not mounted; mount it (nothing is taken for deleted meanwhile)"
         );
-        self.engine.catalog.put_back(row.id, self.engine.now_ms() + 60_000, Some(&text))
+        self.trouble(row.id, Duration::from_secs(60), &text)
+    }
+
+    /// A folder that cannot be gone through stays dirty, says why and is looked at again after `wait`.
+    fn trouble(&self, node: NodeId, wait: Duration, why: &str) -> Result<()> {
+        let engine = self.engine;
+        engine.faults.at("walk.mark")?;
+        engine.catalog.mark(&[self.mark(node, None, 0, None)])?;
+        engine.faults.at("walk.put_back")?;
+        engine.catalog.put_back(node, engine.now_ms() + ms(wait), Some(why))
     }
 }

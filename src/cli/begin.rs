@@ -16,7 +16,7 @@ use crate::model::{Rate, TreePath, VaultId};
 use crate::seal::SystemEntropy;
 use crate::store::throttle::Throttle;
 use crate::store::{ObjectName, ObjectStore};
-use crate::worker::Stop;
+use crate::worker::{Faults, Stop};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -344,6 +344,7 @@ fn found_one(
             clock: &*clock,
             host: host(),
             passphrase: passphrase.cloned(),
+            faults: &Faults::default(),
             stop: &Stop::new(),
         };
         let keys = founding.found(&mut witness)?;

@@ -13,7 +13,7 @@ use crate::model::VaultId;
 use crate::seal::keys::{SealKeys, Secret, WrapCost};
 use crate::seal::{Entropy, random, sha256, words};
 use crate::store::{Body, NewObject, ObjectName, ObjectStore};
-use crate::worker::Stop;
+use crate::worker::{Faults, Stop};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -43,6 +43,7 @@ pub struct Founding<'a> {
     pub clock: &'a dyn Clock,
     pub host: Vec<u8>,
     pub passphrase: Option<Zeroizing<String>>,
+    pub faults: &'a Faults,
     pub stop: &'a Stop,
 }
 
@@ -59,12 +60,15 @@ impl Founding<'_> {
         let (secret, keys) = self.keys(witness)?;
         if let Some(passphrase) = &self.passphrase {
             let (name, bytes) = key_file::write(&secret, keys.vault, passphrase, WrapCost::DEFAULT, self.entropy)?;
+            self.faults.at("found.key")?;
             self.create(&name.to_string(), bytes)?;
         }
         for (name, bytes) in RESCUE {
+            self.faults.at("found.rescue")?;
             self.create(&format!("{}_{name}", Name::Rescue(sha256(bytes))), bytes.to_vec())?;
         }
         let label = Label { created: self.clock.wall(), host: self.host.clone() };
+        self.faults.at("found.vault")?;
         self.create(&Name::Vault.to_string(), vault::write(&keys, &label, self.entropy))?;
         Ok(keys)
     }
@@ -91,7 +95,9 @@ impl Founding<'_> {
         }
         let (secret, id) = (Secret::generate(self.entropy), VaultId(random(self.entropy)));
         let keys = secret.open_keys(id).seal;
+        self.faults.at("found.keys")?;
         self.home.write_keys(&keys)?;
+        self.faults.at("found.words")?;
         let reached = match witness {
             Witness::File(path) => {
                 write_words(path, &secret)?;

@@ -3,10 +3,12 @@
 //! `<state>/lock` is held while a daemon or a pass runs: a second one is refused and says who is there.
 //! `<state>/<vault>/{keys,catalog.db,spool/}`; everything 0700 and 0600.
 
+use crate::clock::Wall;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::key_file;
 use crate::model::TreePath;
 use crate::seal::keys::SealKeys;
+use crate::worker::Faults;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -22,6 +24,16 @@ pub struct Home {
 #[derive(Clone, Debug)]
 pub struct VaultHome {
     dir: PathBuf,
+}
+
+/// Where a rebuild leaves the catalog before it; milliseconds since 1970 follow.
+const BEFORE: &str = "catalog.db.before-";
+/// How many of those stay: the last, and the one it was made from should that rebuild have been the mistake.
+const KEPT_ASIDE: usize = 2;
+
+/// A file that belongs to the one at `path`.
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
 /// Held while this process owns the state folder.
@@ -150,7 +162,7 @@ impl VaultHome {
         make_dir(&self.dir)?;
         let path = self.dir.join("catalog.new");
         for suffix in ["", "-wal", "-shm"] {
-            match fs::remove_file(format!("{}{suffix}", path.display())) {
+            match fs::remove_file(with(&path, suffix)) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(refused("remove", &path, e)),
                 _ => {}
             }
@@ -158,9 +170,10 @@ impl VaultHome {
         Ok(path)
     }
 
-    /// Gives a rebuilt catalog, closed, its name.
-    pub fn name_catalog(&self, new: &Path) -> Result<()> {
-        let log = PathBuf::from(format!("{}-wal", new.display()));
+    /// Gives a rebuilt catalog, closed, its name. The one before it is kept as `catalog.db.before-…`; of those the newest
+    /// [`KEPT_ASIDE`] stay. Dying anywhere leaves one of the two under the name.
+    pub fn name_catalog(&self, new: &Path, now: Wall, faults: &Faults) -> Result<()> {
+        let log = with(new, "-wal");
         if fs::metadata(&log).is_ok_and(|m| m.len() > 0) {
             return Err(Error::damaged(format!(
                 "name the rebuilt catalog {}: part of it still lies in {}",
@@ -168,8 +181,58 @@ impl VaultHome {
                 log.display()
             )));
         }
-        let named = fs::rename(new, self.catalog()).and_then(|()| File::open(&self.dir)?.sync_all());
-        named.map_err(|e| refused("name the rebuilt catalog", new, e))
+        let doing = || format!("name the rebuilt catalog {}", new.display());
+        let aside = (0..1000)
+            .map(|n| self.dir.join(format!("{BEFORE}{}", now.0.saturating_add(n))))
+            .find(|path| !path.exists())
+            .ok_or_else(|| Error::operator(doing()).remedy("remove old catalogs beside it"))?;
+        faults.at("rebuild.aside")?;
+        self.keep_beside(&aside).doing(Kind::Operator, doing)?;
+        faults.at("rebuild.name")?;
+        fs::rename(new, self.catalog())
+            .and_then(|()| File::open(&self.dir)?.sync_all())
+            .map_err(|e| refused("name the rebuilt catalog", new, e))?;
+        faults.at("rebuild.tidy")?;
+        self.remove_older(&aside).doing(Kind::Operator, || format!("remove old catalogs from {}", self.dir.display()))
+    }
+
+    /// The catalog gets `aside` as a second name, so that there is always one under its own; its log must go, or it would
+    /// be taken for part of the next.
+    fn keep_beside(&self, aside: &Path) -> std::io::Result<()> {
+        let catalog = self.catalog();
+        if !catalog.exists() {
+            return Ok(());
+        }
+        // Where there are no hard links, a moment without a catalog is all that is left: a start then rebuilds it.
+        fs::hard_link(&catalog, aside).or_else(|_| fs::rename(&catalog, aside))?;
+        for suffix in ["-wal", "-shm"] {
+            match fs::rename(with(&catalog, suffix), with(aside, suffix)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Only once the new catalog is in place. What was just put aside stays whatever the clock says of it.
+    fn remove_older(&self, newest: &Path) -> std::io::Result<()> {
+        let mut old = vec![];
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let at = path.file_name().and_then(|n| n.to_str()?.strip_prefix(BEFORE)?.parse::<i64>().ok());
+            old.extend(at.filter(|_| path != newest).map(|at| (at, path)));
+        }
+        old.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let stay = KEPT_ASIDE - usize::from(newest.exists());
+        for (_, path) in old.into_iter().skip(stay) {
+            for suffix in ["-wal", "-shm", ""] {
+                match fs::remove_file(with(&path, suffix)) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Moves a broken catalog out of the way, for people to look at; where it went.
@@ -178,8 +241,8 @@ impl VaultHome {
         for suffix in ["", "-wal", "-shm"] {
             let from = self.dir.join(format!("catalog.db{suffix}"));
             if from.exists() {
-                let to = PathBuf::from(format!("{}{suffix}", aside.display()));
-                fs::rename(&from, &to).doing(Kind::Operator, || format!("move {} aside", from.display()))?;
+                fs::rename(&from, with(&aside, suffix))
+                    .doing(Kind::Operator, || format!("move {} aside", from.display()))?;
             }
         }
         Ok(aside)
@@ -204,6 +267,39 @@ mod tests {
         assert!(e.to_string().contains(&std::process::id().to_string()), "{e}");
         drop(lock);
         assert!(home.lock().is_ok());
+    }
+
+    #[test]
+    fn of_old_catalogs_the_newest_two_stay_and_nothing_else_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Home::new(&TreePath::from_typed(dir.path()).unwrap()).vault("v");
+        let file = |name: &str| dir.path().join("v").join(name);
+        let names = || {
+            let all =
+                fs::read_dir(dir.path().join("v")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            all.collect::<std::collections::BTreeSet<_>>()
+        };
+        // Its last rebuild was dated by a clock that was ahead.
+        for name in ["7", "7-wal", "7-shm", "9", "5000", "5000-wal", "soon"] {
+            fs::create_dir_all(dir.path().join("v")).unwrap();
+            fs::write(file(&format!("catalog.db.before-{name}")), name).unwrap();
+        }
+        fs::write(file("catalog.db.damaged-1"), "for people to look at").unwrap();
+        fs::write(vault.catalog(), "the last one").unwrap();
+        fs::write(file("catalog.db-wal"), "its log").unwrap();
+        let before = names();
+        let missing = vault.name_catalog(&file("nowhere"), Wall(100), &Faults::default());
+        assert_eq!(missing.unwrap_err().kind(), Kind::Operator);
+        assert!(names().is_superset(&before.into_iter().filter(|n| n != "catalog.db-wal").collect()), "{:?}", names());
+        assert_eq!(fs::read(vault.catalog()).unwrap(), b"the last one", "still under its name");
+        let new = vault.new_catalog().unwrap();
+        fs::write(&new, "the new one").unwrap();
+        vault.name_catalog(&new, Wall(100), &Faults::default()).unwrap();
+        assert_eq!(fs::read(vault.catalog()).unwrap(), b"the new one");
+        assert_eq!(fs::read(file("catalog.db.before-101")).unwrap(), b"the last one");
+        let stay = ["101", "5000", "5000-wal", "soon"].map(|n| format!("catalog.db.before-{n}"));
+        let others = ["catalog.db", "catalog.db.damaged-1"].map(str::to_owned);
+        assert_eq!(names(), stay.into_iter().chain(others).collect());
     }
 
     #[test]

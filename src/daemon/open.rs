@@ -112,6 +112,7 @@ impl House {
         let catalog = self.open_catalog(&home, &vault.name)?;
         let fresh = catalog.identity()?.is_none();
         if fresh {
+            self.faults.at("open.identity")?;
             catalog.set_identity(keys.vault, WriterId(random(&*self.entropy)))?;
         }
         let abilities =
@@ -126,6 +127,7 @@ impl House {
             &self.runtime,
         )?;
         let paths: Vec<TreePath> = vault.roots.clone();
+        self.faults.at("open.roots")?;
         let ids = catalog.roots(&paths)?;
         let mut roots =
             self.settings.roots_of(vault).map(|r| Watched::new(r, ids[&r.path])).collect::<Result<Vec<_>>>()?;
@@ -167,6 +169,7 @@ impl House {
     fn open_catalog(&self, home: &VaultHome, name: &str) -> Result<Catalog> {
         match Catalog::open(&home.catalog()) {
             Err(e) if e.kind() == Kind::Damaged => {
+                self.faults.at("open.aside")?;
                 let label = format!("damaged-{}", self.clock.wall().0);
                 let aside = home.put_catalog_aside(&label)?;
                 tracing::warn!(vault = %name, "{e}; it was moved to {} and is rebuilt from the vault", aside.display());
@@ -197,13 +200,9 @@ impl House {
         }
         // The old file must be closed before the new one takes its name.
         let old = engine.catalog;
-        let kept = KEPT.map(|name| old.fact::<i64>(name).ok().flatten().map(|value| (name, value)));
         old.close()?;
         drop(old);
         let mut engine = Engine { catalog: self.put_in_place(home, &path)?, ..engine };
-        for (name, value) in kept.into_iter().flatten() {
-            engine.catalog.set_fact(name, value)?;
-        }
         let ids = engine.catalog.roots(roots)?;
         for root in &mut engine.roots {
             root.id = ids[&root.path];
@@ -222,7 +221,8 @@ impl House {
         Ok(engine)
     }
 
-    /// A new catalog from the vault, in a file of its own: dying here leaves the old one as it was.
+    /// A new catalog from the vault, in a file of its own: dying here leaves the old one as it was. What only the old one
+    /// knows is in the new one before it gets its name: an operator's limit must not be lost with it (promise 7).
     pub fn rebuild_beside(
         &self,
         home: &VaultHome,
@@ -230,19 +230,34 @@ impl House {
         keys: &SealKeys,
         roots: &[TreePath],
     ) -> Result<(PathBuf, rebuild::Report)> {
+        self.faults.at("rebuild.fill")?;
         let path = home.new_catalog()?;
         let catalog = Catalog::open(&path)?;
         let report = rebuild::rebuild(store, keys, &catalog, roots, &self.stop, &|_, _| {})?;
+        self.faults.at("rebuild.facts")?;
         catalog.set_identity(keys.vault, WriterId(random(&*self.entropy)))?;
         catalog.set_fact("takeover_from", report.last_writer.map_or(vec![], |w| w.0.to_vec()))?;
+        // One that cannot be read has nothing to give.
+        if let Ok(old) = Catalog::look(&home.catalog()) {
+            for name in KEPT {
+                if let Ok(Some(value)) = old.fact::<i64>(name) {
+                    catalog.set_fact(name, value)?;
+                }
+            }
+        }
         catalog.close()?;
         Ok((path, report))
     }
 
     /// Gives a rebuilt catalog its name; the one before is kept aside.
     pub fn put_in_place(&self, home: &VaultHome, new: &std::path::Path) -> Result<Catalog> {
-        home.put_catalog_aside(&format!("before-{}", self.clock.wall().0))?;
-        home.name_catalog(new)?;
+        // All of the old one in its one file, so that it is whole wherever this dies; a broken one is what it is.
+        if home.catalog().exists()
+            && let Ok(old) = Catalog::open(&home.catalog())
+        {
+            old.close()?;
+        }
+        home.name_catalog(new, self.clock.wall(), &self.faults)?;
         Catalog::open(&home.catalog())
     }
 }

@@ -395,6 +395,7 @@ fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
             entropy: &*engine.entropy,
             level: engine.settings.level,
             now: engine.clock.wall(),
+            faults: &engine.faults,
             stop: &engine.stop,
         };
         if let Some((from, to)) = merging.merge_due()? {

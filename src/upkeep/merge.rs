@@ -14,7 +14,7 @@ use crate::seal::Entropy;
 use crate::seal::compress::{Compressor, Decompressor};
 use crate::seal::keys::SealKeys;
 use crate::store::{Body, NewObject, ObjectName, ObjectStore};
-use crate::worker::Stop;
+use crate::worker::{Faults, Stop};
 
 /// A merge is made once this many segments wait for one.
 const RUN: usize = 64;
@@ -34,6 +34,7 @@ pub struct Merging<'a> {
     /// zstd level.
     pub level: i32,
     pub now: Wall,
+    pub faults: &'a Faults,
     pub stop: &'a Stop,
 }
 
@@ -54,6 +55,7 @@ impl Merging<'_> {
     }
 
     fn pass_over(&self, number: SegmentNo) -> Result<()> {
+        self.faults.at("merge.note")?;
         self.catalog.set_fact("merged_through", number.0.cast_signed())
     }
 
@@ -77,6 +79,7 @@ impl Merging<'_> {
         let sealed = builder.seal_merge(from, to, &hashes, self.now, self.keys, &mut compressor, self.entropy)?;
         let name = ObjectName::new(Name::Merge(from, to, sealed.hash).to_string()).expect("our names are object names");
         let size = sealed.bytes.len() as u64;
+        self.faults.at("merge.put")?;
         self.store
             .create(&NewObject { name, body: Body::Bytes(sealed.bytes), size, sha256: sealed.hash }, self.stop)?;
         self.pass_over(to)?;
@@ -160,6 +163,7 @@ mod tests {
             entropy: &SystemEntropy,
             level: 3,
             now: Wall(0),
+            faults: &Faults::default(),
             stop: &stop,
         };
         assert_eq!(merging.merge_due().unwrap(), Some((SegmentNo(1), SegmentNo(70))));

@@ -87,8 +87,21 @@ impl Bed {
         }
     }
 
-    /// Drops the engine as it is and opens another over the same catalog, spool and vault, as a start does.
-    pub fn reopen(&mut self, faults: Faults) {
+    /// Drops the engine as it is and opens another over the same catalog, spool and vault, as a start does. Where that
+    /// start dies itself, the next one lives; the step it died at.
+    pub fn reopen(&mut self, faults: Faults) -> Option<&'static str> {
+        match self.start(faults.clone()) {
+            Ok(()) => None,
+            Err(e) => {
+                assert_eq!(e.kind(), Kind::Stopping, "{e}");
+                self.start(Faults::default()).unwrap();
+                faults.told().1
+            }
+        }
+    }
+
+    /// One start; where it fails, the engine stands as far as it came.
+    fn start(&mut self, faults: Faults) -> Result<()> {
         drop(self.engine.take());
         let state = self.dir.path().join("state");
         let catalog = Catalog::open(&state.join("catalog.db")).unwrap();
@@ -126,11 +139,11 @@ impl Bed {
                 ..Figures::default()
             },
         };
-        engine.agree_with_spool().unwrap();
-        assert_eq!(patiently(|| engine.look_at_vault()).unwrap(), Standing::Agrees);
-        engine.catalog.recount().unwrap();
         self.claims = Claims::default();
-        self.engine = Some(engine);
+        let engine = self.engine.insert(engine);
+        engine.agree_with_spool()?;
+        assert_eq!(patiently(|| engine.look_at_vault()).unwrap(), Standing::Agrees);
+        engine.catalog.recount()
     }
 
     /// One whole pass: walk, capture, upload and publish until nothing is left. Passing trouble is tried again.
