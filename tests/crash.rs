@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tree::{Tree, look};
 
 /// Every durable step of the way in, by the name it has in the code.
-const STEPS: [&str; 19] = [
+const STEPS: [&str; 18] = [
     "start.sweep",
     "root.ensure",
     "root.mark",
@@ -44,7 +44,6 @@ const STEPS: [&str; 19] = [
     "pack.sync",
     "pack.commit",
     "capture.commit",
-    "capture.mark",
     "upload.put",
     "upload.count",
     "upload.stored",
@@ -199,7 +198,9 @@ fn promises_1_3_4_6_14_hold_wherever_the_daemon_dies() {
     for step in STEPS {
         assert!(died.contains_key(step), "no death at {step}");
     }
-    assert!(died.keys().all(|step| STEPS.contains(step)), "a step this test does not know: {died:?}");
+    // Threads make some steps come now earlier, now later; those that come only once are tried in a trouble of their own.
+    let known = |step: &&&str| STEPS.contains(*step) || trouble::STEPS.contains(*step);
+    assert_eq!(died.keys().find(|step| !known(step)), None, "a step this test does not know: {died:?}");
 }
 
 /// Every name the code gives to a durable step.

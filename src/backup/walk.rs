@@ -9,6 +9,8 @@
 //! folder in hand the ids that were seen (8 bytes each). A new folder is entered only after its own row is written:
 //! no row ever lacks its parent.
 
+mod agenda;
+
 use super::notice::ms;
 use super::roots::Watched;
 use super::{Engine, UnderWay, shape_of};
@@ -20,9 +22,9 @@ use crate::model::TreePath;
 use crate::source::walk::{Child, Children, Sight};
 use crate::source::watch::Watcher;
 use crate::source::{Folder, Form, Ground, Look, Root};
+use agenda::{Agenda, Hand};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 /// Reading names waits for the disk, comparing them does not: two threads keep both busy.
@@ -31,14 +33,6 @@ const THREADS: usize = 2;
 const FLUSH: usize = 2000;
 /// A folder with more nodes than this is compared batch by batch.
 const WHOLE: usize = 8192;
-
-/// Folders still to do, and who is at work.
-#[derive(Debug, Default)]
-struct Agenda {
-    folders: Vec<(NodeId, Novelty)>,
-    busy: usize,
-    failed: Option<Error>,
-}
 
 /// Whether a folder has rows in the catalog beneath it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +64,7 @@ struct Walk<'a> {
     open: Root,
     row: &'a DirtyRow,
     watcher: Option<&'a Watcher>,
-    agenda: Mutex<Agenda>,
-    more: Condvar,
+    agenda: Agenda<(NodeId, Novelty)>,
     now: Wall,
 }
 
@@ -114,8 +107,7 @@ impl Engine {
                 open,
                 row,
                 watcher,
-                agenda: Mutex::new(Agenda { folders: vec![(row.node, Novelty::Known)], ..Agenda::default() }),
-                more: Condvar::new(),
+                agenda: Agenda::new((row.node, Novelty::Known)),
                 now: self.clock.wall(),
             };
             walk.run()?;
@@ -129,74 +121,37 @@ impl Engine {
     }
 }
 
+/// One thread of it: what it has not written yet, and a batch of names to fill again and again.
+struct Thread<'a, 'w> {
+    walk: &'a Walk<'w>,
+    batch: Vec<Child>,
+    finds: Finds,
+}
+
+impl Hand<(NodeId, Novelty)> for Thread<'_, '_> {
+    fn work(&mut self, (node, novelty): (NodeId, Novelty)) -> Result<()> {
+        self.walk.engine.stop.check()?;
+        self.walk.folder(node, novelty, &mut self.batch, &mut self.finds)
+    }
+    fn is_full(&self) -> bool {
+        self.finds.marks.len() >= FLUSH
+    }
+    fn let_go(&mut self) -> Result<()> {
+        self.walk.flush(&mut self.finds)
+    }
+}
+
 impl Walk<'_> {
     fn run(&self) -> Result<()> {
         std::thread::scope(|s| {
             for _ in 0..THREADS {
                 s.spawn(|| {
-                    if let Err(e) = self.work() {
-                        let mut agenda = self.agenda.lock().expect("agenda lock");
-                        agenda.failed.get_or_insert(e);
-                        self.more.notify_all();
-                    }
+                    let mut thread = Thread { walk: self, batch: vec![], finds: Finds::default() };
+                    self.agenda.share(&mut thread);
                 });
             }
         });
-        self.agenda.lock().expect("agenda lock").failed.take().map_or(Ok(()), Err)
-    }
-
-    /// One thread: takes folders until none is left and nobody can find more.
-    fn work(&self) -> Result<()> {
-        let mut finds = Finds::default();
-        let mut batch = Vec::new();
-        while let Some(first) = self.next_folder() {
-            let done = self.stint(first, &mut batch, &mut finds);
-            self.agenda.lock().expect("agenda lock").busy -= 1;
-            self.more.notify_all();
-            done?;
-        }
-        Ok(())
-    }
-
-    /// Folder after folder while there are any. What was found is written before this thread waits or ends: the folders
-    /// among it may be the only ones left, and nobody else knows of them.
-    fn stint(&self, first: (NodeId, Novelty), batch: &mut Vec<Child>, finds: &mut Finds) -> Result<()> {
-        let mut next = Some(first);
-        while let Some((node, novelty)) = next {
-            self.engine.stop.check()?;
-            self.folder(node, novelty, batch, finds)?;
-            if finds.marks.len() >= FLUSH {
-                self.flush(finds)?;
-            }
-            next = self.another_folder();
-            if next.is_none() {
-                self.flush(finds)?;
-                next = self.another_folder();
-            }
-        }
-        Ok(())
-    }
-
-    fn another_folder(&self) -> Option<(NodeId, Novelty)> {
-        let mut agenda = self.agenda.lock().expect("agenda lock");
-        if agenda.failed.is_some() { None } else { agenda.folders.pop() }
-    }
-
-    fn next_folder(&self) -> Option<(NodeId, Novelty)> {
-        let mut agenda = self.agenda.lock().expect("agenda lock");
-        loop {
-            if agenda.failed.is_some() {
-                return None;
-            }
-            if let Some(next) = agenda.folders.pop() {
-                agenda.busy += 1;
-                return Some(next);
-            }
-            if agenda.busy == 0 {
-                return None;
-            }
-            agenda = self.more.wait_timeout(agenda, Duration::from_secs(1)).expect("agenda lock").0;
-        }
+        self.agenda.outcome()
     }
 
     fn flush(&self, finds: &mut Finds) -> Result<()> {
@@ -208,9 +163,7 @@ impl Walk<'_> {
         }
         if !finds.folders.is_empty() {
             // Taken from the end: the first one found is the next one done.
-            let new = finds.folders.drain(..).rev().map(|node| (node, Novelty::New));
-            self.agenda.lock().expect("agenda lock").folders.extend(new);
-            self.more.notify_all();
+            self.agenda.add(finds.folders.drain(..).rev().map(|node| (node, Novelty::New)));
         }
         Ok(())
     }
@@ -393,8 +346,7 @@ impl Walk<'_> {
             return Ok(());
         }
         if let Some(row) = row {
-            self.agenda.lock().expect("agenda lock").folders.push((row.id, Novelty::Known));
-            self.more.notify_one();
+            self.agenda.add([(row.id, Novelty::Known)]);
         } else {
             // A folder only on the way to something chosen: it gets a node, and a look only when that is captured.
             let id = self.dirty(parent, &child.name, None, 0, None, finds);

@@ -116,14 +116,16 @@ fn start_without_it(bed: &mut Bed) -> Result<()> {
 
 fn pack_rots(bed: &Bed) {
     packs_wait(bed, 3000);
-    let first = &spooled(bed)[0];
-    let mut bytes = fs::read(first).unwrap();
-    bytes[5000] ^= 1;
-    fs::write(first, bytes).unwrap();
+    // All of them: which one is sent first, nobody knows.
+    for pack in spooled(bed) {
+        let mut bytes = fs::read(&pack).unwrap();
+        bytes[5000] ^= 1;
+        fs::write(pack, bytes).unwrap();
+    }
 }
 
-/// A pack rotted in the spool while the daemon ran.
-fn send_it(bed: &mut Bed) -> Result<()> {
+/// Packs rotted in the spool while the daemon ran.
+fn send_them(bed: &mut Bed) -> Result<()> {
     bed.send()?;
     bed.pass()
 }
@@ -140,7 +142,7 @@ const TROUBLES: [Trouble; 5] = [
     Trouble { prepare: |_| (), act: nobodys_row },
     Trouble { prepare: |_| (), act: root_away },
     Trouble { prepare: pack_gone, act: start_without_it },
-    Trouble { prepare: pack_rots, act: send_it },
+    Trouble { prepare: pack_rots, act: send_them },
 ];
 
 /// Goes through one trouble, dying at durable step `at` counted from its beginning; the step it died at, or None when it
