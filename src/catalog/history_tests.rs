@@ -53,10 +53,10 @@ impl Bed {
     #[expect(clippy::unused_self, reason = "reads as the bed's doing")]
     fn version(&self, row: queue::DirtyRow, content: Vec<CatalogPiece>) -> Settled {
         let v = NewVersion {
-            entry: file(3),
+            entry: KeptEntry::of(&file(3)),
             stamp: Stamp { size: 3, mtime: 1, ctime: 1, ino: row.node.0.cast_unsigned() },
             mount: false,
-            content,
+            content: KeptContent::of(&content),
             torn: false,
             fixed: false,
             again: None,
@@ -179,7 +179,7 @@ fn a_torn_version_never_replaces_a_whole_one_as_the_default() {
     torn.row = bed.mark("/r/a");
     if let Outcome::Version(v) = &mut torn.outcome {
         v.torn = true;
-        v.entry.mode = 0;
+        v.entry = KeptEntry::of(&Entry { mode: 0, ..file(3) });
     }
     let node = torn.row.node;
     bed.catalog.commit(None, &[torn]).unwrap();
@@ -194,7 +194,7 @@ fn what_lay_in_a_deleted_folder_is_looked_at_and_follows() {
     for path in ["/r/d", "/r/d/a", "/r/d/b"] {
         let mut one = bed.version(bed.mark(path), vec![]);
         if let (Outcome::Version(v), "/r/d") = (&mut one.outcome, path) {
-            v.entry.shape = Shape::Dir;
+            v.entry = KeptEntry::of(&Entry { shape: Shape::Dir, ..file(0) });
         }
         bed.catalog.commit(None, &[one]).unwrap();
     }

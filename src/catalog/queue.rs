@@ -45,6 +45,14 @@ pub struct Mark {
     pub new_file: Option<u64>,
 }
 
+impl Mark {
+    /// A path that has a node, to be looked at without a quiet period.
+    pub fn at_once(node: NodeId, root: RootId, notice: u64, noticed: Wall) -> Self {
+        let (scope, due, deadline) = (Scope::Path, 0, 0);
+        Self { node, new: None, root, scope, notice, noticed, due, deadline, new_file: None }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirtyRow {
     pub node: NodeId,

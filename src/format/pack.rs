@@ -229,10 +229,14 @@ pub struct SealedBlock {
     pub chunks: Vec<(ChunkId, u32)>,
 }
 
+/// Buffers are kept up to this size between blocks.
+const KEPT: usize = 2 << 20;
+
 /// Reused buffers and contexts of one thread that seals or opens.
 #[derive(Debug)]
 pub struct Bench {
     compressor: Compressor,
+    stored: Vec<u8>,
     opener: OpenBench,
 }
 
@@ -246,11 +250,19 @@ pub struct OpenBench {
 
 impl Bench {
     pub fn new(level: i32) -> Result<Self> {
-        Ok(Self { compressor: Compressor::new(level)?, opener: OpenBench::new()? })
+        Ok(Self { compressor: Compressor::new(level)?, stored: vec![], opener: OpenBench::new()? })
     }
 }
 
 impl OpenBench {
+    /// Gives back what one unusually long chunk made of the buffers.
+    fn let_go(&mut self) {
+        for buffer in [&mut self.sealed, &mut self.text] {
+            buffer.clear();
+            buffer.shrink_to(KEPT);
+        }
+    }
+
     pub fn new() -> Result<Self> {
         Ok(Self { decompressor: Decompressor::new()?, sealed: vec![], text: vec![] })
     }
@@ -308,8 +320,12 @@ impl BlockSealer {
         bench: &mut Bench,
         chunker: &Chunker,
     ) -> Result<SealedBlock> {
-        let mut bytes = Vec::new();
-        let codec = bench.compressor.compress(text, &mut bytes)?;
+        let codec = bench.compressor.compress(text, &mut bench.stored)?;
+        // As large as it stays: it waits for its turn to be written.
+        let mut bytes = Vec::with_capacity(bench.stored.len() + TAG);
+        bytes.extend_from_slice(&bench.stored);
+        bench.stored.clear();
+        bench.stored.shrink_to(KEPT);
         self.key.seal_block(&self.header, block, &mut bytes);
         let size = |n: usize| u32::try_from(n).map_err(|_| Error::damaged("seal a block: too large"));
         let info =
@@ -321,7 +337,7 @@ impl BlockSealer {
                 e.during("prove a block just sealed")
                     .remedy("memory or processor errors are likely: test the machine's memory")
             })?;
-        bytes.shrink_to_fit();
+        bench.opener.let_go();
         Ok(SealedBlock { bytes, info, chunks })
     }
 }
