@@ -66,7 +66,7 @@ pub fn p(path: &str) -> TreePath {
 }
 
 pub fn object(name: Name) -> ObjectName {
-    ObjectName::new(name.to_string()).unwrap()
+    name.into()
 }
 
 /// Bytes nobody can squeeze, the same for the same seed.
