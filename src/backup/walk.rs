@@ -212,17 +212,8 @@ impl Walk<'_> {
 
     fn mark(&self, node: NodeId, new: Option<(NodeId, Vec<u8>)>, due: i64, new_file: Option<u64>) -> Mark {
         let deadline = if due == 0 { 0 } else { self.engine.waits(self.root).1 };
-        Mark {
-            node,
-            new,
-            root: self.root.id,
-            scope: Scope::Path,
-            notice: self.row.notice,
-            noticed: self.now,
-            due,
-            deadline,
-            new_file,
-        }
+        let mark = Mark::at_once(node, self.root.id, Scope::Path, self.row.notice, self.now);
+        Mark { new, due, deadline, new_file, ..mark }
     }
 
     /// When what was found changed may be looked at: at once if it rested for the quiet period already.
