@@ -1,7 +1,11 @@
 use super::*;
-use crate::model::VaultId;
-use crate::seal::SystemEntropy;
-use crate::seal::keys::Secret;
+use crate::error::Result;
+use crate::format::wire::StatusMap;
+use crate::format::{MAX_SEGMENT, ObjectKind};
+use crate::model::{Device, Entry, FileTime, HardLink, Piece, Shape, Size, VaultId};
+use crate::seal::compress::{Compressor, Decompressor};
+use crate::seal::keys::{SealKeys, Secret};
+use crate::seal::{Entropy, SystemEntropy};
 use proptest::prelude::*;
 
 const VAULT: VaultId = VaultId([5; 16]);
