@@ -5,7 +5,7 @@
 //! with the ones in the words file). After it the vault exists and is only opened.
 
 use super::home::VaultHome;
-use crate::clock::{Clock, Wall};
+use crate::clock::Clock;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::vault::{self, Label};
 use crate::format::{Name, key_file};
@@ -147,10 +147,4 @@ fn write_words(path: &Path, secret: &Secret) -> Result<()> {
         File::open(folder)?.sync_all()
     })();
     written.doing(Kind::Operator, || format!("write the words file {}", path.display()))
-}
-
-/// Milliseconds since 1970 as RFC 3339 in UTC, seconds precision.
-pub fn rfc3339(at: Wall) -> String {
-    jiff::Timestamp::from_millisecond(at.0)
-        .map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
