@@ -1,6 +1,6 @@
 //! Due rows to what they are now: a look, the metadata, and the content cut into chunks.
 //!
-//! Two threads read ahead of the one that packs; what passes between them is bounded in number and size. Paths are
+//! A few threads read ahead of the one that packs; what passes between them is bounded in number and size. Paths are
 //! read late: rows are taken only while the spool has room. Dying here leaves the rows dirty; chunks of a long file
 //! that were committed are known already, so nothing is sent twice (promise 4).
 //!
@@ -19,6 +19,7 @@ use crate::model::{ChunkId, Seq, Tier, TreePath};
 use crate::source::Root;
 use crossbeam_channel::Sender;
 pub use cut::Stretch;
+use cut::Windows;
 use look::Reader;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ use std::sync::Arc;
 const YOUNG_MS: i64 = 2000;
 /// Tries before a file that never rests is kept as changed while read.
 const TORN_AFTER: u32 = 5;
+/// Threads that read: more than processors, since small files on a cold disk are all waiting. And how many of them may
+/// read long files.
+const READERS: usize = 4;
+const LONG_AT_ONCE: usize = 2;
 /// Rows taken at once, and rows of one folder handed to one reader.
 const TAKE: usize = 2048;
 const GROUP: usize = 256;
@@ -80,18 +85,19 @@ impl Engine {
     /// Captures everything that is due. Ends when the queue is drained; the packer blocks while the spool is full.
     pub fn capture_due(&self) -> Result<()> {
         let _under_way = UnderWay::new(&self.figures.capturing);
-        let readers = 2;
-        let (groups_in, groups_out) = crossbeam_channel::bounded::<Group>(readers);
-        let (messages_in, messages_out) = crossbeam_channel::bounded::<Message>(readers);
+        let windows = Windows::new(LONG_AT_ONCE);
+        let (groups_in, groups_out) = crossbeam_channel::bounded::<Group>(READERS);
+        let (messages_in, messages_out) = crossbeam_channel::bounded::<Message>(2);
         // Texts go back when they are packed: megabytes are not asked of the allocator again and again.
-        let (spares_in, spares_out) = crossbeam_channel::bounded::<Stretch>(2 * readers);
+        let (spares_in, spares_out) = crossbeam_channel::bounded::<Stretch>(READERS);
         let mut result = Ok(());
         std::thread::scope(|s| {
             let feeder = s.spawn(move || self.feed(&groups_in));
-            let handles: Vec<_> = (0..readers)
+            let windows = &windows;
+            let handles: Vec<_> = (0..READERS)
                 .map(|_| {
                     let (groups, messages, spares) = (groups_out.clone(), messages_in.clone(), spares_out.clone());
-                    s.spawn(move || Reader::new(self, messages, spares).run(&groups))
+                    s.spawn(move || Reader::new(self, messages, spares, windows).run(&groups))
                 })
                 .collect();
             drop((groups_out, messages_in, spares_out));

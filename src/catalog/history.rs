@@ -340,7 +340,7 @@ pub(super) fn dirty_again(tx: &Transaction<'_>, pack: i64, notice: u64, at: Wall
         let node: i64 = r.get(0)?;
         // A stamp that never matches: the path is read again.
         tx.prepare_cached("UPDATE node SET ctime = 0, mtime = 0, ino = 0 WHERE id = ?")?.execute([node])?;
-        let mark = queue::Mark::at_once(NodeId(node), RootId(r.get(1)?), notice, at);
+        let mark = queue::Mark::at_once(NodeId(node), RootId(r.get(1)?), queue::Scope::Path, notice, at);
         queue::mark(tx, &mark, notice)?;
         count += 1;
     }

@@ -1,7 +1,7 @@
 use super::super::{Mark, Scope, When};
 use super::*;
 use crate::format::pack::{PackRecord, Table};
-use crate::model::{ChunkId, FileTime, Sha256, Shape, Size, Tier, TreePath};
+use crate::model::{ChunkId, Sha256, Shape, Size, Tier, TreePath};
 
 struct Bed {
     catalog: Catalog,
@@ -18,34 +18,15 @@ fn bed() -> Bed {
 }
 
 fn file(size: u64) -> Entry {
-    Entry {
-        shape: Shape::File,
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        user: None,
-        group: None,
-        mtime: FileTime::default(),
-        birth: None,
-        size: Size(size),
-        xattrs: vec![],
-        link: None,
-    }
+    Entry { size: Size(size), ..Entry::bare(Shape::File, 0o644) }
 }
 
 impl Bed {
     fn mark(&self, path: &str) -> queue::DirtyRow {
         let node = self.catalog.ensure(&TreePath::from_bytes(path).unwrap(), self.root).unwrap();
         let mark = Mark {
-            node,
-            new: None,
-            root: self.root,
-            scope: Scope::Path,
-            notice: self.catalog.new_notice(),
-            noticed: Wall(5),
-            due: 0,
-            deadline: 0,
             new_file: Some(3),
+            ..Mark::at_once(node, self.root, Scope::Path, self.catalog.new_notice(), Wall(5))
         };
         self.catalog.mark(&[mark]).unwrap();
         self.catalog.dirty_row(node).unwrap().unwrap()

@@ -46,10 +46,9 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// A path that has a node, to be looked at without a quiet period.
-    pub fn at_once(node: NodeId, root: RootId, notice: u64, noticed: Wall) -> Self {
-        let (scope, due, deadline) = (Scope::Path, 0, 0);
-        Self { node, new: None, root, scope, notice, noticed, due, deadline, new_file: None }
+    /// Of a node that has a row: to be looked at without waiting for it to rest.
+    pub fn at_once(node: NodeId, root: RootId, scope: Scope, notice: u64, noticed: Wall) -> Self {
+        Self { node, new: None, root, scope, notice, noticed, due: 0, deadline: 0, new_file: None }
     }
 }
 
@@ -145,15 +144,9 @@ impl Catalog {
             paths.iter().try_for_each(|p| {
                 let node = self.ensure_in(tx, &p.path, p.root)?;
                 let one = Mark {
-                    node,
-                    new: None,
-                    root: p.root,
-                    scope: p.scope,
-                    notice: self.new_notice(),
-                    noticed,
                     due: p.due,
                     deadline: p.deadline,
-                    new_file: None,
+                    ..Mark::at_once(node, p.root, p.scope, self.new_notice(), noticed)
                 };
                 mark(tx, &one, generation)
             })

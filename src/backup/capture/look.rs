@@ -3,7 +3,7 @@
 //!
 //! A path that cannot be read keeps its row and says why (promise 12). Dying here leaves the rows dirty.
 
-use super::cut::{Cutter, Stretch};
+use super::cut::{Stretch, Window, Windows};
 use super::{Group, Message, TOGETHER, TOGETHER_BYTES, TORN_AFTER, Taken, YOUNG_MS};
 use crate::backup::roots::Watched;
 use crate::backup::{Engine, shape_of};
@@ -20,7 +20,8 @@ pub(super) struct Reader<'a> {
     engine: &'a Engine,
     messages: Sender<Message>,
     spares: Receiver<Stretch>,
-    cutter: Cutter<'a>,
+    window: Window,
+    windows: &'a Windows,
     /// Small paths that go off together, all of one tier.
     paths: Vec<(usize, Taken)>,
     stretch: Stretch,
@@ -32,9 +33,9 @@ fn send(messages: &Sender<Message>, message: Message) -> Result<()> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(engine: &'a Engine, messages: Sender<Message>, spares: Receiver<Stretch>) -> Self {
-        let (cutter, stretch) = (Cutter::new(engine), Stretch::default());
-        Self { engine, messages, spares, cutter, paths: vec![], stretch }
+    pub fn new(engine: &'a Engine, messages: Sender<Message>, spares: Receiver<Stretch>, windows: &'a Windows) -> Self {
+        let (window, stretch) = (Window::small(), Stretch::default());
+        Self { engine, messages, spares, window, windows, paths: vec![], stretch }
     }
 
     pub fn run(mut self, groups: &Receiver<Group>) -> Result<()> {
@@ -237,7 +238,13 @@ impl<'a> Reader<'a> {
                 Ok(subject) => subject,
                 // It went away meanwhile, or cannot be read just now: its own look says so.
                 Err(e) if e.kind() == Kind::Path => {
-                    return self.engine.catalog.mark(&[Mark::at_once(node.id, watched.id, notice, noticed)]);
+                    return self.engine.catalog.mark(&[Mark::at_once(
+                        node.id,
+                        watched.id,
+                        Scope::Path,
+                        notice,
+                        noticed,
+                    )]);
                 }
                 Err(e) => return Err(e),
             };
@@ -276,7 +283,7 @@ impl<'a> Reader<'a> {
         let mut taken = self.taken(watched, row, node, Outcome::Version(Box::new(version)));
         let before = (self.stretch.parts.len(), self.stretch.text.len());
         let finish = if small {
-            self.cutter.read(file, how, &mut self.stretch, |_| Ok(()))
+            self.window.read(self.engine, file, how, &mut self.stretch, |_| Ok(()))
         } else {
             self.long(file, how, node.id, watched.tier)
         };
@@ -314,9 +321,9 @@ impl<'a> Reader<'a> {
     }
 
     /// A long file's parts go off step by step.
-    fn long(&mut self, reading: Reading, how: Cut, file: NodeId, tier: Tier) -> Result<Finish> {
+    fn long(&self, reading: Reading, how: Cut, file: NodeId, tier: Tier) -> Result<Finish> {
         let (messages, spares) = (&self.messages, &self.spares);
-        self.cutter.read(reading, how, &mut spares.try_recv().unwrap_or_default(), |stretch| {
+        self.windows.read(self.engine, reading, how, &mut spares.try_recv().unwrap_or_default(), |stretch| {
             if stretch.parts.is_empty() {
                 return Ok(());
             }
@@ -330,7 +337,7 @@ impl<'a> Reader<'a> {
         let mut marks = vec![];
         for other in self.engine.catalog.names_of_file(link.dev, link.ino)? {
             if other != row.node && self.engine.catalog.node(other)?.is_some_and(|n| n.stamp != *stamp && !n.dirty) {
-                marks.push(Mark::at_once(other, row.root, row.notice, row.noticed));
+                marks.push(Mark::at_once(other, row.root, Scope::Path, row.notice, row.noticed));
             }
         }
         if marks.is_empty() {
