@@ -87,7 +87,7 @@ impl Engine {
         let _under_way = UnderWay::new(&self.figures.capturing);
         let windows = Windows::new(LONG_AT_ONCE);
         let (groups_in, groups_out) = crossbeam_channel::bounded::<Group>(READERS);
-        let (messages_in, messages_out) = crossbeam_channel::bounded::<Message>(2);
+        let (messages_in, messages_out) = crossbeam_channel::bounded::<Message>(1);
         // Texts go back when they are packed: megabytes are not asked of the allocator again and again.
         let (spares_in, spares_out) = crossbeam_channel::bounded::<Stretch>(READERS);
         let mut result = Ok(());

@@ -107,8 +107,8 @@ impl Engine {
     /// Packs everything the readers send, until they are done.
     pub(super) fn pack_all(&self, messages: Receiver<Message>, spares: &Sender<Stretch>) -> Result<()> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
-        let (jobs_in, jobs_out) = bounded::<Job>(threads);
-        let (orders_in, orders_out) = bounded::<Order>(4);
+        let (jobs_in, jobs_out) = bounded::<Job>(1);
+        let (orders_in, orders_out) = bounded::<Order>(threads + 1);
         let (texts_in, texts_out) = bounded::<Vec<u8>>(threads);
         let committed = Arc::new(Mutex::new(Vec::new()));
         std::thread::scope(|s| {
@@ -239,6 +239,7 @@ impl Packer<'_> {
         let open = self.open.get_mut(&tier).expect("still open");
         debug_assert!(bytes.len() as u64 <= MAX_BLOCK);
         let place = (open.id, open.chunks);
+        open.text.reserve_exact(bytes.len());
         open.text.extend_from_slice(bytes);
         open.list.push((id, u32::try_from(bytes.len()).expect("a chunk is at most 4 MiB")));
         open.chunks += 1;
