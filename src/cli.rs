@@ -9,6 +9,7 @@ mod log;
 mod look;
 mod out_args;
 mod papers;
+mod patience;
 mod restore;
 mod serve;
 mod settings;

@@ -2,7 +2,7 @@
 //! read into a catalog of its own (kept in the cache folder, so that the next look need not read it again).
 
 use super::out_args::From;
-use super::{Failure, read_text, settings};
+use super::{Failure, patience, read_text, settings};
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::config::{VaultSettings, VaultUrl};
@@ -12,6 +12,7 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::format::LOG_PREFIX;
 use crate::format::vault::VaultFile;
 use crate::model::{Sha256, WriterId};
+use crate::restore::Progress;
 use crate::seal::keys::{OpenKeys, SealKeys};
 use crate::seal::{SystemEntropy, random, sha256};
 use crate::store::ObjectStore;
@@ -27,7 +28,10 @@ use zeroize::Zeroizing;
 
 /// A backup, open for looking.
 pub struct Source {
+    /// Patient: passing trouble is waited out.
     pub store: Arc<dyn ObjectStore>,
+    /// Ends the waiting.
+    pub stop: Stop,
     pub catalog: Catalog,
     pub keys: Keys,
     /// Where restore jobs of this vault are kept.
@@ -93,11 +97,15 @@ pub fn secret_text(from: &From) -> std::result::Result<Zeroizing<String>, Failur
 }
 
 /// Opens the backup a command is about. With `--vault` the words are needed even to look; a configured vault shows its
-/// names with the machine's own keys.
-pub fn open(line: &super::args::Line, from: &From) -> std::result::Result<Source, Failure> {
+/// names with the machine's own keys. `progress` is told what is waited for.
+pub fn open(
+    line: &super::args::Line,
+    from: &From,
+    progress: Option<Arc<Progress>>,
+) -> std::result::Result<Source, Failure> {
     match &from.vault {
-        Some(url) => alone(url, from),
-        None => configured(line),
+        Some(url) => alone(url, from, progress),
+        None => configured(line, progress),
     }
 }
 
@@ -109,7 +117,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .doing(Kind::Retry, || "start the runtime".to_owned())
 }
 
-fn configured(line: &super::args::Line) -> std::result::Result<Source, Failure> {
+fn configured(line: &super::args::Line, progress: Option<Arc<Progress>>) -> std::result::Result<Source, Failure> {
     let settings = settings::load(line)?;
     let home = Home::new(&settings.state_dir);
     let vault: &VaultSettings =
@@ -128,28 +136,25 @@ fn configured(line: &super::args::Line) -> std::result::Result<Source, Failure> 
         runtime.handle(),
     )?;
     let catalog = Catalog::look(&mine.catalog())?;
-    Ok(Source { store: opened.store, catalog, keys: Keys::Machine(keys), jobs: home.jobs(), _runtime: runtime })
+    let stop = Stop::new();
+    let store = patience::patient(opened.store, &stop, progress);
+    Ok(Source { store, stop, catalog, keys: Keys::Machine(keys), jobs: home.jobs(), _runtime: runtime })
 }
 
-fn alone(url: &str, from: &From) -> std::result::Result<Source, Failure> {
+fn alone(url: &str, from: &From, progress: Option<Arc<Progress>>) -> std::result::Result<Source, Failure> {
     let parsed = VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))?;
     let runtime = runtime()?;
     let throttle = Throttle::new(None, SystemClock::shared());
     let opened =
         open_store(&parsed, "restore", None, Abilities::default(), Folders::MustExist, throttle, runtime.handle())?;
     let stop = Stop::new();
-    let vault = unlock::open_vault(&*opened.store, &stop)?;
-    let keys = open_keys(&*opened.store, &vault, from, &stop)?;
+    let store = patience::patient(opened.store, &stop, progress);
+    let vault = unlock::open_vault(&*store, &stop)?;
+    let keys = open_keys(&*store, &vault, from, &stop)?;
     let folder = cache().join(vault.id.to_string());
     make_private(&folder)?;
-    let catalog = catalog_of(&*opened.store, &keys, &folder, &stop)?;
-    Ok(Source {
-        store: opened.store,
-        catalog,
-        keys: Keys::Open(Box::new(keys)),
-        jobs: folder.join("jobs"),
-        _runtime: runtime,
-    })
+    let catalog = catalog_of(&*store, &keys, &folder, &stop)?;
+    Ok(Source { store, stop, catalog, keys: Keys::Open(Box::new(keys)), jobs: folder.join("jobs"), _runtime: runtime })
 }
 
 fn open_keys(
@@ -167,9 +172,8 @@ pub fn unlocked(source: &Source, from: &From) -> std::result::Result<OpenKeys, F
     match &source.keys {
         Keys::Open(keys) => Ok((**keys).clone()),
         Keys::Machine(_) => {
-            let stop = Stop::new();
-            let vault = unlock::open_vault(&*source.store, &stop)?;
-            open_keys(&*source.store, &vault, from, &stop)
+            let vault = unlock::open_vault(&*source.store, &source.stop)?;
+            open_keys(&*source.store, &vault, from, &source.stop)
         }
     }
 }
