@@ -52,6 +52,10 @@ impl Job {
         let id = sha256(text.as_bytes()).to_string()[..12].to_owned();
         Self::named(source, id)
     }
+    /// What a plan alone is worked out in: never the job of a restore that goes on or was cut off.
+    fn for_plan(source: &Source) -> Result<Self> {
+        Self::named(source, format!("plan-{}", std::process::id()))
+    }
     fn named(source: &Source, id: String) -> Result<Self> {
         let dir = source.jobs.clone();
         std::fs::DirBuilder::new()
@@ -85,19 +89,27 @@ fn wanted(args: &Restore) -> std::result::Result<Wanted, Failure> {
 pub fn restore(line: &Line, args: &Restore) -> Answer {
     let wanted = wanted(args)?;
     let progress = Arc::new(Progress::default());
+    // Claimed before anything is waited for, and before a job of it is looked at: another one's is left alone.
+    let claimed = match &args.to {
+        Some(to) if args.resume.is_none() => Some(claim(to, args)?),
+        _ => None,
+    };
     let source = source::open(line, &args.from, Some(Arc::clone(&progress)))?;
-    let (job, file, to) = match (&args.resume, &args.to) {
-        (Some(id), _) => resumed(&source, id)?,
-        (None, Some(to)) => {
-            let to = std::path::absolute(to).doing(Kind::Operator, || format!("find {}", to.display()))?;
-            let job = Job::of(&source, args, &wanted, &to)?;
+    let (job, file, to, target) = match (&args.resume, claimed) {
+        (Some(id), _) => {
+            let (job, file, to) = resumed(&source, id)?;
+            let (to, target) = claim(&to, args)?;
+            (job, file, to, target)
+        }
+        (None, Some((to, target))) => {
+            let job = if args.plan { Job::for_plan(&source)? } else { Job::of(&source, args, &wanted, &to)? };
             let file = fresh_or_begun(&job)?;
-            (job, file, to)
+            (job, file, to, target)
         }
         (None, None) => return Err(Failure::Usage(Error::operator("restore: no target").remedy("give '--to DIR'"))),
     };
+    let target = target.marked(&job.id);
     let keys = source::unlocked(&source, &args.from)?;
-    let target = Target::open(&to)?;
     // Not before: a prompt for the words ends by an interrupt as everything does.
     stop_on_signal(&source.stop);
     let planned = if let Some(plan) = Plan::of(&file)? {
@@ -113,12 +125,18 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
             stop: &source.stop,
             now: SystemClock::shared().wall(),
         };
-        plan(&with, &wanted, &file).map_err(|e| interrupted(e, "the same command begins again"))?
+        plan(&with, &wanted, &file).map_err(|e| {
+            // Nothing was placed yet: nothing of it is worth keeping.
+            job.remove();
+            interrupted(e, "the same command begins again")
+        })?
     };
     show_plan(line, args, &planned);
     if args.plan {
         drop(file);
-        job.remove();
+        if args.resume.is_none() {
+            job.remove();
+        }
         return Ok(Exit::Done);
     }
     agree(args, &planned)?;
@@ -131,6 +149,16 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         job.remove();
     }
     Ok(told(line, &report, &to))
+}
+
+/// The target, and ours alone until the restore ends or dies. A plan writes nothing there and needs no claim.
+fn claim(to: &Path, args: &Restore) -> Result<(PathBuf, Target)> {
+    let to = std::path::absolute(to).doing(Kind::Operator, || format!("find {}", to.display()))?;
+    let target = Target::open(&to)?;
+    if !args.plan {
+        target.claim().map_err(|e| e.during(&format!("restore into {}", to.display())))?;
+    }
+    Ok((to, target))
 }
 
 fn interrupted(e: Error, next: &str) -> Error {

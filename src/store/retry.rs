@@ -90,6 +90,12 @@ const DOUBT: u32 = 3;
 /// that object's trouble, not the network's: some servers answer 500 for ever for what they lost.
 const ALONE: u32 = 8;
 
+/// How often in a row the vault answered for something else.
+#[derive(Default)]
+struct Doubt {
+    alone: u32,
+}
+
 type Tell = Box<dyn Fn(Told<'_>) + Send + Sync>;
 
 /// A store whose reads, looks, listings and thaws are made again while the trouble is passing. `create` is passed on
@@ -155,6 +161,18 @@ where
         }
     }
 
+    /// Passing trouble, unless it is this object's alone.
+    fn judge(&self, e: Error, name: &ObjectName, failures: u32, doubt: &mut Doubt) -> Error {
+        if e.kind() != Kind::Retry || failures + 1 < DOUBT || name.as_str() == VAULT_NAME {
+            return e;
+        }
+        doubt.alone = if self.answers() { doubt.alone + 1 } else { 0 };
+        if doubt.alone < ALONE {
+            return e;
+        }
+        Error::damaged(format!("read {name}: the vault answers, but not for this object")).because(e)
+    }
+
     /// Whether the vault answers at all, asked for the one object every vault has.
     fn answers(&self) -> bool {
         ObjectName::new(VAULT_NAME).is_some_and(|vault| matches!(self.inner.head(&vault), Ok(Some(_))))
@@ -169,20 +187,15 @@ where
         self.inner.create(object, stop)
     }
     fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
-        let mut alone = 0;
-        self.again(stop, |failures| match self.inner.read(name, range.clone(), stop) {
-            Err(e) if e.kind() == Kind::Retry && failures + 1 >= DOUBT => {
-                alone = if self.answers() { alone + 1 } else { 0 };
-                if alone < ALONE {
-                    return Err(e);
-                }
-                Err(Error::damaged(format!("read {name}: the vault answers, but not for this object")).because(e))
-            }
-            other => other,
+        let mut doubt = Doubt::default();
+        self.again(stop, |failures| {
+            let answer = self.inner.read(name, range.clone(), stop);
+            answer.map_err(|e| self.judge(e, name, failures, &mut doubt))
         })
     }
     fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>> {
-        self.again(&self.stop, |_| self.inner.head(name))
+        let mut doubt = Doubt::default();
+        self.again(&self.stop, |failures| self.inner.head(name).map_err(|e| self.judge(e, name, failures, &mut doubt)))
     }
     /// A listing that breaks off goes on after the last name it told, so `each` sees every name once.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
