@@ -185,14 +185,14 @@ fn a_restore_over_a_rude_network_ends_whole_and_equal() {
 #[test]
 fn a_rebuild_on_a_new_machine_over_a_rude_network_ends_whole() {
     let machine = backed_up(1);
-    let bucket = Bucket::of(&machine.vault(), Mood::Rude(50));
+    let bucket = Bucket::of(&machine.vault(), Mood::Rude(60));
     let config = fs::read_to_string(machine.config()).unwrap();
     let vault = format!("file://{}", machine.vault().display());
     let state = machine.path("new-state").display().to_string();
     let text = config.replace(&vault, &bucket.url()).replace(machine.state().to_str().unwrap(), &state);
     fs::write(machine.path("new.toml"), text).unwrap();
     run(&machine, &["--config", "new.toml", "rebuild"]).exits(0).says("main: rebuilt from");
-    assert!(bucket.refused() > 1, "{} requests failed", bucket.refused());
+    assert!(bucket.refused() > 0, "no request failed");
     bucket.is_now(Mood::Rude(30));
     run(&machine, &["--config", "new.toml", "restore", "--to", "out"]).exits(0);
     all_back(&machine, "out");
