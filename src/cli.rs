@@ -6,6 +6,7 @@ mod args;
 mod ask;
 mod begin;
 mod log;
+mod log_state;
 mod look;
 mod out_args;
 mod papers;

@@ -490,6 +490,12 @@ fn a_damaged_segment_is_reported_and_all_others_are_used() {
         } else {
             assert_eq!(machine.log.unreadable.len(), 1, "{:?}", machine.log);
         }
+        let [lost] = &machine.log.lost[..] else { panic!("{:?}", machine.log.lost) };
+        assert_eq!(
+            (lost.from, lost.to, &lost.names),
+            (SegmentNo(2), SegmentNo(2), &vec![m.log_of_versions.to_string()])
+        );
+        assert!(lost.after.is_some() && lost.before >= lost.after, "{lost:?}");
         clean(&machine.restore(&m.vault, &all()).1);
         assert!(machine.has("/last") && !machine.has("/cold"));
     }
@@ -526,7 +532,7 @@ fn merges_stand_for_their_segments_and_the_segments_for_a_damaged_merge() {
     for how in ["cut", "flipped"] {
         harm(&m.vault, merge, how);
         let machine = Machine::new(&m.vault);
-        assert_eq!(machine.log.unreadable.len(), 1);
+        assert_eq!((machine.log.unreadable.len(), &machine.log.lost[..]), (1, &[][..]));
         clean(&machine.restore(&m.vault, &all()).1);
         assert!(machine.read("/cold/large") == noise(1, 9500));
     }

@@ -388,3 +388,116 @@ fn a_target_that_is_known_to_be_too_small_is_refused_before_anything_is_written(
     run(&machine, &arguments).exits(0);
     all_back(&machine, "out");
 }
+
+// --- a vault that is damaged -------------------------------------------------------------------------------------
+
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    Missing,
+    Cut,
+    Flipped,
+}
+
+const HARMS: [Harm; 3] = [Harm::Missing, Harm::Cut, Harm::Flipped];
+
+/// Does it to a file; objects are made once and read-only to us, a hand that breaks them is not.
+fn harm(path: &Path, how: Harm) {
+    let mut bytes = fs::read(path).unwrap();
+    fs::remove_file(path).unwrap();
+    match how {
+        Harm::Missing => return,
+        Harm::Cut => bytes.truncate(bytes.len() / 2),
+        Harm::Flipped => {
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+fn object_of(machine: &Machine, prefix: &str) -> PathBuf {
+    let name = machine.objects().into_iter().map(|o| o.0).find(|name| name.starts_with(prefix));
+    machine.vault().join(name.unwrap_or_else(|| panic!("no {prefix}")))
+}
+
+#[test]
+fn a_damaged_key_object_costs_nothing_with_the_words_and_sends_a_passphrase_to_them() {
+    for how in HARMS {
+        let machine = Machine::bare();
+        let (passphrase, words) = (machine.path("passphrase"), machine.words());
+        fs::write(&passphrase, "correct horse battery staple\n").unwrap();
+        let (file, passphrase) = (words.to_str().unwrap(), passphrase.to_str().unwrap());
+        machine.run(&["init", "--words-file", file, "--passphrase-file", passphrase]).exits(0);
+        machine.all_safe(10);
+        harm(&object_of(&machine, "meta_key_"), how);
+        let vault = format!("file://{}", machine.vault().display());
+        let restore = |key: &str| {
+            let mut command = elsewhere(&machine, &["restore", "--vault", &vault, "--to", "out", "--key-file", key]);
+            Ran::from(command.output().unwrap())
+        };
+        let ran = restore(passphrase).exits(4).says("give the 24 words of the recovery sheet");
+        match how {
+            Harm::Missing => ran.says("the vault knows no passphrase"),
+            // What is damaged is never put down to the passphrase.
+            Harm::Cut | Harm::Flipped => ran.says("damaged").says("they always work").says_not("wrong passphrase"),
+        };
+        restore(file).exits(0);
+        all_back(&machine, "out");
+        // The machine that backs up needs neither.
+        fs::write(machine.data().join("new"), "goes on").unwrap();
+        machine.all_safe(11);
+    }
+}
+
+#[test]
+fn a_lost_segment_is_named_with_its_span_and_the_remedy_every_time_and_the_remedy_mends_it() {
+    for how in HARMS {
+        let machine = Machine::new();
+        machine.all_safe(10);
+        fs::write(machine.data().join("second"), "in the second segment alone").unwrap();
+        fs::write(machine.data().join("sub/file1"), "changed in the second segment").unwrap();
+        machine.all_safe(11);
+        let second = machine.segments().pop().unwrap();
+        fs::write(machine.data().join("third"), "in the third").unwrap();
+        machine.all_safe(12);
+        harm(&second, how);
+        let vault = format!("file://{}", machine.vault().display());
+        let name = second.file_name().unwrap().to_str().unwrap().to_owned();
+        // Every time, from a catalog that was read before too; whatever else there is comes back.
+        for out in ["out1", "out2"] {
+            let ran = run(&machine, &["restore", "--vault", &vault, "--to", out]).exits(3);
+            let ran = ran.says("segment 2 of the vault's log is lost").says(&name).says("between 20");
+            let ran = ran.says("as it was before, or not at all").says("panicroom rebuild").says("from a copy");
+            assert!(!back(&machine, out).join("second").exists(), "{ran:#?}");
+            assert_eq!(fs::read(back(&machine, out).join("sub/file1")).unwrap(), vec![1; 3001]);
+            assert_eq!(fs::read(back(&machine, out).join("third")).unwrap(), b"in the third");
+        }
+        run(&machine, &["ls", "--vault", &vault]).exits(0).says("segment 2 of the vault's log is lost");
+        // The remedy, on the machine that lives.
+        let words = machine.words().display().to_string();
+        machine.run(&["rebuild", "--key-file", &words]).exits(0).says("segment 2 of the vault's log is lost");
+        machine.all_safe(12);
+        run(&machine, &["restore", "--vault", &vault, "--to", "out3"]).exits(3).says("is lost");
+        all_back(&machine, "out3");
+    }
+}
+
+#[test]
+fn a_cache_keeps_one_catalog_of_a_vault_and_nothing_half_read() {
+    let machine = Machine::new();
+    machine.all_safe(10);
+    let vault = format!("file://{}", machine.vault().display());
+    run(&machine, &["ls", "--vault", &vault]).exits(0);
+    let cache = fs::read_dir(machine.path("cache/panicroom")).unwrap().next().unwrap().unwrap().path();
+    fs::write(cache.join("0123.new"), "of one that was killed").unwrap();
+    fs::write(machine.data().join("new"), "another segment").unwrap();
+    machine.all_safe(11);
+    run(&machine, &["find", "new", "--vault", &vault]).exits(0);
+    let files = fs::read_dir(&cache).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let files: Vec<String> = files.filter(|name| name != "lock" && name != "jobs").collect();
+    assert!(
+        files.iter().filter(|name| Path::new(name).extension().is_some_and(|e| e == "db")).count() == 1,
+        "{files:?}"
+    );
+    assert!(!files.iter().any(|name| name.contains(".new")), "{files:?}");
+}

@@ -3,6 +3,7 @@
 //! A restore is a durable job: the same command again, or `--resume JOB`, goes on where it was cut off.
 
 use super::args::Line;
+use super::log_state::Log;
 use super::look::typed;
 use super::out_args::{Rebuild, Restore};
 use super::source::{self, Source};
@@ -148,7 +149,12 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
     if report.failed == 0 {
         job.remove();
     }
-    Ok(told(line, &report, &to))
+    let exit = told(line, &report, &to);
+    if source.log.is_whole() {
+        return Ok(exit);
+    }
+    source.log.say();
+    Ok(Exit::SomeFailed)
 }
 
 /// The target, and ours alone until the restore ends or dies. A plan writes nothing there and needs no claim.
@@ -384,7 +390,7 @@ pub fn rebuild(line: &Line, args: &Rebuild) -> Answer {
         };
         let (path, report) = house.rebuild_beside(&home, &*store, &keys, &vault.roots)?;
         drop(house.put_in_place(&home, &path)?);
-        source::say(&report);
+        Log::read(&report).say();
         println!(
             "{}: rebuilt from {} segments: {} versions, {} deletions, {} packs.",
             vault.name, report.segments, report.versions, report.deletions, report.packs
