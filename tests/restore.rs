@@ -12,6 +12,7 @@ use panicroom::model::{HardLink, SegmentNo, Shape, Tier, TreePath};
 use panicroom::place::{Clobber, Target};
 use panicroom::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan};
 use panicroom::store::memory::{Call, Fault};
+use panicroom::store::retry::{Backoff, Patience, Patient};
 use panicroom::store::{ObjectName, ObjectStore};
 use panicroom::upkeep::rebuild::{self, rebuild};
 use panicroom::upkeep::unlock::{open_vault, secret_from};
@@ -21,6 +22,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use vault_builder::{Part, VaultBuilder, noise, object, p};
 
 /// A machine that has never seen the vault.
@@ -647,6 +649,60 @@ fn promise_11_a_restore_that_was_stopped_goes_on_and_reads_nothing_settled_again
     assert!(reads <= 20 + 3 * 4, "{reads} reads");
     assert_eq!(leftovers(&m.out()), [] as [PathBuf; 0]);
     assert_eq!(m.fetch(&v, &job).unwrap(), report, "a finished job stays finished");
+}
+
+#[test]
+fn promise_11_a_restore_over_a_rude_store_ends_whole() {
+    let mut v = VaultBuilder::new();
+    for i in 0..30 {
+        v.file(&format!("/s{i}"), &noise(i, 900));
+        if i % 3 == 2 {
+            v.file(&format!("/large{i}"), &noise(100 + i, 7000));
+            v.cut_pack();
+        }
+    }
+    v.publish();
+    for seed in 0..6 {
+        v.store.random_faults(seed, 0.4);
+        let soon = Backoff::between(Duration::from_nanos(1), Duration::from_nanos(9), seed);
+        let stop = Stop::new();
+        let store = Patient::new(&v.store, Patience::AsLongAsItTakes, soon, stop.clone(), |_| {});
+        let file = open_vault(&store, &stop).unwrap();
+        assert_eq!(secret_from(&store, &file, &v.secret.words().join(" "), &stop).unwrap(), v.secret);
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&dir.path().join("catalog.db")).unwrap();
+        let log = rebuild(&store, &v.keys.seal, &catalog, &[], &stop, &|_, _| {}).unwrap();
+        assert!(log.is_sound(), "seed {seed}: {log:?}");
+        let m = Machine { dir, catalog, log };
+        fs::create_dir(m.out()).unwrap();
+        let (target, progress, job) = (Target::open(&m.out()).unwrap(), Progress::default(), m.job("job"));
+        let planning = Planning {
+            catalog: &m.catalog,
+            store: &store,
+            keys: &v.keys.seal,
+            target: &target,
+            target_path: &m.out(),
+            progress: &progress,
+            stop: &stop,
+            now: Wall(0),
+        };
+        plan(&planning, &all(), &job).unwrap();
+        let fetching = Fetching {
+            catalog: &m.catalog,
+            store: &store,
+            keys: &v.keys,
+            target: &target,
+            progress: &progress,
+            stop: &stop,
+            threads: 3,
+            batch_bytes: 4000,
+        };
+        clean(&fetch(&fetching, &job).unwrap());
+        for i in 0..30 {
+            assert!(m.read(&format!("/s{i}")) == noise(i, 900), "seed {seed}: {i}");
+        }
+        assert!(m.read("/large29") == noise(129, 7000));
+    }
 }
 
 #[test]
