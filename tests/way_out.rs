@@ -324,6 +324,11 @@ fn rounds_of_kills(rounds: u64) {
         running.child.wait().unwrap();
         println!("round {round}: {} packs were read, ended: {ended:?}", bucket.packs_read());
         nothing_half(&machine, "out");
+        if ended.is_some() {
+            // It was done before it was killed: once more from nothing.
+            all_back(&machine, "out");
+            fs::remove_dir_all(machine.path("out")).unwrap();
+        }
     }
     bucket.is_now(Mood::Polite);
     run(&machine, &arguments).exits(0).says(" 0 skipped, 0 failed");
