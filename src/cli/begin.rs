@@ -303,7 +303,7 @@ fn found_missing(
 /// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing.
 fn exists(vault: &VaultSettings) -> bool {
     with_store(vault, |store| {
-        let meta = ObjectName::new(crate::format::VAULT_NAME).expect("an object name");
+        let meta = ObjectName::from(crate::format::Name::Vault);
         // A vault that cannot be reached was not cut off: the daemon says what is wrong with it.
         Ok(!matches!(store.head(&meta), Ok(None)))
     })

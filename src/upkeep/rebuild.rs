@@ -16,7 +16,7 @@ use crate::model::{SegmentNo, Seq, Sha256, TreePath, WriterId};
 use crate::seal::compress::Decompressor;
 use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
-use crate::store::{ObjectName, ObjectStore};
+use crate::store::ObjectStore;
 use crate::worker::Stop;
 use std::collections::{BTreeMap, HashMap};
 
@@ -264,8 +264,7 @@ impl Work<'_> {
         if self.size(name) > MAX_SEGMENT {
             return Err(Error::damaged(format!("read {name}: larger than a segment can be")));
         }
-        let object = ObjectName::new(name.to_string()).ok_or_else(|| Error::damaged("name a segment"))?;
-        self.store.read(&object, None, self.stop)
+        self.store.read(&name.into(), None, self.stop)
     }
 
     /// Reads the next few objects at once, since a far vault takes its time for each; how many.
