@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::format::vault::VaultFile;
-use crate::format::{KEY_PREFIX, MAX_SMALL, key_file};
+use crate::format::{KEY_PREFIX, MAX_SMALL, Name, key_file};
 use crate::seal::keys::Secret;
-use crate::seal::words;
+use crate::seal::{sha256, words};
 use crate::store::identity::{Identity, identify};
 use crate::store::{ObjectInfo, ObjectStore};
 use crate::worker::Stop;
@@ -38,7 +38,9 @@ pub fn secret_from(store: &dyn ObjectStore, vault: &VaultFile, text: &str, stop:
     let mut unreadable = 0;
     for info in objects.iter().take(KEY_OBJECTS) {
         stop.check()?;
-        let opened = read_small(store, info, stop).and_then(|o| key_file::open(&o, vault.id, &vault.check, passphrase));
+        let opened = read_small(store, info, stop)
+            .and_then(|o| is_its_name(info, &o).map(|()| o))
+            .and_then(|o| key_file::open(&o, vault.id, &vault.check, passphrase));
         match opened {
             Ok(Some(secret)) => return Ok(secret),
             Ok(None) => {}
@@ -52,9 +54,19 @@ pub fn secret_from(store: &dyn ObjectStore, vault: &VaultFile, text: &str, stop:
             .remedy("give the 24 words of the recovery sheet"),
         (_, 0) => Error::operator(format!("{doing}: wrong passphrase"))
             .remedy("try again, or give the 24 words of the recovery sheet"),
-        (_, n) => Error::operator(format!("{doing}: the passphrase opens no key object; {n} of them are damaged"))
+        (all, n) => Error::operator(format!("{doing}: {n} of {all} objects that know a passphrase are damaged"))
             .remedy("give the 24 words of the recovery sheet: they always work"),
     })
+}
+
+/// Damage is told from a wrong passphrase by the hash in the name: a flipped bit opens with no passphrase either.
+fn is_its_name(info: &ObjectInfo, object: &[u8]) -> Result<()> {
+    match Name::parse(info.name.as_str()) {
+        Some(Name::Key(hash)) if hash != sha256(object) => {
+            Err(Error::damaged(format!("read {}: it is not what its name says", info.name)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_small(store: &dyn ObjectStore, info: &ObjectInfo, stop: &Stop) -> Result<Vec<u8>> {
