@@ -17,12 +17,12 @@ mod tree;
 mod view;
 
 pub use counts::{RootCounts, VaultCounts};
-pub use history::{CatalogPiece, NewVersion, Outcome, Settled};
+pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled};
 pub use import::{Importer, Part};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
 pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
 pub use tree::{NodeId, NodeRow, NodeShape};
-pub use view::{Child, ChildState, Present, RecordRow, State, When, pieces_of};
+pub use view::{Child, ChildState, LogRow, Present, RecordRow, State, When, pieces_of};
 
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Seq, TreePath, VaultId, WriterId};
@@ -36,6 +36,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Earlier SQLite could corrupt a WAL database (the WAL-reset bug fixed in 3.51.3).
 const OLDEST_SQLITE: i32 = 3_051_003;
+/// Connections kept for the next reader; each keeps its cache of pages.
+const IDLE_READERS: usize = 3;
 const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../migrations/0001_init.sql"))];
 
 /// Identity of a root within one catalog.
@@ -197,7 +199,7 @@ impl Catalog {
             act(&tx).map_err(sql(doing))
         };
         let mut idle = self.readers.lock().expect("reader lock");
-        if idle.len() < 4 {
+        if idle.len() < IDLE_READERS {
             idle.push(reader);
         }
         value

@@ -7,3 +7,4 @@ pub mod found;
 pub mod home;
 pub mod open;
 pub mod run;
+pub mod spell;

@@ -2,7 +2,7 @@
 //!
 //! Every name is reached from the target's handle one component at a time, and a symbolic link where a folder
 //! should be is an error of that path, never a way. A thing is made under a name of our own
-//! (`.panicroom-part-<n>`), dressed through its own handle (owner, attributes, mode, time), and only then takes
+//! (`.panicroom-part-<job>-<n>`), dressed through its own handle (owner, attributes, mode, time), and only then takes
 //! its name in one step: whoever looks sees the old thing, the new thing, or nothing, never a half. Nothing is
 //! ever deleted but our own parts.
 //!

@@ -8,6 +8,7 @@
 pub mod abilities;
 mod body;
 pub mod folder;
+pub mod identity;
 #[doc(hidden)]
 pub mod memory;
 mod proof;
@@ -19,6 +20,7 @@ pub use body::is_body_damage;
 
 use crate::clock::Wall;
 use crate::error::Result;
+use crate::format::Name;
 use crate::model::Sha256;
 use crate::worker::Stop;
 use std::fmt;
@@ -41,6 +43,13 @@ impl ObjectName {
     }
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Every name of the format is one.
+impl From<Name> for ObjectName {
+    fn from(name: Name) -> Self {
+        Self::new(name.to_string()).expect("our names are object names")
     }
 }
 

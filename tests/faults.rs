@@ -118,7 +118,7 @@ fn packs_lost_in_the_spool_are_read_again() {
 fn a_pack_lost_in_the_vault_is_said_in_the_log_and_its_files_are_sent_again() {
     let (mut bed, now) = backed_up();
     let (id, hash, tier, _) = bed.engine().catalog.stored_packs(&[], 1).unwrap()[0];
-    assert!(bed.store.memory.lose(&ObjectName::new(Name::Pack(tier, hash).to_string()).unwrap()));
+    assert!(bed.store.memory.lose(&ObjectName::from(Name::Pack(tier, hash))));
     assert!(bed.vault().tree(NOW).is_err());
     let dirty = bed.engine().catalog.pack_lost(id, bed.engine().clock.wall()).unwrap();
     assert!(dirty > 0);

@@ -3,7 +3,7 @@
 //! instead.
 
 use panicroom::error::Kind;
-use panicroom::model::{Device, Entry, FileTime, HardLink, Shape, Size, TreePath};
+use panicroom::model::{Device, Entry, HardLink, Shape, Size, TreePath};
 use panicroom::place::{Clobber, Partial, Placed, Shortfall, Skip, Target};
 use panicroom::source::walk::{Child, Children, Sight};
 use panicroom::source::{Crossing, Finish, Folder, Form, Found, Ground, Reading, Root, Step};
@@ -544,17 +544,10 @@ impl Drop for Mounted {
 
 fn some_file(size: u64) -> Entry {
     Entry {
-        shape: Shape::File,
-        mode: 0o640,
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
-        user: None,
-        group: None,
-        mtime: FileTime::default(),
-        birth: None,
         size: Size(size),
-        xattrs: vec![],
-        link: None,
+        ..Entry::bare(Shape::File, 0o640)
     }
 }
 

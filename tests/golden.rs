@@ -6,7 +6,7 @@ mod expected;
 #[path = "support/golden_vault.rs"]
 mod golden_vault;
 
-use expected::{Expected, States, Tree, hex};
+use expected::{States, Tree, hex};
 use panicroom::chunk::Chunker;
 use panicroom::format::log::LogIndex;
 use panicroom::format::pack::{OpenBench, PackOpener, PackRecord, read_own_record};
@@ -151,32 +151,7 @@ fn tree(records: &[Record], at: Option<i64>, keys: OpenKeys) -> Tree {
     let packs = records.iter().filter_map(|r| if let Record::Pack(p) = r { Some((p.hash, p.clone())) } else { None });
     let chunker = Chunker::new(keys.seal.cut_key(), keys.seal.chunk_key());
     let packs = Packs { chunker, records: packs.collect(), keys };
-    let entry = |v: Version| {
-        let digest = sha256(&packs.contents(&v.content)).to_string();
-        let (shape, target) = match &v.entry.shape {
-            Shape::File => ("file", String::new()),
-            Shape::Dir => ("folder", String::new()),
-            Shape::Symlink(target) => ("symlink", hex(target)),
-            Shape::Fifo => ("fifo", String::new()),
-            Shape::CharDevice(_) => ("char", String::new()),
-            Shape::BlockDevice(_) => ("block", String::new()),
-        };
-        let expected = Expected {
-            name: v.path.to_string(),
-            shape: shape.into(),
-            mode: format!("{:o}", v.entry.mode),
-            uid: v.entry.uid,
-            gid: v.entry.gid,
-            mtime: (v.entry.mtime.secs, v.entry.mtime.nanos),
-            size: v.entry.size.0,
-            sha256: if shape == "file" { digest.clone() } else { String::new() },
-            target,
-            link: v.entry.link.map_or_else(String::new, |l| format!("{}:{}:{}", l.dev, l.ino, &digest[..8])),
-            torn: v.torn,
-            xattrs: v.entry.xattrs.iter().map(|(name, value)| (hex(name), hex(value))).collect(),
-        };
-        (hex(v.path.as_bytes()), expected)
-    };
+    let entry = |v: Version| (hex(v.path.as_bytes()), golden_vault::described(&v, &packs.contents(&v.content)));
     state(records, at).into_iter().map(entry).collect()
 }
 

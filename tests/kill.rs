@@ -6,6 +6,8 @@
 //! `PANICROOM_KILLS` rounds (20) from `PANICROOM_KILL_SEED` (drawn and printed). The restored tree comes from the binary
 //! itself and, where `PANICROOM_PYTHON` names an interpreter, from the independent reader too.
 
+#[path = "support/portable.rs"]
+mod portable;
 #[path = "support/read_vault.rs"]
 mod read_vault;
 #[path = "support/tree.rs"]
@@ -16,15 +18,16 @@ use panicroom::format::{Name, VAULT_NAME};
 use panicroom::model::{Sha256, TreePath};
 use panicroom::seal::{SystemEntropy, random, words};
 use panicroom::worker::Stop;
+use portable::assert_same;
 use read_vault::{NOW, Objects, ReadVault};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tree::{Thing, Tree, differences, look};
+use tree::{differences, look};
 
 /// A pack takes a second, a round is up to four.
 const LIMIT: &str = "4 MB/s";
@@ -230,10 +233,7 @@ impl Bed {
         let output = command.arg("--to").arg(&to).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let source = self.at("source");
-        let (found, wanted) = (portable(&to.join(source.strip_prefix("/").unwrap())), portable(&source));
-        for path in found.keys().chain(wanted.keys()) {
-            assert_eq!(found.get(path), wanted.get(path), "{name}: {path:?}");
-        }
+        assert_same(&to.join(source.strip_prefix("/").unwrap()), &source);
     }
 
     fn check_restored(&self) {
@@ -251,19 +251,6 @@ impl Bed {
         rescue.arg("restore").arg(vault).arg("--key-file").arg(words);
         self.restored_by("rescued", rescue);
     }
-}
-
-/// A tree by names beneath its top; a file of several names is known by the first of them.
-fn portable(top: &Path) -> BTreeMap<Vec<u8>, (Thing, Option<Vec<u8>>)> {
-    let tree: Tree = look(top);
-    let top = TreePath::from_typed(top).unwrap();
-    let beneath = |path: &TreePath| path.beneath(&top).unwrap().to_vec();
-    let mut first = BTreeMap::new();
-    for (path, thing) in tree.iter().filter(|(_, t)| t.link.is_some()) {
-        first.entry(thing.link).or_insert_with(|| beneath(path));
-    }
-    let name = |thing: &Thing| first.get(&thing.link).cloned();
-    tree.iter().map(|(path, t)| (beneath(path), (Thing { link: None, ..t.clone() }, name(t)))).collect()
 }
 
 fn rounds_of_kills(rounds: u64) {

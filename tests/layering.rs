@@ -47,6 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["alert/ping"]),
     ("indicatif", &["cli"]),
     ("jiff", &["uplink", "daemon", "web", "cli"]),
+    ("libc", &["main"]),
     ("md5", &["store"]),
     ("minicbor", &["format"]),
     ("notify", &["source/watch"]),

@@ -157,7 +157,7 @@ impl History {
         let catalog = &self.bed.engine().catalog;
         let packs = catalog.stored_packs(&[], 1000).unwrap();
         let Some((id, hash, tier, _)) = packs.get(number % packs.len().max(1)) else { return };
-        self.bed.store.memory.lose(&ObjectName::new(Name::Pack(*tier, *hash).to_string()).unwrap());
+        self.bed.store.memory.lose(&ObjectName::from(Name::Pack(*tier, *hash)));
         catalog.pack_lost(*id, self.bed.clock.wall()).unwrap();
         self.was.clear();
     }

@@ -12,6 +12,7 @@ use panicroom::model::{HardLink, SegmentNo, Shape, Tier, TreePath};
 use panicroom::place::{Clobber, Target};
 use panicroom::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan};
 use panicroom::store::memory::{Call, Fault};
+use panicroom::store::retry::{Backoff, Patience, Patient};
 use panicroom::store::{ObjectName, ObjectStore};
 use panicroom::upkeep::rebuild::{self, rebuild};
 use panicroom::upkeep::unlock::{open_vault, secret_from};
@@ -21,6 +22,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use vault_builder::{Part, VaultBuilder, noise, object, p};
 
 /// A machine that has never seen the vault.
@@ -490,6 +492,12 @@ fn a_damaged_segment_is_reported_and_all_others_are_used() {
         } else {
             assert_eq!(machine.log.unreadable.len(), 1, "{:?}", machine.log);
         }
+        let [lost] = &machine.log.lost[..] else { panic!("{:?}", machine.log.lost) };
+        assert_eq!(
+            (lost.from, lost.to, &lost.names),
+            (SegmentNo(2), SegmentNo(2), &vec![m.log_of_versions.to_string()])
+        );
+        assert!(lost.after.is_some() && lost.before >= lost.after, "{lost:?}");
         clean(&machine.restore(&m.vault, &all()).1);
         assert!(machine.has("/last") && !machine.has("/cold"));
     }
@@ -526,7 +534,7 @@ fn merges_stand_for_their_segments_and_the_segments_for_a_damaged_merge() {
     for how in ["cut", "flipped"] {
         harm(&m.vault, merge, how);
         let machine = Machine::new(&m.vault);
-        assert_eq!(machine.log.unreadable.len(), 1);
+        assert_eq!((machine.log.unreadable.len(), &machine.log.lost[..]), (1, &[][..]));
         clean(&machine.restore(&m.vault, &all()).1);
         assert!(machine.read("/cold/large") == noise(1, 9500));
     }
@@ -644,6 +652,60 @@ fn promise_11_a_restore_that_was_stopped_goes_on_and_reads_nothing_settled_again
 }
 
 #[test]
+fn promise_11_a_restore_over_a_rude_store_ends_whole() {
+    let mut v = VaultBuilder::new();
+    for i in 0..30 {
+        v.file(&format!("/s{i}"), &noise(i, 900));
+        if i % 3 == 2 {
+            v.file(&format!("/large{i}"), &noise(100 + i, 7000));
+            v.cut_pack();
+        }
+    }
+    v.publish();
+    for seed in 0..6 {
+        v.store.random_faults(seed, 0.4);
+        let soon = Backoff::between(Duration::from_nanos(1), Duration::from_nanos(9), seed);
+        let stop = Stop::new();
+        let store = Patient::new(&v.store, Patience::AsLongAsItTakes, soon, stop.clone(), |_| {});
+        let file = open_vault(&store, &stop).unwrap();
+        assert_eq!(secret_from(&store, &file, &v.secret.words().join(" "), &stop).unwrap(), v.secret);
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&dir.path().join("catalog.db")).unwrap();
+        let log = rebuild(&store, &v.keys.seal, &catalog, &[], &stop, &|_, _| {}).unwrap();
+        assert!(log.is_sound(), "seed {seed}: {log:?}");
+        let m = Machine { dir, catalog, log };
+        fs::create_dir(m.out()).unwrap();
+        let (target, progress, job) = (Target::open(&m.out()).unwrap(), Progress::default(), m.job("job"));
+        let planning = Planning {
+            catalog: &m.catalog,
+            store: &store,
+            keys: &v.keys.seal,
+            target: &target,
+            target_path: &m.out(),
+            progress: &progress,
+            stop: &stop,
+            now: Wall(0),
+        };
+        plan(&planning, &all(), &job).unwrap();
+        let fetching = Fetching {
+            catalog: &m.catalog,
+            store: &store,
+            keys: &v.keys,
+            target: &target,
+            progress: &progress,
+            stop: &stop,
+            threads: 3,
+            batch_bytes: 4000,
+        };
+        clean(&fetch(&fetching, &job).unwrap());
+        for i in 0..30 {
+            assert!(m.read(&format!("/s{i}")) == noise(i, 900), "seed {seed}: {i}");
+        }
+        assert!(m.read("/large29") == noise(129, 7000));
+    }
+}
+
+#[test]
 fn a_restore_into_too_little_room_is_refused_before_it_begins() {
     let mut v = VaultBuilder::new();
     v.file("/f", b"x");
@@ -651,7 +713,7 @@ fn a_restore_into_too_little_room_is_refused_before_it_begins() {
     let m = Machine::new(&v);
     let job = m.job("job");
     let mut planned = m.plan(&v, &job, &all()).unwrap();
-    planned.needed_bytes = planned.free_bytes + 1;
+    planned.needed_bytes = u64::MAX;
     job.set_fact("plan", serde_json::to_string(&planned).unwrap()).unwrap();
     let e = m.fetch(&v, &job).unwrap_err();
     assert!(e.kind() == Kind::Operator && e.to_string().contains("room"), "{e}");

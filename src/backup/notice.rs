@@ -59,17 +59,7 @@ impl Engine {
     pub fn mark_root(&self, root: &Watched) -> Result<()> {
         self.faults.at("root.ensure")?;
         let node = self.catalog.ensure(&root.path, root.id)?;
-        let mark = Mark {
-            node,
-            new: None,
-            root: root.id,
-            scope: Scope::Tree,
-            notice: self.catalog.new_notice(),
-            noticed: self.clock.wall(),
-            due: 0,
-            deadline: 0,
-            new_file: None,
-        };
+        let mark = Mark::at_once(node, root.id, Scope::Tree, self.catalog.new_notice(), self.clock.wall());
         self.faults.at("root.mark")?;
         self.catalog.mark(&[mark])
     }

@@ -9,8 +9,8 @@
 //! Held in memory: the block being filled, those being sealed, and where the chunks of packs not yet committed lie.
 
 use super::Engine;
-use super::capture::{Message, Part, Taken};
-use crate::catalog::{CatalogPiece, NewPackRow, NodeId, Outcome, Settled, State};
+use super::capture::{Message, Part, Stretch, Taken};
+use crate::catalog::{CatalogPiece, KeptContent, Known, NewPackRow, NodeId, Outcome, Settled};
 use crate::error::{Error, Result};
 use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock, Table};
 use crate::format::segment::PACK_CHUNKS;
@@ -28,6 +28,10 @@ use std::time::Duration;
 const BLOCK: usize = 1 << 20;
 /// Settled paths that need no pack are committed in lots of this size.
 const LOT: usize = 2000;
+/// Buffers up to this size are used again; the few larger ones would all end up as large as the longest chunk.
+const KEPT: usize = 2 << 20;
+/// Paths that may wait for one pack: of very small files, a pack is closed before it is full.
+const MOST_WAITING: usize = 32_768;
 /// How much a pack may stop short of its target: half a block.
 const SHORT: u64 = 512 << 10;
 
@@ -84,6 +88,9 @@ struct Packer<'a> {
     engine: &'a Engine,
     jobs: Sender<Job>,
     orders: Sender<Order>,
+    /// Emptied stretches on their way back to the readers, and emptied texts of blocks from the sealers.
+    spares: &'a Sender<Stretch>,
+    texts: Receiver<Vec<u8>>,
     committed: Arc<Mutex<Vec<i64>>>,
     open: HashMap<Tier, Open>,
     /// Chunks of packs not yet committed.
@@ -98,17 +105,18 @@ struct Packer<'a> {
 
 impl Engine {
     /// Packs everything the readers send, until they are done.
-    pub(super) fn pack_all(&self, messages: Receiver<Message>) -> Result<()> {
+    pub(super) fn pack_all(&self, messages: Receiver<Message>, spares: &Sender<Stretch>) -> Result<()> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
-        let (jobs_in, jobs_out) = bounded::<Job>(threads);
-        let (orders_in, orders_out) = bounded::<Order>(4);
+        let (jobs_in, jobs_out) = bounded::<Job>(1);
+        let (orders_in, orders_out) = bounded::<Order>(threads + 1);
+        let (texts_in, texts_out) = bounded::<Vec<u8>>(threads);
         let committed = Arc::new(Mutex::new(Vec::new()));
         std::thread::scope(|s| {
             for _ in 0..threads {
-                let jobs = jobs_out.clone();
-                s.spawn(move || self.seal_blocks(&jobs));
+                let (jobs, texts) = (jobs_out.clone(), texts_in.clone());
+                s.spawn(move || self.seal_blocks(&jobs, &texts));
             }
-            drop(jobs_out);
+            drop((jobs_out, texts_in));
             let told = Arc::clone(&committed);
             let writer =
                 s.spawn(move || Writer { engine: self, open: HashMap::new(), committed: told }.run(&orders_out));
@@ -116,6 +124,8 @@ impl Engine {
                 engine: self,
                 jobs: jobs_in,
                 orders: orders_in,
+                spares,
+                texts: texts_out,
                 committed,
                 open: HashMap::new(),
                 recent: HashMap::new(),
@@ -133,15 +143,19 @@ impl Engine {
         })
     }
 
-    fn seal_blocks(&self, jobs: &Receiver<Job>) {
+    fn seal_blocks(&self, jobs: &Receiver<Job>, texts: &Sender<Vec<u8>>) {
         let mut bench = Bench::new(self.settings.level);
-        for job in jobs {
+        for mut job in jobs {
             let sealed = match &mut bench {
                 Ok(bench) => job.sealer.seal(job.number, &job.text, job.chunks, bench, &self.chunker),
                 Err(e) => Err(Error::new(e.kind(), e.to_string())),
             };
             // The writer may have failed meanwhile.
             let _ = job.done.send(sealed);
+            if job.text.capacity() <= KEPT {
+                job.text.clear();
+                let _ = texts.try_send(job.text);
+            }
         }
     }
 }
@@ -155,30 +169,29 @@ impl Packer<'_> {
         self.engine.stop.check()?;
         self.forget_committed();
         match message {
-            Message::Whole(paths) => {
-                let ids: Vec<ChunkId> = paths.iter().flat_map(|(parts, _)| parts).filter_map(chunk_id).collect();
-                let tier = paths.first().map_or(Tier::Cold, |p| p.1.tier);
-                let mut known = self.engine.catalog.known(&ids, tier)?.into_iter();
+            Message::Whole { stretch, tier, paths } => {
+                let mut laid = self.lay(&stretch, tier)?;
                 for (parts, taken) in paths {
                     let mut content = vec![];
-                    for part in parts {
-                        self.part(part, taken.tier, &mut content, &mut || known.next().flatten())?;
+                    for _ in 0..parts {
+                        laid.next(self, &mut content)?;
                     }
-                    self.complete(taken, content)?;
+                    self.complete(taken, &content)?;
                 }
+                self.give_back(stretch);
             }
-            Message::Stretch { file, tier, parts } => {
-                let ids: Vec<ChunkId> = parts.iter().filter_map(chunk_id).collect();
-                let mut known = self.engine.catalog.known(&ids, tier)?.into_iter();
+            Message::Stretch { file, tier, stretch } => {
                 let mut content = self.long.remove(&file).unwrap_or_default();
-                for part in parts {
-                    self.part(part, tier, &mut content, &mut || known.next().flatten())?;
+                let mut laid = self.lay(&stretch, tier)?;
+                for _ in 0..stretch.parts.len() {
+                    laid.next(self, &mut content)?;
                 }
                 self.long.insert(file, content);
+                self.give_back(stretch);
             }
             Message::End { file, taken } => {
                 let content = self.long.remove(&file).unwrap_or_default();
-                self.complete(*taken, content)?;
+                self.complete(*taken, &content)?;
             }
             Message::Dropped { file } => {
                 self.long.remove(&file);
@@ -198,29 +211,20 @@ impl Packer<'_> {
         }
     }
 
-    fn part(
-        &mut self,
-        part: Part,
-        tier: Tier,
-        content: &mut Vec<CatalogPiece>,
-        known: &mut dyn FnMut() -> Option<crate::catalog::Known>,
-    ) -> Result<()> {
-        match part {
-            Part::Hole(n) => match content.last_mut() {
-                Some(CatalogPiece::Hole(before)) => *before += n,
-                _ => content.push(CatalogPiece::Hole(n)),
-            },
-            Part::Chunk { id, bytes } => {
-                let stored = known();
-                let recent = self.recent.get(&id).filter(|r| r.0.serves(tier)).map(|r| (r.1, r.2));
-                let (pack, number) = match stored.map(|k| (k.pack, k.number)).or(recent) {
-                    Some(place) => place,
-                    None => self.add(id, &bytes, tier)?,
-                };
-                push_run(content, pack, number);
-            }
+    /// A stretch ready to be packed: what is known of its chunks is asked for all of them at once.
+    fn lay<'s>(&self, stretch: &'s Stretch, tier: Tier) -> Result<Laid<'s>> {
+        let ids: Vec<ChunkId> = stretch.parts.iter().filter_map(chunk_id).collect();
+        let known = self.engine.catalog.known(&ids, tier)?.into_iter();
+        Ok(Laid { parts: stretch.parts.iter(), text: &stretch.text, known, tier })
+    }
+
+    /// The reader's buffers go back to it.
+    fn give_back(&self, mut stretch: Stretch) {
+        if stretch.text.capacity() <= KEPT {
+            stretch.parts.clear();
+            stretch.text.clear();
+            let _ = self.spares.try_send(stretch);
         }
-        Ok(())
     }
 
     /// A chunk never seen goes into the open pack of its tier.
@@ -235,6 +239,7 @@ impl Packer<'_> {
         let open = self.open.get_mut(&tier).expect("still open");
         debug_assert!(bytes.len() as u64 <= MAX_BLOCK);
         let place = (open.id, open.chunks);
+        open.text.reserve_exact(bytes.len());
         open.text.extend_from_slice(bytes);
         open.list.push((id, u32::try_from(bytes.len()).expect("a chunk is at most 4 MiB")));
         open.chunks += 1;
@@ -284,10 +289,11 @@ impl Packer<'_> {
     fn dispatch(&mut self, tier: Tier) -> Result<()> {
         let Some(open) = self.open.get_mut(&tier).filter(|o| !o.text.is_empty()) else { return Ok(()) };
         let (done, sealed) = bounded(1);
+        let text = self.texts.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK));
         let job = Job {
             sealer: open.sealer.clone(),
             number: open.blocks,
-            text: std::mem::take(&mut open.text),
+            text: std::mem::replace(&mut open.text, text),
             chunks: std::mem::take(&mut open.list),
             done,
         };
@@ -327,7 +333,7 @@ impl Packer<'_> {
     }
 
     /// A path is whole: it waits for the open packs it needs, or for none.
-    fn complete(&mut self, taken: Taken, content: Vec<CatalogPiece>) -> Result<()> {
+    fn complete(&mut self, taken: Taken, content: &[CatalogPiece]) -> Result<()> {
         let needs = |open: Option<&Open>| {
             open.is_some_and(|o| content.iter().any(|p| matches!(p, CatalogPiece::Run { pack, .. } if *pack == o.id)))
         };
@@ -336,34 +342,63 @@ impl Packer<'_> {
         match (cold, hot) {
             (false, false) => self.free.push(settled),
             (true, true) => self.both.push(settled),
-            (cold, _) => self
-                .open
-                .get_mut(if cold { &Tier::Cold } else { &Tier::Hot })
-                .expect("it needs it")
-                .settled
-                .push(settled),
+            (cold, _) => {
+                let tier = if cold { Tier::Cold } else { Tier::Hot };
+                let waiting = &mut self.open.get_mut(&tier).expect("it needs it").settled;
+                waiting.push(settled);
+                if waiting.len() >= MOST_WAITING {
+                    self.finish(tier)?;
+                }
+            }
         }
         Ok(())
     }
 
     /// With its content, or as the same again when nothing about it changed.
-    fn settled(&self, taken: Taken, content: Vec<CatalogPiece>) -> Result<Settled> {
+    fn settled(&self, taken: Taken, content: &[CatalogPiece]) -> Result<Settled> {
         let Taken { row, captured, mut outcome, before, .. } = taken;
         if let Outcome::Version(version) = &mut outcome {
-            version.content = content;
-            let same = match before {
-                // Seq 0: the only version it had was lost with its pack.
-                Some(seq) if !version.torn && seq != Seq(0) => {
-                    let same_entry = matches!(self.engine.catalog.record(seq)?.2, State::Version { entry, torn: false } if *entry == version.entry);
-                    same_entry && self.engine.catalog.content(seq)? == version.content
-                }
-                _ => false,
-            };
-            if same {
+            version.content = KeptContent::of(content);
+            // Seq 0: the only version it had was lost with its pack.
+            let compared = before.filter(|seq| !version.torn && *seq != Seq(0));
+            if compared.map_or(Ok(false), |seq| self.engine.catalog.is_same(seq, version))? {
                 outcome = Outcome::Same { stamp: version.stamp, again: version.again };
             }
         }
         Ok(Settled { row, captured, outcome })
+    }
+}
+
+/// A stretch of which some parts are packed.
+struct Laid<'s> {
+    parts: std::slice::Iter<'s, Part>,
+    /// From the next part's chunk on.
+    text: &'s [u8],
+    known: std::vec::IntoIter<Option<Known>>,
+    tier: Tier,
+}
+
+impl Laid<'_> {
+    /// Packs the next part, if need be, and adds its place to the content.
+    fn next(&mut self, packer: &mut Packer<'_>, content: &mut Vec<CatalogPiece>) -> Result<()> {
+        match *self.parts.next().expect("as many parts as were counted") {
+            Part::Hole(n) => match content.last_mut() {
+                Some(CatalogPiece::Hole(before)) => *before += n,
+                _ => content.push(CatalogPiece::Hole(n)),
+            },
+            Part::Chunk { id, len } => {
+                let bytes;
+                (bytes, self.text) = self.text.split_at(len as usize);
+                let stored = self.known.next().flatten().map(|k| (k.pack, k.number));
+                let recent = || packer.recent.get(&id).filter(|r| r.0.serves(self.tier)).map(|r| (r.1, r.2));
+                let (pack, number) = match stored.or_else(recent) {
+                    Some(place) => place,
+                    None => packer.add(id, bytes, self.tier)?,
+                };
+                push_run(content, pack, number);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@
 //! before it (promise 14).
 
 use super::Engine;
-use crate::catalog::{CatalogPiece, NodeId, SegmentRow, State};
+use crate::catalog::{CatalogPiece, LogRow, NodeId, SegmentRow, State};
 use crate::clock::Wall;
 use crate::error::{Error, Result};
 use crate::format::Name;
@@ -17,8 +17,12 @@ use crate::model::{Content, Piece, SegmentNo, Seq, Sha256, TreePath, Version, Wr
 use crate::seal::compress::Compressor;
 use std::collections::HashMap;
 
-/// Records read at once.
+/// Records asked for at once, by number.
 const PAGE: usize = 2000;
+/// Records read whole at once: of very long files, even these are megabytes.
+const TOGETHER: usize = 64;
+/// The same for records of packs: each may list tens of thousands of chunks.
+const PACKS: usize = 2;
 
 /// Deletions of one publication; the others follow in the next.
 const MOST_DELETIONS: usize = 100_000;
@@ -89,7 +93,7 @@ impl Engine {
         }
         let mut after = 0;
         loop {
-            let packs = self.catalog.unpublished_packs(after, 16)?;
+            let packs = self.catalog.unpublished_packs(after, PACKS)?;
             let Some(last) = packs.last() else { break };
             after = last.id;
             for pack in packs {
@@ -117,15 +121,9 @@ impl Engine {
             let records = self.catalog.ready_versions(after, PAGE)?;
             let Some(last) = records.last() else { break };
             after = *last;
-            for seq in records {
-                page.record(seq)?;
-                page.seal_if_full()?;
-            }
+            page.records(&records)?;
         }
-        for seq in deletions {
-            page.record(seq)?;
-            page.seal_if_full()?;
-        }
+        page.records(&deletions)?;
         for (hash, seq) in self.catalog.unpublished_losses()? {
             page.builder.lost(hash, seq);
             page.losses.push(hash);
@@ -193,13 +191,23 @@ impl<'a> Publication<'a> {
         })
     }
 
-    fn record(&mut self, seq: Seq) -> Result<()> {
-        let (node, captured, state) = self.engine.catalog.record(seq)?;
-        let path = self.path(node)?;
-        match state {
-            State::Deleted => self.builder.deletion(&path, seq, captured),
+    fn records(&mut self, seqs: &[Seq]) -> Result<()> {
+        for few in seqs.chunks(TOGETHER) {
+            for row in self.engine.catalog.log_rows(few)? {
+                self.record(row)?;
+                self.seal_if_full()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, row: LogRow) -> Result<()> {
+        let path = self.path(row.parent, &row.name)?;
+        match row.state {
+            State::Deleted => self.builder.deletion(&path, row.seq, row.captured),
             State::Version { entry, torn } => {
-                let content = self.content(seq)?;
+                let content = self.content(row.content)?;
+                let LogRow { seq, captured, .. } = row;
                 let version = Version { path, seq, captured, entry: *entry, content: vec![], torn };
                 let mut parts = content.chunks(PART).enumerate().peekable();
                 if parts.peek().is_none() {
@@ -215,27 +223,20 @@ impl<'a> Publication<'a> {
                 }
             }
         }
-        self.records.push(seq);
+        self.records.push(row.seq);
         Ok(())
     }
 
-    fn path(&mut self, node: NodeId) -> Result<TreePath> {
-        let row = self
-            .engine
-            .catalog
-            .node(node)?
-            .ok_or_else(|| Error::damaged("publish a version: its path is missing from the catalog"))?;
-        if self.folder.as_ref().is_none_or(|(id, _)| *id != row.parent) {
-            let path =
-                if row.parent == NodeId::TOP { TreePath::root() } else { self.engine.catalog.path_of(row.parent)? };
-            self.folder = Some((row.parent, path));
+    fn path(&mut self, parent: NodeId, name: &[u8]) -> Result<TreePath> {
+        if self.folder.as_ref().is_none_or(|(id, _)| *id != parent) {
+            let path = if parent == NodeId::TOP { TreePath::root() } else { self.engine.catalog.path_of(parent)? };
+            self.folder = Some((parent, path));
         }
         let (_, folder) = self.folder.as_ref().expect("just set");
-        folder.join(&row.name).ok_or_else(|| Error::damaged("publish a version: a name is no name"))
+        folder.join(name).ok_or_else(|| Error::damaged("publish a version: a name is no name"))
     }
 
-    fn content(&mut self, seq: Seq) -> Result<Content> {
-        let pieces = self.engine.catalog.content(seq)?;
+    fn content(&mut self, pieces: Vec<CatalogPiece>) -> Result<Content> {
         pieces
             .into_iter()
             .map(|piece| {

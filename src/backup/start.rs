@@ -7,40 +7,11 @@
 use super::Engine;
 use crate::catalog::{Level, SpooledObject};
 use crate::error::{Error, Kind, Result};
-use crate::format::vault::VaultFile;
-use crate::format::{HEADER, Header, MAX_SMALL, Name, ObjectKind, VAULT_NAME};
-use crate::model::{SegmentNo, Sha256, VaultId};
+use crate::format::{HEADER, Header, Name, ObjectKind, VAULT_NAME};
+use crate::model::{SegmentNo, Sha256};
 use crate::seal::sha256;
-use crate::store::{ObjectName, ObjectStore};
-use crate::worker::Stop;
+use crate::store::identity::{Identity, identify};
 use std::collections::BTreeSet;
-
-/// Reads `meta_vault`. Operator: there is none; Damaged: it is not one.
-pub fn read_vault_file(store: &dyn ObjectStore, stop: &Stop) -> Result<VaultFile> {
-    let name = ObjectName::new(VAULT_NAME).expect("an object name");
-    let Some(info) = store.head(&name)? else {
-        return Err(Error::operator(format!(
-            "open the vault {}: there is no vault here (no {VAULT_NAME})",
-            store.url()
-        ))
-        .remedy("check the address, and that the disk is mounted; 'panicroom init' starts a new vault"));
-    };
-    if info.size > MAX_SMALL {
-        return Err(Error::damaged(format!(
-            "open the vault {}: its {VAULT_NAME} is {} bytes long",
-            store.url(),
-            info.size
-        )));
-    }
-    VaultFile::read(&store.read(&name, Some(0..info.size), stop)?).map_err(|e| {
-        let e = e.during(&format!("open the vault {}", store.url()));
-        if e.remedy_text().is_some() {
-            e
-        } else {
-            e.remedy("nothing is written to it; bring its meta_vault back, or start a new vault elsewhere")
-        }
-    })
-}
 
 /// What a look at the vault came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +54,7 @@ impl Engine {
 
     /// Looks at the vault: is it the one this catalog belongs to, and where is its log?
     pub fn look_at_vault(&self) -> Result<Standing> {
-        let vault = read_vault_file(&*self.store, &self.stop)?;
-        self.is_ours_by_id(vault.id)?;
+        self.is_our_vault()?;
         let mine = self.catalog.last_segment()?;
         let index = self.list_log()?;
         let listed = index.last();
@@ -122,7 +92,7 @@ impl Engine {
     /// it is of a newer format. Damage is for whoever reads the whole of it.
     fn is_of_a_format_we_know(&self, number: SegmentNo, hash: Sha256) -> Result<()> {
         let name = Name::Segment(number, hash);
-        let object = ObjectName::new(name.to_string()).expect("our names are object names");
+        let object = name.into();
         let head = match self.store.read(&object, Some(0..HEADER as u64), &self.stop) {
             Err(e) if e.kind() == Kind::Damaged => return Ok(()),
             other => other?,
@@ -136,18 +106,24 @@ impl Engine {
         }
     }
 
-    fn is_ours_by_id(&self, id: VaultId) -> Result<()> {
-        if id == self.keys.vault {
-            return Ok(());
+    /// Whether the vault there is the one of our keys.
+    fn is_our_vault(&self) -> Result<()> {
+        let url = self.store.url();
+        match identify(&*self.store, &self.stop)? {
+            Identity::Vault(found) if found.id == self.keys.vault => Ok(()),
+            Identity::Vault(found) => Err(Error::operator(format!(
+                "open the vault {url}: it is vault {}, but this machine's keys and catalog are those of vault {}",
+                found.id, self.keys.vault
+            ))
+            .remedy("correct the vault's url, or give the new vault a name of its own and run 'panicroom init'")),
+            Identity::Absent => {
+                Err(Error::operator(format!("open the vault {url}: there is no vault here (no {VAULT_NAME})"))
+                    .remedy("check the address, and that the disk is mounted; 'panicroom init' starts a new vault"))
+            }
+            Identity::Damaged(e) => {
+                Err(e.remedy("nothing is written to it; bring its meta_vault back, or start a new vault elsewhere"))
+            }
+            Identity::Newer(e) => Err(e),
         }
-        Err(Error::new(
-            Kind::Operator,
-            format!(
-                "open the vault {}: it is vault {id}, but this machine's keys and catalog are those of vault {}",
-                self.store.url(),
-                self.keys.vault
-            ),
-        )
-        .remedy("correct the vault's url, or give the new vault a name of its own and run 'panicroom init'"))
     }
 }

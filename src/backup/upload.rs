@@ -71,7 +71,7 @@ impl Engine {
 
     fn put(&self, name: &Name, hash: Sha256, size: u64) -> Result<()> {
         let object = NewObject {
-            name: ObjectName::new(name.to_string()).expect("our names are object names"),
+            name: ObjectName::from(*name),
             body: Body::File(self.spool.path(&name.to_string())),
             size,
             sha256: hash,

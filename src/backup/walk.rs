@@ -170,17 +170,8 @@ impl Walk<'_> {
 
     fn mark(&self, node: NodeId, new: Option<(NodeId, Vec<u8>)>, due: i64, new_file: Option<u64>) -> Mark {
         let deadline = if due == 0 { 0 } else { self.engine.waits(self.root).1 };
-        Mark {
-            node,
-            new,
-            root: self.root.id,
-            scope: Scope::Path,
-            notice: self.row.notice,
-            noticed: self.now,
-            due,
-            deadline,
-            new_file,
-        }
+        let mark = Mark::at_once(node, self.root.id, Scope::Path, self.row.notice, self.now);
+        Mark { new, due, deadline, new_file, ..mark }
     }
 
     /// When what was found changed may be looked at: at once if it rested for the quiet period already.
@@ -306,12 +297,12 @@ impl Walk<'_> {
             }
         };
         let is_dir = look.form == Form::Dir;
-        if look.form == Form::Socket {
-            self.engine.figures.sockets.fetch_add(1, Ordering::Relaxed);
-        }
         let verdict = match look.form {
-            Form::Socket => Verdict::Exclude,
-            _ if is_dir && self.is_anothers(&path()?) => Verdict::Exclude,
+            Form::Socket => {
+                self.engine.figures.sockets.fetch_add(1, Ordering::Relaxed);
+                Verdict::Exclude
+            }
+            Form::Dir if self.is_anothers(&path()?) => Verdict::Exclude,
             Form::Dir => judge.decide(&child.name, FileOrDir::Dir).verdict,
             _ => judge.decide(&child.name, FileOrDir::File).verdict,
         };
@@ -339,21 +330,22 @@ impl Walk<'_> {
                 }
             }
         }
-        if !is_dir {
-            return Ok(());
+        if is_dir && self.may_enter(&path()?, &ground) {
+            self.enter(parent, &child.name, row, finds);
         }
-        if !self.may_enter(&path()?, &ground) {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// Its turn comes in this walk.
+    fn enter(&self, parent: NodeId, name: &[u8], row: Option<&NodeRow>, finds: &mut Finds) {
         if let Some(row) = row {
             self.agenda.add([(row.id, Novelty::Known)]);
         } else {
             // A folder only on the way to something chosen: it gets a node, and a look only when that is captured.
-            let id = self.dirty(parent, &child.name, None, 0, None, finds);
+            let id = self.dirty(parent, name, None, 0, None, finds);
             finds.marks.last_mut().expect("just pushed").scope = Scope::Way;
             finds.folders.push(id);
         }
-        Ok(())
     }
 
     /// Another root's top, or a folder of our own.

@@ -9,7 +9,7 @@ use super::{Catalog, NodeId, NodeShape, RootId, queue, tree};
 use crate::clock::Wall;
 use crate::error::Result;
 use crate::format::segment::entry_to_cbor;
-use crate::model::{Entry, HardLink, Seq, Stamp};
+use crate::model::{Entry, HardLink, Seq, Size, Stamp};
 use rusqlite::{OptionalExtension, Transaction};
 use std::collections::BTreeSet;
 
@@ -20,14 +20,48 @@ pub enum CatalogPiece {
     Run { pack: i64, first: u32, count: u32 },
 }
 
+/// What a path is, as the catalog keeps it: encoded where it was looked at, since tens of thousands of paths may wait
+/// for one pack.
+#[derive(Clone, Debug)]
+pub struct KeptEntry {
+    cbor: Box<[u8]>,
+    shape: NodeShape,
+    size: Size,
+    link: Option<HardLink>,
+}
+
+impl KeptEntry {
+    pub fn of(entry: &Entry) -> Self {
+        Self {
+            cbor: entry_to_cbor(entry).into_boxed_slice(),
+            shape: NodeShape::of(&entry.shape),
+            size: entry.size,
+            link: entry.link,
+        }
+    }
+}
+
+/// A content as the catalog keeps it: a CBOR list of numbers; nothing at all for an empty one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptContent(Box<[u8]>);
+
+impl KeptContent {
+    pub fn of(pieces: &[CatalogPiece]) -> Self {
+        if pieces.is_empty() { Self::default() } else { Self(content_to_bytes(pieces).into_boxed_slice()) }
+    }
+    fn pieces(&self) -> Result<Vec<CatalogPiece>> {
+        if self.0.is_empty() { Ok(vec![]) } else { content_from_bytes(&self.0) }
+    }
+}
+
 /// A captured path, complete.
 #[derive(Clone, Debug)]
 pub struct NewVersion {
-    pub entry: Entry,
+    pub entry: KeptEntry,
     pub stamp: Stamp,
     /// A folder on which something is mounted.
     pub mount: bool,
-    pub content: Vec<CatalogPiece>,
+    pub content: KeptContent,
     pub torn: bool,
     pub fixed: bool,
     /// The stamp is so young that a change within the same instant could hide: look again at this steady time.
@@ -90,28 +124,31 @@ pub(super) fn content_from_bytes(bytes: &[u8]) -> Result<Vec<CatalogPiece>> {
 impl Catalog {
     /// The one transaction of a commit. Paths whose content needs a pack that was lost meanwhile stay dirty.
     pub fn commit(&self, pack: Option<&NewPackRow>, settled: &[Settled]) -> Result<()> {
-        let encoded: Vec<(Vec<u8>, Vec<u8>)> = settled
-            .iter()
-            .map(|s| match &s.outcome {
-                Outcome::Version(v) => (entry_to_cbor(&v.entry), content_to_bytes(&v.content)),
-                _ => (vec![], vec![]),
-            })
-            .collect();
         self.write("commit captured paths", |tx| {
             if let Some(pack) = pack {
                 objects::insert_pack(tx, pack)?;
             }
-            for (one, (entry, content)) in settled.iter().zip(&encoded) {
-                self.settle(tx, one, entry, content)?;
+            for one in settled {
+                self.settle(tx, one)?;
             }
             super::set_fact(tx, "seq_floor", self.next_seq.load(std::sync::atomic::Ordering::Relaxed).cast_signed())
         })
     }
 
-    fn settle(&self, tx: &Transaction<'_>, one: &Settled, entry: &[u8], content: &[u8]) -> rusqlite::Result<()> {
+    /// Whether the version `seq` says the same of its path: an entry and a content of equal bytes, and not torn.
+    pub fn is_same(&self, seq: Seq, version: &NewVersion) -> Result<bool> {
+        self.read("compare a path with its latest version", |c| {
+            c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM version WHERE seq = ? AND kind = 0 AND entry = ? AND COALESCE(content, x'') = ?)",
+            )?
+            .query_row((seq.0.cast_signed(), &version.entry.cbor[..], &version.content.0[..]), |r| r.get(0))
+        })
+    }
+
+    fn settle(&self, tx: &Transaction<'_>, one: &Settled) -> rusqlite::Result<()> {
         let again = match &one.outcome {
             Outcome::Version(v) => {
-                if !self.record_version(tx, one, v, entry, content)? {
+                if !self.record_version(tx, one, v)? {
                     return Ok(());
                 }
                 v.again
@@ -146,16 +183,9 @@ impl Catalog {
     }
 
     /// False when a pack it needs was lost.
-    fn record_version(
-        &self,
-        tx: &Transaction<'_>,
-        one: &Settled,
-        v: &NewVersion,
-        entry: &[u8],
-        content: &[u8],
-    ) -> rusqlite::Result<bool> {
-        let packs: BTreeSet<i64> = v
-            .content
+    fn record_version(&self, tx: &Transaction<'_>, one: &Settled, v: &NewVersion) -> rusqlite::Result<bool> {
+        let pieces = v.content.pieces().expect("encoded by this process");
+        let packs: BTreeSet<i64> = pieces
             .iter()
             .filter_map(|p| if let CatalogPiece::Run { pack, .. } = p { Some(*pack) } else { None })
             .collect();
@@ -172,7 +202,7 @@ impl Catalog {
             }
         }
         let (old_shape, old_size) = self.forget_old(tx, one.row.node)?;
-        let shape = NodeShape::of(&v.entry.shape);
+        let shape = v.entry.shape;
         if old_shape.is_some_and(|old| old != shape.number()) {
             self.insert_deletion(tx, one)?;
         }
@@ -190,8 +220,8 @@ impl Catalog {
             one.row.noticed.0,
             shape.number(),
             v.entry.size.0.cast_signed(),
-            entry,
-            (!v.content.is_empty()).then_some(content),
+            &v.entry.cbor[..],
+            (!v.content.0.is_empty()).then_some(&v.content.0[..]),
             waits.len() as i64,
         ))?;
         for pack in waits {
@@ -310,17 +340,7 @@ pub(super) fn dirty_again(tx: &Transaction<'_>, pack: i64, notice: u64, at: Wall
         let node: i64 = r.get(0)?;
         // A stamp that never matches: the path is read again.
         tx.prepare_cached("UPDATE node SET ctime = 0, mtime = 0, ino = 0 WHERE id = ?")?.execute([node])?;
-        let mark = queue::Mark {
-            node: NodeId(node),
-            new: None,
-            root: RootId(r.get(1)?),
-            scope: queue::Scope::Path,
-            notice,
-            noticed: at,
-            due: 0,
-            deadline: 0,
-            new_file: None,
-        };
+        let mark = queue::Mark::at_once(NodeId(node), RootId(r.get(1)?), queue::Scope::Path, notice, at);
         queue::mark(tx, &mark, notice)?;
         count += 1;
     }

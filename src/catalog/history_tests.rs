@@ -1,7 +1,7 @@
 use super::super::{Mark, Scope, When};
 use super::*;
 use crate::format::pack::{PackRecord, Table};
-use crate::model::{ChunkId, FileTime, Sha256, Shape, Size, Tier, TreePath};
+use crate::model::{ChunkId, Sha256, Shape, Size, Tier, TreePath};
 
 struct Bed {
     catalog: Catalog,
@@ -18,34 +18,15 @@ fn bed() -> Bed {
 }
 
 fn file(size: u64) -> Entry {
-    Entry {
-        shape: Shape::File,
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        user: None,
-        group: None,
-        mtime: FileTime::default(),
-        birth: None,
-        size: Size(size),
-        xattrs: vec![],
-        link: None,
-    }
+    Entry { size: Size(size), ..Entry::bare(Shape::File, 0o644) }
 }
 
 impl Bed {
     fn mark(&self, path: &str) -> queue::DirtyRow {
         let node = self.catalog.ensure(&TreePath::from_bytes(path).unwrap(), self.root).unwrap();
         let mark = Mark {
-            node,
-            new: None,
-            root: self.root,
-            scope: Scope::Path,
-            notice: self.catalog.new_notice(),
-            noticed: Wall(5),
-            due: 0,
-            deadline: 0,
             new_file: Some(3),
+            ..Mark::at_once(node, self.root, Scope::Path, self.catalog.new_notice(), Wall(5))
         };
         self.catalog.mark(&[mark]).unwrap();
         self.catalog.dirty_row(node).unwrap().unwrap()
@@ -53,10 +34,10 @@ impl Bed {
     #[expect(clippy::unused_self, reason = "reads as the bed's doing")]
     fn version(&self, row: queue::DirtyRow, content: Vec<CatalogPiece>) -> Settled {
         let v = NewVersion {
-            entry: file(3),
+            entry: KeptEntry::of(&file(3)),
             stamp: Stamp { size: 3, mtime: 1, ctime: 1, ino: row.node.0.cast_unsigned() },
             mount: false,
-            content,
+            content: KeptContent::of(&content),
             torn: false,
             fixed: false,
             again: None,
@@ -179,7 +160,7 @@ fn a_torn_version_never_replaces_a_whole_one_as_the_default() {
     torn.row = bed.mark("/r/a");
     if let Outcome::Version(v) = &mut torn.outcome {
         v.torn = true;
-        v.entry.mode = 0;
+        v.entry = KeptEntry::of(&Entry { mode: 0, ..file(3) });
     }
     let node = torn.row.node;
     bed.catalog.commit(None, &[torn]).unwrap();
@@ -194,7 +175,7 @@ fn what_lay_in_a_deleted_folder_is_looked_at_and_follows() {
     for path in ["/r/d", "/r/d/a", "/r/d/b"] {
         let mut one = bed.version(bed.mark(path), vec![]);
         if let (Outcome::Version(v), "/r/d") = (&mut one.outcome, path) {
-            v.entry.shape = Shape::Dir;
+            v.entry = KeptEntry::of(&Entry { shape: Shape::Dir, ..file(0) });
         }
         bed.catalog.commit(None, &[one]).unwrap();
     }

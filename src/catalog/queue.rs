@@ -45,6 +45,13 @@ pub struct Mark {
     pub new_file: Option<u64>,
 }
 
+impl Mark {
+    /// Of a node that has a row: to be looked at without waiting for it to rest.
+    pub fn at_once(node: NodeId, root: RootId, scope: Scope, notice: u64, noticed: Wall) -> Self {
+        Self { node, new: None, root, scope, notice, noticed, due: 0, deadline: 0, new_file: None }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirtyRow {
     pub node: NodeId,
@@ -137,15 +144,9 @@ impl Catalog {
             paths.iter().try_for_each(|p| {
                 let node = self.ensure_in(tx, &p.path, p.root)?;
                 let one = Mark {
-                    node,
-                    new: None,
-                    root: p.root,
-                    scope: p.scope,
-                    notice: self.new_notice(),
-                    noticed,
                     due: p.due,
                     deadline: p.deadline,
-                    new_file: None,
+                    ..Mark::at_once(node, p.root, p.scope, self.new_notice(), noticed)
                 };
                 mark(tx, &one, generation)
             })

@@ -5,7 +5,7 @@
 use super::history::content_from_bytes;
 use super::{Catalog, CatalogPiece, NodeId, tree};
 use crate::clock::Wall;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::segment::entry_from_cbor;
 use crate::model::{Entry, Seq};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
@@ -25,6 +25,17 @@ pub struct RecordRow {
     pub captured: Wall,
     pub state: State,
     pub safe: bool,
+}
+
+/// A record as the log takes it, and where its path hangs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRow {
+    pub seq: Seq,
+    pub parent: NodeId,
+    pub name: Vec<u8>,
+    pub captured: Wall,
+    pub state: State,
+    pub content: Vec<CatalogPiece>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +105,7 @@ fn counting(c: &Connection, node: NodeId, when: When) -> rusqlite::Result<Option
     Ok(any.then_some(torn))
 }
 
-/// The pieces of a content as [`ChildState::Present`] carries it.
+/// The pieces of a content as [`ChildState::Present`] carries it: none for an empty one.
 pub fn pieces_of(content: &[u8]) -> Result<Vec<CatalogPiece>> {
     if content.is_empty() { Ok(vec![]) } else { content_from_bytes(content) }
 }
@@ -238,10 +249,6 @@ impl Catalog {
         Ok(bytes.unwrap_or_default())
     }
 
-    pub fn content(&self, seq: Seq) -> Result<Vec<CatalogPiece>> {
-        pieces_of(&self.content_bytes(seq)?)
-    }
-
     /// Every record of a path, newest first.
     pub fn history(&self, node: NodeId) -> Result<Vec<RecordRow>> {
         type Row = (u64, i64, i64, Option<Vec<u8>>, bool);
@@ -253,27 +260,49 @@ impl Catalog {
         })?;
         rows.into_iter()
             .map(|(seq, captured, kind, entry, safe)| {
-                let state = match entry {
-                    Some(entry) if kind < 2 => {
-                        State::Version { entry: Box::new(entry_from_cbor(&entry)?), torn: kind == 1 }
-                    }
-                    _ => State::Deleted,
-                };
-                Ok(RecordRow { seq: Seq(seq), captured: Wall(captured), state, safe })
+                Ok(RecordRow { seq: Seq(seq), captured: Wall(captured), state: state(kind, entry)?, safe })
             })
             .collect()
     }
 
-    /// A record as the log takes it: node, captured, torn or deletion, entry.
-    pub fn record(&self, seq: Seq) -> Result<(NodeId, Wall, State)> {
-        let (node, captured, kind, entry): (i64, i64, i64, Option<Vec<u8>>) = self.read("read a record", |c| {
-            c.prepare_cached("SELECT node, captured, kind, entry FROM version WHERE seq = ?")?
-                .query_row([seq.0.cast_signed()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
+    /// Records as the log takes them, in the order asked for. Damaged when one is missing.
+    pub fn log_rows(&self, seqs: &[Seq]) -> Result<Vec<LogRow>> {
+        type Row = (i64, Vec<u8>, i64, i64, Option<Vec<u8>>, Option<Vec<u8>>);
+        let rows: Vec<Option<Row>> = self.read("read records to publish", |c| {
+            let mut s = c.prepare_cached(
+                "SELECT n.parent, n.name, v.captured, v.kind, v.entry, v.content
+                 FROM version v JOIN node n ON n.id = v.node WHERE v.seq = ?",
+            )?;
+            seqs.iter()
+                .map(|seq| {
+                    s.query_row([seq.0.cast_signed()], |r| {
+                        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?))
+                    })
+                    .optional()
+                })
+                .collect()
         })?;
-        let state = match entry {
-            Some(entry) if kind < 2 => State::Version { entry: Box::new(entry_from_cbor(&entry)?), torn: kind == 1 },
-            _ => State::Deleted,
-        };
-        Ok((NodeId(node), Wall(captured), state))
+        seqs.iter()
+            .zip(rows)
+            .map(|(seq, row)| {
+                let (parent, name, captured, kind, entry, content) =
+                    row.ok_or_else(|| Error::damaged(format!("read record {} from the catalog: it is gone", seq.0)))?;
+                Ok(LogRow {
+                    seq: *seq,
+                    parent: NodeId(parent),
+                    name,
+                    captured: Wall(captured),
+                    state: state(kind, entry)?,
+                    content: pieces_of(&content.unwrap_or_default())?,
+                })
+            })
+            .collect()
     }
+}
+
+fn state(kind: i64, entry: Option<Vec<u8>>) -> Result<State> {
+    Ok(match entry {
+        Some(entry) if kind < 2 => State::Version { entry: Box::new(entry_from_cbor(&entry)?), torn: kind == 1 },
+        _ => State::Deleted,
+    })
 }

@@ -3,8 +3,8 @@
 use super::args::Line;
 use super::{Answer, Exit, Failure, settings};
 use crate::daemon::console::{Explanation, Mood, Status};
-use crate::daemon::desk::words_for;
 use crate::daemon::home::Home;
+use crate::daemon::spell::words_for;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Rate, Size, TreePath};
 use crate::web::ask::Ask;

@@ -24,6 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
+/// How long a change waits for a full pack when `quickstart` was given a bucket: whoever tries it out wants to see it
+/// safe within minutes. At most a pack and a segment a minute: cents a month where the default of an hour costs less.
+const QUICK_GATHER: Duration = Duration::from_secs(60);
+
 fn absolute(path: &Path) -> std::result::Result<TreePath, Failure> {
     let wrong = || Failure::Usage(Error::operator(format!("use the path {}: it is not a plain path", path.display())));
     let path = std::path::absolute(path).map_err(|_| wrong())?;
@@ -125,12 +129,13 @@ fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std
         Some(url) => address(url)?,
         None => VaultUrl::Folder(home.join(b"vault").expect("a plain name")),
     };
+    let gather = if matches!(vault, VaultUrl::Folder(_)) { Duration::ZERO } else { QUICK_GATHER };
     let sketch = Sketch {
         root: root.clone(),
         vault_name: "main".to_owned(),
         vault,
         quiet: Some(Duration::from_secs(2)),
-        gather: q.vault.is_none().then_some(Duration::ZERO),
+        gather: Some(gather),
         listen: listen(q.http.as_deref())?,
         limit: rate(q.limit.as_deref())?.flatten(),
         state_dir: state,
@@ -298,7 +303,7 @@ fn found_missing(
 /// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing.
 fn exists(vault: &VaultSettings) -> bool {
     with_store(vault, |store| {
-        let meta = ObjectName::new(crate::format::VAULT_NAME).expect("an object name");
+        let meta = ObjectName::from(crate::format::Name::Vault);
         // A vault that cannot be reached was not cut off: the daemon says what is wrong with it.
         Ok(!matches!(store.head(&meta), Ok(None)))
     })

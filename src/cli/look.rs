@@ -86,7 +86,7 @@ fn ended(done: Result<bool>) -> Result<bool> {
 pub fn ls(line: &Line, args: &Ls) -> Answer {
     let path = args.path.as_deref().map_or(Ok(TreePath::root()), typed)?;
     let when = time::when(args.at.as_deref(), SystemClock::shared().wall())?;
-    let source = source::open(line, &args.from)?;
+    let source = source::open(line, &args.from, None)?;
     let mut each = |p: &TreePath, e: Option<&Entry>| {
         if *p == path && e.is_none_or(|e| e.shape == Shape::Dir) { Ok(()) } else { print(line, p, e) }
     };
@@ -105,7 +105,7 @@ pub fn find(line: &Line, args: &Find) -> Answer {
                 .remedy("write it like \"*.jpg\" or \"/home/**/letter*\""),
         )
     })?;
-    let source = source::open(line, &args.from)?;
+    let source = source::open(line, &args.from, None)?;
     let mut hits = 0_u64;
     let mut each = |p: &TreePath, e: Option<&Entry>| {
         let hit = p.parent().zip(p.name()).is_some_and(|(folder, name)| glob.matches(&folder, name));
@@ -121,7 +121,7 @@ pub fn find(line: &Line, args: &Find) -> Answer {
 
 pub fn versions(line: &Line, args: &Versions) -> Answer {
     let path = typed(&args.path)?;
-    let source = source::open(line, &args.from)?;
+    let source = source::open(line, &args.from, None)?;
     let unknown = || Failure::Work(Error::path(format!("list the versions of {path}: the backup never saw it")));
     let node = source.catalog.find(&path)?.ok_or_else(unknown)?;
     let history = source.catalog.history(node)?;

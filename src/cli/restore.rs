@@ -3,14 +3,15 @@
 //! A restore is a durable job: the same command again, or `--resume JOB`, goes on where it was cut off.
 
 use super::args::Line;
+use super::log_state::Log;
 use super::look::typed;
 use super::out_args::{Rebuild, Restore};
 use super::source::{self, Source};
-use super::{Answer, Exit, Failure, settings, time};
+use super::{Answer, Exit, Failure, patience, settings, time};
 use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
-use crate::daemon::desk::words_for;
 use crate::daemon::open::{Folders, open_store};
+use crate::daemon::spell::words_for;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
@@ -52,6 +53,10 @@ impl Job {
         let id = sha256(text.as_bytes()).to_string()[..12].to_owned();
         Self::named(source, id)
     }
+    /// What a plan alone is worked out in: never the job of a restore that goes on or was cut off.
+    fn for_plan(source: &Source) -> Result<Self> {
+        Self::named(source, format!("plan-{}", std::process::id()))
+    }
     fn named(source: &Source, id: String) -> Result<Self> {
         let dir = source.jobs.clone();
         std::fs::DirBuilder::new()
@@ -84,21 +89,30 @@ fn wanted(args: &Restore) -> std::result::Result<Wanted, Failure> {
 
 pub fn restore(line: &Line, args: &Restore) -> Answer {
     let wanted = wanted(args)?;
-    let source = source::open(line, &args.from)?;
-    let (job, file, to) = match (&args.resume, &args.to) {
-        (Some(id), _) => resumed(&source, id)?,
-        (None, Some(to)) => {
-            let to = std::path::absolute(to).doing(Kind::Operator, || format!("find {}", to.display()))?;
-            let job = Job::of(&source, args, &wanted, &to)?;
+    let progress = Arc::new(Progress::default());
+    // Claimed before anything is waited for, and before a job of it is looked at: another one's is left alone.
+    let claimed = match &args.to {
+        Some(to) if args.resume.is_none() => Some(claim(to, args)?),
+        _ => None,
+    };
+    let source = source::open(line, &args.from, Some(Arc::clone(&progress)))?;
+    let (job, file, to, target) = match (&args.resume, claimed) {
+        (Some(id), _) => {
+            let (job, file, to) = resumed(&source, id)?;
+            let (to, target) = claim(&to, args)?;
+            (job, file, to, target)
+        }
+        (None, Some((to, target))) => {
+            let job = if args.plan { Job::for_plan(&source)? } else { Job::of(&source, args, &wanted, &to)? };
             let file = fresh_or_begun(&job)?;
-            (job, file, to)
+            (job, file, to, target)
         }
         (None, None) => return Err(Failure::Usage(Error::operator("restore: no target").remedy("give '--to DIR'"))),
     };
+    let target = target.marked(&job.id);
     let keys = source::unlocked(&source, &args.from)?;
-    let target = Target::open(&to)?;
-    let (progress, stop) = (Progress::default(), Stop::new());
-    stop_on_signal(&stop);
+    // Not before: a prompt for the words ends by an interrupt as everything does.
+    stop_on_signal(&source.stop);
     let planned = if let Some(plan) = Plan::of(&file)? {
         plan
     } else {
@@ -109,33 +123,52 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
             target: &target,
             target_path: &to,
             progress: &progress,
-            stop: &stop,
+            stop: &source.stop,
             now: SystemClock::shared().wall(),
         };
-        plan(&with, &wanted, &file)?
+        plan(&with, &wanted, &file).map_err(|e| {
+            // Nothing was placed yet: nothing of it is worth keeping.
+            job.remove();
+            interrupted(e, "the same command begins again")
+        })?
     };
     show_plan(line, args, &planned);
     if args.plan {
         drop(file);
-        job.remove();
+        if args.resume.is_none() {
+            job.remove();
+        }
         return Ok(Exit::Done);
     }
     agree(args, &planned)?;
-    let report = carry_out(&source, &keys, &target, &progress, &stop, &file).map_err(|e| {
-        if e.kind() == Kind::Stopping {
-            Error::retry(format!(
-                "restore: interrupted; the same command, or 'panicroom restore --resume {}', goes on from here",
-                job.id
-            ))
-        } else {
-            e
-        }
+    let report = carry_out(&source, &keys, &target, &progress, &file).map_err(|e| {
+        let next = format!("the same command, or 'panicroom restore --resume {}', goes on from here", job.id);
+        interrupted(e, &next)
     })?;
     drop(file);
     if report.failed == 0 {
         job.remove();
     }
-    Ok(told(line, &report, &to))
+    let exit = told(line, &report, &to);
+    if source.log.is_whole() {
+        return Ok(exit);
+    }
+    source.log.say();
+    Ok(Exit::SomeFailed)
+}
+
+/// The target, and ours alone until the restore ends or dies. A plan writes nothing there and needs no claim.
+fn claim(to: &Path, args: &Restore) -> Result<(PathBuf, Target)> {
+    let to = std::path::absolute(to).doing(Kind::Operator, || format!("find {}", to.display()))?;
+    let target = Target::open(&to)?;
+    if !args.plan {
+        target.claim().map_err(|e| e.during(&format!("restore into {}", to.display())))?;
+    }
+    Ok((to, target))
+}
+
+fn interrupted(e: Error, next: &str) -> Error {
+    if e.kind() == Kind::Stopping { Error::retry(format!("restore: interrupted; {next}")) } else { e }
 }
 
 /// A job that was begun is gone on with; one that failed in part or never got its plan begins anew.
@@ -213,14 +246,7 @@ fn agree(args: &Restore, plan: &Plan) -> std::result::Result<(), Failure> {
     Ok(())
 }
 
-fn carry_out(
-    source: &Source,
-    keys: &OpenKeys,
-    target: &Target,
-    progress: &Progress,
-    stop: &Stop,
-    file: &JobFile,
-) -> Result<Report> {
+fn carry_out(source: &Source, keys: &OpenKeys, target: &Target, progress: &Progress, file: &JobFile) -> Result<Report> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
     let over = AtomicBool::new(false);
     std::thread::scope(|s| {
@@ -231,7 +257,7 @@ fn carry_out(
             keys,
             target,
             progress,
-            stop,
+            stop: &source.stop,
             threads,
             batch_bytes: BATCH_BYTES,
         };
@@ -274,15 +300,21 @@ fn show_progress(progress: &Progress, over: &AtomicBool) {
     bar.finish_and_clear();
 }
 
-/// An interrupt ends the batch in hand and leaves a job to go on with.
+/// An interrupt ends the batch in hand and leaves a job to go on with; a second one does not wait for that.
 fn stop_on_signal(stop: &Stop) {
     let stop = stop.clone();
     let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(async {
-            let _ = tokio::signal::ctrl_c().await;
-        });
-        stop.ask();
+        for _ in 0..2 {
+            if runtime.block_on(tokio::signal::ctrl_c()).is_err() {
+                return;
+            }
+            if stop.asked() {
+                // A restore may die at any instant: the job goes on from its last batch.
+                std::process::exit(1);
+            }
+            stop.ask();
+        }
     });
 }
 
@@ -346,18 +378,19 @@ pub fn rebuild(line: &Line, args: &Rebuild) -> Answer {
             Throttle::new(None, Arc::clone(&house.clock)),
             runtime.handle(),
         )?;
+        let store = patience::patient(opened.store, &house.stop, None);
         let keys = if home.has_keys() {
             home.keys()?
         } else {
-            let file = unlock::open_vault(&*opened.store, &house.stop)?;
+            let file = unlock::open_vault(&*store, &house.stop)?;
             let text = source::secret_text(&args.from)?;
-            let keys = unlock::secret_from(&*opened.store, &file, &text, &house.stop)?.open_keys(file.id).seal;
+            let keys = unlock::secret_from(&*store, &file, &text, &house.stop)?.open_keys(file.id).seal;
             home.write_keys(&keys)?;
             keys
         };
-        let (path, report) = house.rebuild_beside(&home, &*opened.store, &keys, &vault.roots)?;
+        let (path, report) = house.rebuild_beside(&home, &*store, &keys, &vault.roots)?;
         drop(house.put_in_place(&home, &path)?);
-        source::say(&report);
+        Log::read(&report).say();
         println!(
             "{}: rebuilt from {} segments: {} versions, {} deletions, {} packs.",
             vault.name, report.segments, report.versions, report.deletions, report.packs

@@ -213,7 +213,7 @@ fn alarms(status: &Status, settings: &Settings) -> Vec<Alarm> {
                 format!(
                     "a change beneath {} has waited {} to become safe",
                     root.path,
-                    crate::daemon::desk::words_for(lag)
+                    crate::daemon::spell::words_for(lag)
                 ),
             ));
         }
@@ -319,7 +319,7 @@ impl LiveLine {
             let _ = write!(message, ", {rate}");
         }
         if let Some(eta) = eta {
-            let _ = write!(message, ", about {} to go", crate::daemon::desk::words_for(eta));
+            let _ = write!(message, ", about {} to go", crate::daemon::spell::words_for(eta));
         }
         bar.set_message(message);
         bar.tick();

@@ -1,8 +1,9 @@
 //! What a command that looks into a backup looks at: the catalog of a configured vault, or a vault alone, whose log is
 //! read into a catalog of its own (kept in the cache folder, so that the next look need not read it again).
 
+use super::log_state::Log;
 use super::out_args::From;
-use super::{Failure, read_text, settings};
+use super::{Failure, patience, read_text, settings};
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::config::{VaultSettings, VaultUrl};
@@ -12,6 +13,7 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::format::LOG_PREFIX;
 use crate::format::vault::VaultFile;
 use crate::model::{Sha256, WriterId};
+use crate::restore::Progress;
 use crate::seal::keys::{OpenKeys, SealKeys};
 use crate::seal::{SystemEntropy, random, sha256};
 use crate::store::ObjectStore;
@@ -19,6 +21,7 @@ use crate::store::abilities::Abilities;
 use crate::store::throttle::Throttle;
 use crate::upkeep::{rebuild, unlock};
 use crate::worker::Stop;
+use std::fs::File;
 use std::io::{BufRead, IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -27,11 +30,18 @@ use zeroize::Zeroizing;
 
 /// A backup, open for looking.
 pub struct Source {
+    /// Patient: passing trouble is waited out.
     pub store: Arc<dyn ObjectStore>,
+    /// Ends the waiting.
+    pub stop: Stop,
     pub catalog: Catalog,
     pub keys: Keys,
+    /// What is known to be wrong with the log the catalog was read from.
+    pub log: Log,
     /// Where restore jobs of this vault are kept.
     pub jobs: PathBuf,
+    /// Keeps the catalog's file from being cleared away.
+    _held: Option<File>,
     /// The network's threads, for as long as the store is used.
     _runtime: tokio::runtime::Runtime,
 }
@@ -93,11 +103,15 @@ pub fn secret_text(from: &From) -> std::result::Result<Zeroizing<String>, Failur
 }
 
 /// Opens the backup a command is about. With `--vault` the words are needed even to look; a configured vault shows its
-/// names with the machine's own keys.
-pub fn open(line: &super::args::Line, from: &From) -> std::result::Result<Source, Failure> {
+/// names with the machine's own keys. `progress` is told what is waited for.
+pub fn open(
+    line: &super::args::Line,
+    from: &From,
+    progress: Option<Arc<Progress>>,
+) -> std::result::Result<Source, Failure> {
     match &from.vault {
-        Some(url) => alone(url, from),
-        None => configured(line),
+        Some(url) => alone(url, from, progress),
+        None => configured(line, progress),
     }
 }
 
@@ -109,7 +123,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .doing(Kind::Retry, || "start the runtime".to_owned())
 }
 
-fn configured(line: &super::args::Line) -> std::result::Result<Source, Failure> {
+fn configured(line: &super::args::Line, progress: Option<Arc<Progress>>) -> std::result::Result<Source, Failure> {
     let settings = settings::load(line)?;
     let home = Home::new(&settings.state_dir);
     let vault: &VaultSettings =
@@ -128,28 +142,27 @@ fn configured(line: &super::args::Line) -> std::result::Result<Source, Failure> 
         runtime.handle(),
     )?;
     let catalog = Catalog::look(&mine.catalog())?;
-    Ok(Source { store: opened.store, catalog, keys: Keys::Machine(keys), jobs: home.jobs(), _runtime: runtime })
+    let stop = Stop::new();
+    let store = patience::patient(opened.store, &stop, progress);
+    let (keys, jobs) = (Keys::Machine(keys), home.jobs());
+    Ok(Source { store, stop, catalog, keys, log: Log::default(), jobs, _held: None, _runtime: runtime })
 }
 
-fn alone(url: &str, from: &From) -> std::result::Result<Source, Failure> {
+fn alone(url: &str, from: &From, progress: Option<Arc<Progress>>) -> std::result::Result<Source, Failure> {
     let parsed = VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))?;
     let runtime = runtime()?;
     let throttle = Throttle::new(None, SystemClock::shared());
     let opened =
         open_store(&parsed, "restore", None, Abilities::default(), Folders::MustExist, throttle, runtime.handle())?;
     let stop = Stop::new();
-    let vault = unlock::open_vault(&*opened.store, &stop)?;
-    let keys = open_keys(&*opened.store, &vault, from, &stop)?;
+    let store = patience::patient(opened.store, &stop, progress);
+    let vault = unlock::open_vault(&*store, &stop)?;
+    let keys = open_keys(&*store, &vault, from, &stop)?;
     let folder = cache().join(vault.id.to_string());
     make_private(&folder)?;
-    let catalog = catalog_of(&*opened.store, &keys, &folder, &stop)?;
-    Ok(Source {
-        store: opened.store,
-        catalog,
-        keys: Keys::Open(Box::new(keys)),
-        jobs: folder.join("jobs"),
-        _runtime: runtime,
-    })
+    let (catalog, log, held) = catalog_of(&*store, &keys, &folder, &stop)?;
+    let (keys, jobs) = (Keys::Open(Box::new(keys)), folder.join("jobs"));
+    Ok(Source { store, stop, catalog, keys, log, jobs, _held: Some(held), _runtime: runtime })
 }
 
 fn open_keys(
@@ -167,9 +180,8 @@ pub fn unlocked(source: &Source, from: &From) -> std::result::Result<OpenKeys, F
     match &source.keys {
         Keys::Open(keys) => Ok((**keys).clone()),
         Keys::Machine(_) => {
-            let stop = Stop::new();
-            let vault = unlock::open_vault(&*source.store, &stop)?;
-            open_keys(&*source.store, &vault, from, &stop)
+            let vault = unlock::open_vault(&*source.store, &source.stop)?;
+            open_keys(&*source.store, &vault, from, &source.stop)
         }
     }
 }
@@ -185,17 +197,25 @@ fn log_print(store: &dyn ObjectStore) -> Result<Sha256> {
     Ok(sha256(names.as_bytes()))
 }
 
-/// The log as a catalog; the one of an earlier look where the log is still the same.
-fn catalog_of(store: &dyn ObjectStore, keys: &OpenKeys, folder: &Path, stop: &Stop) -> Result<Catalog> {
+/// The log as a catalog, and what to know about it; the one of an earlier look where the log is still the same. One
+/// process at a time reads a log; the catalogs of logs that are no more go.
+fn catalog_of(
+    store: &dyn ObjectStore,
+    keys: &OpenKeys,
+    folder: &Path,
+    stop: &Stop,
+) -> std::result::Result<(Catalog, Log, File), Failure> {
+    let _one = one_at_a_time(folder)?;
     let print = log_print(store)?;
     let path = folder.join(format!("{print}.db"));
-    if path.exists() {
-        if let Ok(catalog) = Catalog::look(&path) {
-            return Ok(catalog);
-        }
-        std::fs::remove_file(&path).doing(Kind::Operator, || format!("remove {}", path.display()))?;
+    if let Ok(catalog) = Catalog::look(&path)
+        && let Some(log) = Log::of(&catalog)?
+    {
+        log.say();
+        return Ok((catalog, log, hold(&path)?));
     }
-    let new = folder.join(format!("{print}.new-{}", std::process::id()));
+    clear(folder)?;
+    let new = folder.join(format!("{print}.new"));
     let catalog = Catalog::open(&new)?;
     let terminal = std::io::stderr().is_terminal();
     let report = rebuild::rebuild(store, &keys.seal, &catalog, &[], stop, &|at, of| {
@@ -206,32 +226,49 @@ fn catalog_of(store: &dyn ObjectStore, keys: &OpenKeys, folder: &Path, stop: &St
     if terminal {
         eprintln!();
     }
-    say(&report);
+    let log = Log::read(&report);
+    log.say();
+    log.keep(&catalog, &report)?;
     catalog.set_identity(keys.seal.vault, WriterId(random(&SystemEntropy)))?;
     catalog.close()?;
     drop(catalog);
     std::fs::rename(&new, &path).doing(Kind::Operator, || format!("name {}", path.display()))?;
-    Catalog::look(&path)
+    Ok((Catalog::look(&path)?, log, hold(&path)?))
 }
 
-/// What is wrong with a log is said, and everything else is used.
-pub fn say(report: &rebuild::Report) {
-    for number in &report.gaps {
-        eprintln!("warning: segment {} of the log is missing", number.0);
+/// Held by everyone who looks into a catalog, with a lock SQLite knows nothing of.
+fn hold(catalog: &Path) -> Result<File> {
+    let doing = || format!("hold {}", catalog.display());
+    let file = File::open(catalog).doing(Kind::Operator, doing)?;
+    file.lock_shared().doing(Kind::Operator, doing)?;
+    Ok(file)
+}
+
+/// Held while a log is looked at and read: a second process waits, and then finds it read.
+fn one_at_a_time(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let doing = || format!("lock {}", path.display());
+    let file = File::create(&path).doing(Kind::Operator, doing)?;
+    if matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
+        eprintln!("waiting for another panicroom that reads this vault's log");
     }
-    for number in &report.doubles {
-        eprintln!("warning: two segments have the number {}: two machines wrote to this vault", number.0);
+    file.lock().doing(Kind::Operator, doing)?;
+    Ok(file)
+}
+
+/// Catalogs nobody looks into, and what dying left half read.
+fn clear(folder: &Path) -> Result<()> {
+    let doing = || format!("clear {}", folder.display());
+    for entry in std::fs::read_dir(folder).doing(Kind::Operator, doing)? {
+        let entry = entry.doing(Kind::Operator, doing)?;
+        let name = entry.file_name();
+        let is_ours = [".db", ".db-wal", ".db-shm", ".new", ".new-wal", ".new-shm"]
+            .iter()
+            .any(|end| name.to_str().is_some_and(|name| name.ends_with(end)));
+        let is_free = || File::open(entry.path()).is_ok_and(|f| f.try_lock().is_ok());
+        if is_ours && entry.file_type().is_ok_and(|t| t.is_file()) && is_free() {
+            std::fs::remove_file(entry.path()).doing(Kind::Operator, doing)?;
+        }
     }
-    for (name, why) in &report.unreadable {
-        eprintln!("warning: {name} could not be read: {why}");
-    }
-    for odd in &report.oddities {
-        eprintln!("warning: {odd}");
-    }
-    if report.unknown_records > 0 {
-        eprintln!("warning: {} records were written by a later release and are not understood", report.unknown_records);
-    }
-    if report.incomplete_versions > 0 {
-        eprintln!("warning: {} versions are incomplete in the log", report.incomplete_versions);
-    }
+    Ok(())
 }

@@ -1,5 +1,5 @@
-//! The one document every face shows, and what an operator may ask. Names and meanings are promised (DESIGN of the
-//! faces, docs/architecture.md): `status --json` and `/api/v1/status` are this, byte for byte.
+//! The one document every face shows, and what an operator may ask. Names and meanings stand: others
+//! rely on them. `status --json` and `/api/v1/status` are this, byte for byte.
 //!
 //! Unknown is null, never 0. `safe` is counted from rows each time (promise 3).
 

@@ -5,7 +5,7 @@
 //! with the ones in the words file). After it the vault exists and is only opened.
 
 use super::home::VaultHome;
-use crate::clock::{Clock, Wall};
+use crate::clock::Clock;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::vault::{self, Label};
 use crate::format::{Name, key_file};
@@ -50,7 +50,7 @@ pub struct Founding<'a> {
 impl Founding<'_> {
     /// Starts a vault and leaves its keys on this machine.
     pub fn found(&self, witness: &mut Witness<'_>) -> Result<SealKeys> {
-        let meta = ObjectName::new(Name::Vault.to_string()).expect("an object name");
+        let meta = ObjectName::from(Name::Vault);
         if self.store.head(&meta)?.is_some() {
             return Err(Error::operator(format!("start a vault in {}: one is there already", self.store.url()))
                 .remedy(
@@ -61,20 +61,20 @@ impl Founding<'_> {
         if let Some(passphrase) = &self.passphrase {
             let (name, bytes) = key_file::write(&secret, keys.vault, passphrase, WrapCost::DEFAULT, self.entropy)?;
             self.faults.at("found.key")?;
-            self.create(&name.to_string(), bytes)?;
+            self.create(name.into(), bytes)?;
         }
         for (name, bytes) in RESCUE {
+            let name = format!("{}_{name}", Name::Rescue(sha256(bytes)));
             self.faults.at("found.rescue")?;
-            self.create(&format!("{}_{name}", Name::Rescue(sha256(bytes))), bytes.to_vec())?;
+            self.create(ObjectName::new(name).expect("our names are object names"), bytes.to_vec())?;
         }
         let label = Label { created: self.clock.wall(), host: self.host.clone() };
         self.faults.at("found.vault")?;
-        self.create(&Name::Vault.to_string(), vault::write(&keys, &label, self.entropy))?;
+        self.create(Name::Vault.into(), vault::write(&keys, &label, self.entropy))?;
         Ok(keys)
     }
 
-    fn create(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
-        let name = ObjectName::new(name).expect("our names are object names");
+    fn create(&self, name: ObjectName, bytes: Vec<u8>) -> Result<()> {
         let object = NewObject { name, size: bytes.len() as u64, sha256: sha256(&bytes), body: Body::Bytes(bytes) };
         self.store.create(&object, self.stop).map(drop)
     }
@@ -153,10 +153,4 @@ fn write_words(path: &Path, secret: &Secret) -> Result<()> {
         File::open(folder)?.sync_all()
     })();
     written.doing(Kind::Operator, || format!("write the words file {}", path.display()))
-}
-
-/// Milliseconds since 1970 as RFC 3339 in UTC, seconds precision.
-pub fn rfc3339(at: Wall) -> String {
-    jiff::Timestamp::from_millisecond(at.0)
-        .map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

@@ -17,6 +17,7 @@ use crate::spool::Spool;
 use crate::store::ObjectStore;
 use crate::store::abilities::Abilities;
 use crate::store::folder::FolderStore;
+use crate::store::retry::{Backoff, Patience, Patient, Told};
 use crate::store::s3::{Credentials, S3Store, Settings as S3Settings};
 use crate::store::throttle::Throttle;
 use crate::upkeep::rebuild;
@@ -39,6 +40,10 @@ pub struct House {
 
 /// A segment at least this often says that we live.
 const HEARTBEAT: Duration = Duration::from_secs(6 * 3600);
+
+/// How often one read of a rebuild is tried before the whole is given up and shown: about two minutes of waiting. Who
+/// waits in the foreground hands in a store that never gives up.
+const REBUILD: Patience = Patience::Tries(8);
 
 /// Facts of a catalog that no vault knows: what the operator set, and what was counted.
 const KEPT: [&str; 3] = ["limit", "paused", "sent"];
@@ -233,7 +238,13 @@ impl House {
         self.faults.at("rebuild.fill")?;
         let path = home.new_catalog()?;
         let catalog = Catalog::open(&path)?;
-        let report = rebuild::rebuild(store, keys, &catalog, roots, &self.stop, &|_, _| {})?;
+        let backoff = Backoff::new(u64::from_le_bytes(random(&*self.entropy)));
+        let store = Patient::new(store, REBUILD, backoff, self.stop.clone(), |told| {
+            if let Told::Waits { why, by, .. } = told {
+                tracing::warn!("rebuild the catalog: {why}; tried again within {} s", by.as_secs() + 1);
+            }
+        });
+        let report = rebuild::rebuild(&store, keys, &catalog, roots, &self.stop, &|_, _| {})?;
         self.faults.at("rebuild.facts")?;
         catalog.set_identity(keys.vault, WriterId(random(&*self.entropy)))?;
         catalog.set_fact("takeover_from", report.last_writer.map_or(vec![], |w| w.0.to_vec()))?;

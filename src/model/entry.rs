@@ -66,6 +66,25 @@ pub struct Entry {
     pub link: Option<HardLink>,
 }
 
+impl Entry {
+    /// Only this is known of it: owned by id 0, of 1970, empty, with one name.
+    pub fn bare(shape: Shape, mode: u32) -> Self {
+        Self {
+            shape,
+            mode,
+            uid: 0,
+            gid: 0,
+            user: None,
+            group: None,
+            mtime: FileTime::default(),
+            birth: None,
+            size: Size(0),
+            xattrs: vec![],
+            link: None,
+        }
+    }
+}
+
 /// How a path is called unchanged: all four equal means not read again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stamp {

@@ -1,7 +1,7 @@
 //! Everything that is neither file nor folder: links of both kinds, fifos and device nodes. Made under a part's
 //! name, dressed, then named, so that a name is never half of what it was.
 
-use super::part::{Taken, clear_part, part_name, take_name};
+use super::part::{Taken, clear_part, take_name};
 use super::target::{Target, stand};
 use super::{Clobber, Placed, Skip, dress, place_error};
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ impl Target {
             return Err(Error::path(format!("link {path} to {existing} in the restore target"))
                 .because("that is not a plain file"));
         }
-        let temporary = part_name(part);
+        let temporary = self.part_name(part);
         clear_part(dir.as_fd(), &temporary).map_err(|e| place_error("clear the part of", path, e))?;
         match linkat(&*from, from_name, &*dir, &temporary[..], AtFlags::empty()) {
             Ok(()) => {}
@@ -39,7 +39,7 @@ impl Target {
     /// ever follows it.
     pub fn node(&self, path: &TreePath, entry: &Entry, part: u64, clobber: Clobber) -> Result<Placed> {
         let (dir, name) = self.spot(path)?;
-        let temporary = part_name(part);
+        let temporary = self.part_name(part);
         clear_part(dir.as_fd(), &temporary).map_err(|e| place_error("clear the part of", path, e))?;
         match make(dir.as_fd(), &temporary, &entry.shape) {
             Ok(()) => {}

@@ -18,12 +18,8 @@ pub struct Partial {
     dir: Arc<OwnedFd>,
     fd: OwnedFd,
     path: TreePath,
-    part: u64,
-}
-
-/// The name a thing has until it is whole; `part` is unique within the job.
-pub(super) fn part_name(part: u64) -> Vec<u8> {
-    format!(".panicroom-part-{part}").into_bytes()
+    /// Its name until it is whole.
+    part: Vec<u8>,
 }
 
 /// A file of ours that nobody else reads or writes.
@@ -33,7 +29,7 @@ impl Target {
     /// Starts a file of this size anew; a part of the same number left by an earlier run goes.
     pub fn begin(&self, path: &TreePath, size: Size, part: u64) -> Result<Partial> {
         let (dir, _) = self.spot(path)?;
-        let name = part_name(part);
+        let name = self.part_name(part);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = || openat(&*dir, &name[..], flags, OURS);
         let fd = match create() {
@@ -47,7 +43,7 @@ impl Target {
         if size.0 > 0 {
             ftruncate(&fd, size.0).map_err(|e| place_error("create", path, e))?;
         }
-        Ok(Partial { dir, fd, path: path.clone(), part })
+        Ok(Partial { dir, fd, path: path.clone(), part: name })
     }
 
     /// Takes up the part an earlier run left; None where there is none, or none that is surely ours (a plain
@@ -55,7 +51,8 @@ impl Target {
     pub fn resume(&self, path: &TreePath, size: Size, part: u64) -> Result<Option<Partial>> {
         let (dir, _) = self.spot(path)?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd = match openat(&*dir, part_name(part), flags, Mode::empty()) {
+        let name = self.part_name(part);
+        let fd = match openat(&*dir, &name[..], flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Ok(None),
             Err(e) => return Err(place_error("resume", path, e)),
@@ -66,7 +63,7 @@ impl Target {
             && standing.nlink == 1
             && standing.size == size
             && stat.st_uid == rustix::process::geteuid().as_raw();
-        Ok(ours.then_some(Partial { dir, fd, path: path.clone(), part }))
+        Ok(ours.then_some(Partial { dir, fd, path: path.clone(), part: name }))
     }
 }
 
@@ -107,7 +104,7 @@ impl Partial {
         let short =
             dress::file(self.fd.as_fd(), entry).map_err(|e| place_error("set the metadata of", &self.path, e))?;
         let name = self.path.name().unwrap_or_default();
-        match take_name(self.dir.as_fd(), &part_name(self.part), name, clobber) {
+        match take_name(self.dir.as_fd(), &self.part, name, clobber) {
             Ok(Taken::Yes) => Ok(Placed::Done(short)),
             Ok(Taken::Exists) => self.discard().map(|()| Placed::Skipped(Skip::Exists)),
             Err(e) => Err(place_error("name", &self.path, e)),
@@ -116,7 +113,7 @@ impl Partial {
 
     /// Gives up: the part goes, nothing else does.
     pub fn discard(self) -> Result<()> {
-        clear_part(self.dir.as_fd(), &part_name(self.part)).map_err(|e| place_error("clear the part of", &self.path, e))
+        clear_part(self.dir.as_fd(), &self.part).map_err(|e| place_error("clear the part of", &self.path, e))
     }
 }
 

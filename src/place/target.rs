@@ -3,7 +3,10 @@
 use super::{Shortfall, dress, place_error};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Entry, FileTime, Shape, Size, TreePath};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstatvfs, makedev, mkdirat, openat, statx, syncfs};
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, StatxFlags, flock, fstatvfs, makedev, mkdirat, openat, statx,
+    syncfs,
+};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -22,6 +25,8 @@ const OURS_FOLDER: Mode = Mode::RWXU;
 #[derive(Debug)]
 pub struct Target {
     top: Arc<OwnedFd>,
+    /// Of the restore, in the names of its parts.
+    mark: String,
     open: Mutex<Vec<(TreePath, Arc<OwnedFd>)>>,
     disks: Mutex<Vec<(u64, Arc<OwnedFd>)>>,
 }
@@ -59,9 +64,52 @@ impl Target {
         std::fs::create_dir_all(path).doing(Kind::Operator, doing)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = openat(CWD, path, flags, Mode::empty()).map_err(std::io::Error::from).doing(Kind::Operator, doing)?;
-        let target = Self { top: Arc::new(top), open: Mutex::default(), disks: Mutex::default() };
+        let target = Self { top: Arc::new(top), mark: String::new(), open: Mutex::default(), disks: Mutex::default() };
         target.note_disk(&target.top).map_err(|e| place_error("look at", &TreePath::root(), e))?;
         Ok(target)
+    }
+
+    /// For a restore of this mark: its parts are told from those of any other, which may be at work in a folder beneath
+    /// or above this one.
+    #[must_use]
+    pub fn marked(self, mark: &str) -> Self {
+        Self { mark: format!("{mark}-"), ..self }
+    }
+
+    /// The name a thing has until it is whole; `part` is unique within the job.
+    pub(super) fn part_name(&self, part: u64) -> Vec<u8> {
+        format!(".panicroom-part-{}{part}", self.mark).into_bytes()
+    }
+
+    /// Makes this process the only one that restores into the folder, until the target is dropped or the process
+    /// dies. Operator, naming the other where it can be found, while another has it. Where the file system knows no
+    /// such locks (some network shares) nothing is held, and the log says so.
+    pub fn claim(&self) -> Result<()> {
+        match flock(&*self.top, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(()),
+            Err(Errno::AGAIN) => {
+                let who = self.holder().map_or(String::new(), |pid| format!(" (process {pid})"));
+                Err(Error::operator(format!("claim the restore target: another restore into it is at work{who}"))
+                    .remedy("wait until it has ended, or stop it; or restore into another folder"))
+            }
+            Err(e) => {
+                let e = std::io::Error::from(e);
+                tracing::warn!("the restore target cannot be locked: {e}; start no second restore into it");
+                Ok(())
+            }
+        }
+    }
+
+    /// Who holds the lock, as the kernel lists it: device, inode and process.
+    fn holder(&self) -> Option<u32> {
+        let ino = stand(self.top.as_fd(), b"").ok()?.ino.to_string();
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        locks.lines().find_map(|line| {
+            // 1: FLOCK  ADVISORY  WRITE 4711 08:01:131074 0 EOF
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, "FLOCK", _, _, pid, place, ..] = words[..] else { return None };
+            (place.rsplit(':').next()? == ino).then(|| pid.parse().ok()).flatten()
+        })
     }
 
     /// Bytes an ordinary user may still write here.

@@ -64,10 +64,11 @@ pub struct Report {
 /// Operator: packs are frozen, or the target has no room.
 pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
     let plan = planned(with, job)?;
-    if job.count("runs")? == 0 && !plan.fits() {
-        let (needed, free) = (Size(plan.needed_bytes), Size(plan.free_bytes));
+    // As much as there is now: the plan may be older than the room that was made since.
+    let (needed, free) = (Size(plan.needed_bytes), with.target.free()?);
+    if job.count("runs")? == 0 && needed > free {
         return Err(Error::operator(format!("restore {needed}: the target has room for {free}"))
-            .remedy("make room or choose another target, then plan again"));
+            .remedy("make room, then give the same command again; or choose another target"));
     }
     let attempt = if job.begin_run()? == 0 { Attempt::First } else { Attempt::Again };
     let clobber = if job.count("clobber")? == 1 { Clobber::Replace } else { Clobber::Keep };

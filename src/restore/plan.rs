@@ -304,7 +304,11 @@ impl Planner<'_> {
         let mut has_classes = false;
         for hash in [cold.first(), cold.last()].into_iter().flatten() {
             if let Some(name) = ObjectName::new(Name::Pack(Tier::Cold, *hash).to_string()) {
-                has_classes |= self.with.store.head(&name)?.is_some_and(|info| info.class.is_some());
+                has_classes |= match self.with.store.head(&name) {
+                    // What it costs that it cannot even be looked at, the fetch finds out.
+                    Err(e) if e.kind() == Kind::Damaged => false,
+                    looked => looked?.is_some_and(|info| info.class.is_some()),
+                };
             }
         }
         if !has_classes {

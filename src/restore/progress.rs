@@ -62,7 +62,8 @@ impl Progress {
     pub(super) fn add(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Ordering::Relaxed);
     }
-    pub(super) fn wait_for(&self, what: Option<&str>) {
+    /// What everything waits for now, in words; None when it goes on.
+    pub fn wait_for(&self, what: Option<&str>) {
         *self.waiting.lock().expect("progress lock") = what.map(str::to_owned);
     }
 }

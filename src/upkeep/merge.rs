@@ -77,7 +77,7 @@ impl Merging<'_> {
         let (from, to) = (run[0].number, run[hashes.len() - 1].number);
         let mut compressor = Compressor::new(self.level)?;
         let sealed = builder.seal_merge(from, to, &hashes, self.now, self.keys, &mut compressor, self.entropy)?;
-        let name = ObjectName::new(Name::Merge(from, to, sealed.hash).to_string()).expect("our names are object names");
+        let name = ObjectName::from(Name::Merge(from, to, sealed.hash));
         let size = sealed.bytes.len() as u64;
         self.faults.at("merge.put")?;
         self.store
@@ -87,8 +87,7 @@ impl Merging<'_> {
     }
 
     fn repeat(&self, segment: &SegmentRow, builder: &mut Builder, bench: &mut Decompressor) -> Result<Content> {
-        let name = ObjectName::new(Name::Segment(segment.number, segment.hash).to_string())
-            .expect("our names are object names");
+        let name = ObjectName::from(Name::Segment(segment.number, segment.hash));
         let object = self.store.read(&name, Some(0..segment.size.min(MAX_SEGMENT)), self.stop)?;
         if crate::seal::sha256(&object) != segment.hash {
             return Err(Error::damaged(format!("merge the log: segment {} is not what was stored", segment.number.0))
@@ -151,7 +150,7 @@ mod tests {
                 size: sealed.bytes.len() as u64,
                 written: Wall(0),
             };
-            store.put(&ObjectName::new(Name::Segment(row.number, row.hash).to_string()).unwrap(), &sealed.bytes);
+            store.put(&ObjectName::from(Name::Segment(row.number, row.hash)), &sealed.bytes);
             catalog.segment_sealed(&row, &[], &[], &[]).unwrap();
             catalog.segment_stored(row.number, Wall(0)).unwrap();
         }

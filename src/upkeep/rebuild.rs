@@ -17,7 +17,7 @@ use crate::model::{SegmentNo, Seq, Sha256, TreePath, WriterId};
 use crate::seal::compress::Decompressor;
 use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
-use crate::store::{ObjectName, ObjectStore};
+use crate::store::ObjectStore;
 use crate::worker::Stop;
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,6 +25,18 @@ use std::collections::{BTreeMap, HashMap};
 const AHEAD: (usize, u64) = (16, 24 << 20);
 /// Problems told one by one; beyond that only counted.
 const TOLD: usize = 1000;
+
+/// Neighbouring segments of which nothing could be read, neither themselves nor by a merge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    pub from: SegmentNo,
+    pub to: SegmentNo,
+    /// Names of their objects, as far as known: a listing shows the damaged ones, a segment names the one before it.
+    pub names: Vec<String>,
+    /// When the segments around them were written: what was published between the two is what may be missing.
+    pub after: Option<Wall>,
+    pub before: Option<Wall>,
+}
 
 /// What was found in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +49,8 @@ pub struct Report {
     pub gaps: Vec<SegmentNo>,
     /// Numbers two segments claim: two writers met.
     pub doubles: Vec<SegmentNo>,
+    /// What of the log is lost altogether.
+    pub lost: Vec<Lost>,
     /// Objects that could not be read, and why.
     pub unreadable: Vec<(String, String)>,
     /// Records and chains that make no sense, in words.
@@ -108,6 +122,7 @@ pub fn rebuild(
         open: HashMap::new(),
         ahead: HashMap::new(),
         before: None,
+        covered: (SegmentNo::default(), None),
         report: Report {
             gaps: index.gaps(),
             doubles: index.doubles(),
@@ -128,6 +143,7 @@ pub fn rebuild(
             read += 1;
         }
     }
+    work.end(&index);
     work.drop_incomplete()?;
     catalog.finish_import(roots)?;
     progress(readings.len() as u64, readings.len() as u64);
@@ -149,6 +165,8 @@ struct Work<'a> {
     ahead: HashMap<Name, Result<Vec<u8>>>,
     /// Number and hash of the segment read last.
     before: Option<(SegmentNo, Sha256)>,
+    /// The last number all before which was read or is told as lost, and when the last segment was written.
+    covered: (SegmentNo, Option<Wall>),
     report: Report,
 }
 
@@ -166,6 +184,7 @@ impl Work<'_> {
             self.report.odd(format!("segment {}: it follows another segment {} than the one there", number.0, last.0));
         }
         self.before = Some((number, hash));
+        self.cover(number, number, opened.written, opened.before);
         let row = SegmentRow { number, hash, size: self.size(name), written: opened.written };
         self.report.last_writer = opened.writer.or(self.report.last_writer);
         self.take(&opened, Some(&row))
@@ -176,6 +195,9 @@ impl Work<'_> {
             return segments.iter().try_for_each(|s| self.segment(*s));
         };
         self.take(&opened, None)?;
+        if let Name::Merge(from, to, _) = name {
+            self.cover(from, to, opened.written, None);
+        }
         for one in segments {
             if let Name::Segment(number, hash) = *one {
                 self.catalog.import_row(&SegmentRow {
@@ -188,6 +210,39 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The segments `from` to `to` are read. Those between them and the ones before are lost.
+    fn cover(&mut self, from: SegmentNo, to: SegmentNo, written: Wall, before: Option<Sha256>) {
+        let (last, at) = self.covered;
+        if from > last.next() {
+            let until = SegmentNo(from.0 - 1);
+            self.lose(last.next(), until, (at, Some(written)), before.map(|hash| Name::Segment(until, hash)));
+        }
+        self.covered = (to.max(last), Some(written));
+    }
+
+    /// What a listing shows beyond the last segment that could be read is lost too.
+    fn end(&mut self, index: &LogIndex) {
+        let (last, at) = self.covered;
+        if let Some(end) = index.last().filter(|end| *end > last) {
+            self.lose(last.next(), end, (at, None), None);
+        }
+    }
+
+    fn lose(
+        &mut self,
+        from: SegmentNo,
+        to: SegmentNo,
+        (after, before): (Option<Wall>, Option<Wall>),
+        told: Option<Name>,
+    ) {
+        let is_in = |name: &&Name| matches!(name, Name::Segment(n, _) if (from..=to).contains(n));
+        let mut names: Vec<String> = self.sizes.keys().filter(is_in).map(Name::to_string).take(TOLD).collect();
+        if let Some(name) = told.map(|name| name.to_string()).filter(|name| !names.contains(name)) {
+            names.push(name);
+        }
+        self.report.lost.push(Lost { from, to, names, after, before });
     }
 
     fn size(&self, name: Name) -> u64 {
@@ -210,8 +265,7 @@ impl Work<'_> {
         if self.size(name) > MAX_SEGMENT {
             return Err(Error::damaged(format!("read {name}: larger than a segment can be")));
         }
-        let object = ObjectName::new(name.to_string()).ok_or_else(|| Error::damaged("name a segment"))?;
-        self.store.read(&object, None, self.stop)
+        self.store.read(&name.into(), None, self.stop)
     }
 
     /// Reads the next few objects at once, since a far vault takes its time for each; how many.

@@ -2,24 +2,25 @@
 
 use crate::error::{Error, Result};
 use crate::format::vault::VaultFile;
-use crate::format::{KEY_PREFIX, MAX_SMALL, VAULT_NAME, key_file};
+use crate::format::{KEY_PREFIX, MAX_SMALL, Name, key_file};
 use crate::seal::keys::Secret;
-use crate::seal::words;
-use crate::store::{ObjectInfo, ObjectName, ObjectStore};
+use crate::seal::{sha256, words};
+use crate::store::identity::{Identity, identify};
+use crate::store::{ObjectInfo, ObjectStore};
 use crate::worker::Stop;
 
 /// Most key objects that are tried: each costs the whole stretching of a passphrase.
 const KEY_OBJECTS: usize = 32;
 
-/// Reads `meta_vault`. Operator when there is no vault there at all, Damaged when it cannot be read as one.
+/// The vault at an address, whosever it is. Operator: there is none, or it is of a later release; Damaged: its
+/// `meta_vault` cannot be read as one.
 pub fn open_vault(store: &dyn ObjectStore, stop: &Stop) -> Result<VaultFile> {
-    let name = ObjectName::new(VAULT_NAME).ok_or_else(|| Error::damaged("name meta_vault"))?;
-    let Some(info) = store.head(&name)? else {
-        return Err(Error::operator(format!("open the vault {}: there is no vault", store.url()))
-            .remedy("check the address, and that the disk is mounted"));
-    };
-    let object = read_small(store, &info, stop)?;
-    VaultFile::read(&object).map_err(|e| e.during(&format!("open the vault {}", store.url())))
+    match identify(store, stop)? {
+        Identity::Vault(found) => Ok(found),
+        Identity::Absent => Err(Error::operator(format!("open the vault {}: there is no vault", store.url()))
+            .remedy("check the address, and that the disk is mounted")),
+        Identity::Damaged(e) | Identity::Newer(e) => Err(e),
+    }
 }
 
 /// The secret of the words, or of a passphrase wrapped in one of the vault's `meta_key_` objects. What it gives
@@ -37,7 +38,9 @@ pub fn secret_from(store: &dyn ObjectStore, vault: &VaultFile, text: &str, stop:
     let mut unreadable = 0;
     for info in objects.iter().take(KEY_OBJECTS) {
         stop.check()?;
-        let opened = read_small(store, info, stop).and_then(|o| key_file::open(&o, vault.id, &vault.check, passphrase));
+        let opened = read_small(store, info, stop)
+            .and_then(|o| is_its_name(info, &o).map(|()| o))
+            .and_then(|o| key_file::open(&o, vault.id, &vault.check, passphrase));
         match opened {
             Ok(Some(secret)) => return Ok(secret),
             Ok(None) => {}
@@ -51,9 +54,19 @@ pub fn secret_from(store: &dyn ObjectStore, vault: &VaultFile, text: &str, stop:
             .remedy("give the 24 words of the recovery sheet"),
         (_, 0) => Error::operator(format!("{doing}: wrong passphrase"))
             .remedy("try again, or give the 24 words of the recovery sheet"),
-        (_, n) => Error::operator(format!("{doing}: the passphrase opens no key object; {n} of them are damaged"))
+        (all, n) => Error::operator(format!("{doing}: {n} of {all} objects that know a passphrase are damaged"))
             .remedy("give the 24 words of the recovery sheet: they always work"),
     })
+}
+
+/// Damage is told from a wrong passphrase by the hash in the name: a flipped bit opens with no passphrase either.
+fn is_its_name(info: &ObjectInfo, object: &[u8]) -> Result<()> {
+    match Name::parse(info.name.as_str()) {
+        Some(Name::Key(hash)) if hash != sha256(object) => {
+            Err(Error::damaged(format!("read {}: it is not what its name says", info.name)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_small(store: &dyn ObjectStore, info: &ObjectInfo, stop: &Stop) -> Result<Vec<u8>> {
@@ -68,10 +81,12 @@ mod tests {
     use super::*;
     use crate::clock::{SystemClock, Wall};
     use crate::error::Kind;
+    use crate::format::Name;
     use crate::format::vault::{Label, write};
     use crate::model::VaultId;
     use crate::seal::SystemEntropy;
     use crate::seal::keys::WrapCost;
+    use crate::store::ObjectName;
     use crate::store::memory::MemoryStore;
 
     const VAULT: VaultId = VaultId([7; 16]);
@@ -80,11 +95,11 @@ mod tests {
         let (store, secret) = (MemoryStore::new(SystemClock::shared()), Secret::from_bytes([3; 32]));
         let label = Label { created: Wall(1), host: b"nas".to_vec() };
         let object = write(&secret.open_keys(VAULT).seal, &label, &SystemEntropy);
-        store.put(&ObjectName::new(VAULT_NAME).unwrap(), &object);
+        store.put(&ObjectName::from(Name::Vault), &object);
         if let Some(passphrase) = passphrase {
             let cost = WrapCost { operations: 1, memory: 8 << 20 };
             let (name, object) = key_file::write(&secret, VAULT, passphrase, cost, &SystemEntropy).unwrap();
-            store.put(&ObjectName::new(name.to_string()).unwrap(), &object);
+            store.put(&ObjectName::from(name), &object);
         }
         (store, secret)
     }

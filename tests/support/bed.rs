@@ -13,7 +13,7 @@ use panicroom::chunk::Chunker;
 use panicroom::clock::{Clock, ManualClock, SystemClock};
 use panicroom::config::{FilterList, Priority, RootSettings, defaults};
 use panicroom::error::{Kind, Result};
-use panicroom::format::VAULT_NAME;
+use panicroom::format::Name;
 use panicroom::format::vault::{self, Label};
 use panicroom::model::{Shape, Size, Tier, TreePath, VaultId, WriterId};
 use panicroom::seal::keys::{OpenKeys, Secret};
@@ -56,7 +56,7 @@ impl Bed {
         let clock = ManualClock::at(SystemClock::shared().wall().plus(AHEAD));
         let store = Arc::new(Witness::new(Arc::clone(&clock) as Arc<dyn Clock>, keys()));
         let label = Label { created: clock.wall(), host: b"bench".to_vec() };
-        store.memory.put(&ObjectName::new(VAULT_NAME).unwrap(), &vault::write(&keys().seal, &label, &SystemEntropy));
+        store.memory.put(&ObjectName::from(Name::Vault), &vault::write(&keys().seal, &label, &SystemEntropy));
         let mut bed = Self { dir, clock, store, engine: None, claims: Claims::default() };
         bed.reopen(Faults::default());
         bed

@@ -170,31 +170,8 @@ impl Scribe {
     }
 
     fn expect(&mut self, v: &Version) {
-        let shape = match &v.entry.shape {
-            Shape::File => "file",
-            Shape::Dir => "folder",
-            Shape::Symlink(_) => "symlink",
-            Shape::Fifo => "fifo",
-            Shape::CharDevice(_) => "char",
-            Shape::BlockDevice(_) => "block",
-        };
         let contents = self.bytes(&v.content);
-        let digest = sha256(&contents).to_string();
-        let expected = Expected {
-            name: v.path.to_string(),
-            shape: shape.into(),
-            mode: format!("{:o}", v.entry.mode),
-            uid: v.entry.uid,
-            gid: v.entry.gid,
-            mtime: (v.entry.mtime.secs, v.entry.mtime.nanos),
-            size: v.entry.size.0,
-            sha256: if v.entry.shape == Shape::File { digest.clone() } else { String::new() },
-            target: if let Shape::Symlink(target) = &v.entry.shape { hex(target) } else { String::new() },
-            link: v.entry.link.map_or_else(String::new, |l| format!("{}:{}:{}", l.dev, l.ino, &digest[..8])),
-            torn: v.torn,
-            xattrs: v.entry.xattrs.iter().map(|(name, value)| (hex(name), hex(value))).collect(),
-        };
-        self.tree.insert(hex(v.path.as_bytes()), expected);
+        self.tree.insert(hex(v.path.as_bytes()), described(v, &contents));
     }
 
     fn seal_segment(&mut self) {
@@ -219,6 +196,33 @@ impl Scribe {
         let (keys, entropy) = (&self.keys, &self.entropy);
         let sealed = builder.seal_merge(from, to, &self.segments, at, keys, &mut self.compressor, entropy).unwrap();
         self.put(&Name::Merge(from, to, sealed.hash).to_string(), &sealed.bytes);
+    }
+}
+
+/// What a reader must find at the path of this version.
+pub fn described(v: &Version, contents: &[u8]) -> Expected {
+    let (shape, target) = match &v.entry.shape {
+        Shape::File => ("file", String::new()),
+        Shape::Dir => ("folder", String::new()),
+        Shape::Symlink(target) => ("symlink", hex(target)),
+        Shape::Fifo => ("fifo", String::new()),
+        Shape::CharDevice(_) => ("char", String::new()),
+        Shape::BlockDevice(_) => ("block", String::new()),
+    };
+    let digest = sha256(contents).to_string();
+    Expected {
+        name: v.path.to_string(),
+        shape: shape.into(),
+        mode: format!("{:o}", v.entry.mode),
+        uid: v.entry.uid,
+        gid: v.entry.gid,
+        mtime: (v.entry.mtime.secs, v.entry.mtime.nanos),
+        size: v.entry.size.0,
+        link: v.entry.link.map_or_else(String::new, |l| format!("{}:{}:{}", l.dev, l.ino, &digest[..8])),
+        sha256: if shape == "file" { digest } else { String::new() },
+        target,
+        torn: v.torn,
+        xattrs: v.entry.xattrs.iter().map(|(name, value)| (hex(name), hex(value))).collect(),
     }
 }
 

@@ -52,7 +52,15 @@ impl Server {
         std::fs::write(dir.path().join("s3.json"), identities).expect("the server's config");
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = free_ports();
         let mut command = Command::new(python.with_file_name("weed"));
-        command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.port.iceberg=0"]);
+        command.args([
+            "server",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-filer",
+            "-s3",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+        ]);
         command.args(["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=50"]);
         command.arg(format!("-dir={}", dir.path().display()));
         command.arg(format!("-s3.config={}", dir.path().join("s3.json").display()));

@@ -66,7 +66,7 @@ pub fn p(path: &str) -> TreePath {
 }
 
 pub fn object(name: Name) -> ObjectName {
-    ObjectName::new(name.to_string()).unwrap()
+    name.into()
 }
 
 /// Bytes nobody can squeeze, the same for the same seed.
@@ -159,17 +159,11 @@ impl VaultBuilder {
         let (laid, size) = self.lay(parts);
         let seq = self.next_seq();
         let entry = Entry {
-            shape: Shape::File,
-            mode: 0o640,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
-            user: None,
-            group: None,
             mtime: FileTime { secs: 1_500_000_000 + i64::try_from(self.seq).unwrap(), nanos: 123_000_000 },
-            birth: None,
             size: Size(size),
-            xattrs: vec![],
-            link: None,
+            ..Entry::bare(Shape::File, 0o640)
         };
         let mut version = Version { path: p(path), seq, captured: Wall(self.now), entry, content: vec![], torn: false };
         change(&mut version);

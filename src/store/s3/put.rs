@@ -20,8 +20,9 @@ use crate::worker::Stop;
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::operation::put_object::PutObjectOutput;
+use aws_sdk_s3::error::{BoxError, SdkError};
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{ChecksumAlgorithm, StorageClass};
 use base64::Engine;
@@ -73,26 +74,8 @@ impl S3Store {
     /// One PUT with its body, at the pace of the throttle.
     fn put(&self, object: &NewObject, stop: &Stop) -> Result<Put> {
         let reader = BodyReader::open(object)?;
-        let abilities = self.abilities();
         let (to, slices, taken) = feed::channel(object.size);
-        let mut request = self
-            .client
-            .put_object()
-            .bucket(&self.bucket.name)
-            .key(self.key(&object.name))
-            .content_type("application/octet-stream")
-            .content_length(i64::try_from(object.size).expect("bounded by MAX_OBJECT"))
-            .body(ByteStream::new(SdkBody::from_body_1_x(slices)));
-        if abilities.conditional_create != Ability::No {
-            request = request.if_none_match("*");
-        }
-        if abilities.checksum_header != Ability::No {
-            request =
-                request.checksum_algorithm(ChecksumAlgorithm::Sha256).checksum_sha256(BASE64.encode(object.sha256.0));
-        }
-        if let Some(class) = self.class_of(&object.name) {
-            request = request.storage_class(StorageClass::from(class));
-        }
+        let request = self.request(object).body(ByteStream::new(SdkBody::from_body_1_x(slices)));
         let request = request.customize().interceptor(SignedPayload(object.sha256.to_string()));
         self.count(|r| r.put += 1);
         let (stopped, doing) = (stop.clone(), format!("create {}", self.key(&object.name)));
@@ -120,19 +103,46 @@ impl S3Store {
             Ok(answer) => answer.map_err(|e| e.during(&doing))?,
             Err(e) => return Err(Error::retry(doing).because(e)),
         };
-        let refused = match answer {
+        match answer {
             Ok(answer) => {
                 let md5 = md5.ok_or_else(|| Error::retry(format!("{doing}: confirmed before all was sent")))?;
-                return Ok(Put::Kept { answer: Box::new(answer), md5 });
+                Ok(Put::Kept { answer: Box::new(answer), md5 })
             }
-            Err(refused) => refused,
-        };
-        let said = trouble::Answer::of(&refused);
+            Err(refused) => self.refused(&object.name, doing, &refused),
+        }
+    }
+
+    /// Everything of the PUT but its body.
+    fn request(&self, object: &NewObject) -> PutObjectFluentBuilder {
+        let abilities = self.abilities();
+        let mut request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket.name)
+            .key(self.key(&object.name))
+            .content_type("application/octet-stream")
+            .content_length(i64::try_from(object.size).expect("bounded by MAX_OBJECT"));
+        if abilities.conditional_create != Ability::No {
+            request = request.if_none_match("*");
+        }
+        if abilities.checksum_header != Ability::No {
+            request =
+                request.checksum_algorithm(ChecksumAlgorithm::Sha256).checksum_sha256(BASE64.encode(object.sha256.0));
+        }
+        if let Some(class) = self.class_of(&object.name) {
+            request = request.storage_class(StorageClass::from(class));
+        }
+        request
+    }
+
+    /// What a PUT that was not confirmed means.
+    fn refused(&self, name: &ObjectName, doing: String, refused: &SdkError<PutObjectError>) -> Result<Put> {
+        let said = trouble::Answer::of(refused);
         if said.exists() {
             return Ok(Put::Exists);
         }
         if said.status != 0 && said.status < 500 {
-            self.now_clear(&object.name);
+            self.now_clear(name);
         }
         if said.knows_not_a_header() {
             let mut dropped = false;
@@ -141,7 +151,7 @@ impl S3Store {
                 return Ok(Put::WithoutHeader);
             }
         }
-        Err(trouble::error(doing, &refused))
+        Err(trouble::error(doing, refused))
     }
 
     /// The answer to a PUT must prove that these very bytes were kept.

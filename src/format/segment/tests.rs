@@ -1,7 +1,11 @@
 use super::*;
-use crate::model::VaultId;
-use crate::seal::SystemEntropy;
-use crate::seal::keys::Secret;
+use crate::error::Result;
+use crate::format::wire::StatusMap;
+use crate::format::{MAX_SEGMENT, ObjectKind};
+use crate::model::{Device, Entry, FileTime, HardLink, Piece, Shape, Size, VaultId};
+use crate::seal::compress::{Compressor, Decompressor};
+use crate::seal::keys::{SealKeys, Secret};
+use crate::seal::{Entropy, SystemEntropy};
 use proptest::prelude::*;
 
 const VAULT: VaultId = VaultId([5; 16]);
@@ -112,19 +116,7 @@ proptest! {
 
 fn one_of_each() -> Vec<Record> {
     let path = |p: &str| TreePath::from_bytes(p).unwrap();
-    let entry = Entry {
-        shape: Shape::File,
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        user: None,
-        group: None,
-        mtime: FileTime::default(),
-        birth: None,
-        size: Size(9),
-        xattrs: vec![],
-        link: None,
-    };
+    let entry = Entry { size: Size(9), ..Entry::bare(Shape::File, 0o644) };
     let run = |n| Piece::Run { pack: Sha256([n; 32]), first: 0, count: 1 };
     vec![
         Record::Version {
@@ -199,19 +191,7 @@ fn a_full_builder_still_makes_a_segment_within_its_bound() {
     let mut n = 0;
     while !builder.is_full() {
         SystemEntropy.fill(&mut noise);
-        let entry = Entry {
-            shape: Shape::Symlink(noise.clone()),
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            user: None,
-            group: None,
-            mtime: FileTime::default(),
-            birth: None,
-            size: Size(0),
-            xattrs: vec![],
-            link: None,
-        };
+        let entry = Entry::bare(Shape::Symlink(noise.clone()), 0);
         n += 1;
         builder.version(
             &Version { path: TreePath::root(), seq: Seq(n), captured: Wall(0), entry, content: vec![], torn: false },

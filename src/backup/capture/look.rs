@@ -1,0 +1,378 @@
+//! Rows of a folder to what their paths are now: looks by handle, the metadata, and whether a path is gone, not
+//! chosen, the same as before or a new version.
+//!
+//! A path that cannot be read keeps its row and says why (promise 12). Dying here leaves the rows dirty.
+
+use super::cut::{Stretch, Window, Windows};
+use super::{Group, Message, TOGETHER, TOGETHER_BYTES, TORN_AFTER, Taken, YOUNG_MS};
+use crate::backup::roots::Watched;
+use crate::backup::{Engine, shape_of};
+use crate::catalog::{DirtyRow, KeptContent, KeptEntry, Mark, NewVersion, NodeId, NodeRow, Outcome, Scope};
+use crate::chunk::{Cut, FIXED, MIN};
+use crate::error::{Error, Kind, Result};
+use crate::filter::{FileOrDir, Verdict};
+use crate::model::{HardLink, Seq, Stamp, Tier, TreePath};
+use crate::source::{Finish, Folder, Form, Found, Look, Reading, Subject};
+use crossbeam_channel::{Receiver, Sender};
+
+/// One reading thread.
+pub(super) struct Reader<'a> {
+    engine: &'a Engine,
+    messages: Sender<Message>,
+    spares: Receiver<Stretch>,
+    window: Window,
+    windows: &'a Windows,
+    /// Small paths that go off together, all of one tier.
+    paths: Vec<(usize, Taken)>,
+    stretch: Stretch,
+}
+
+/// Fails only when the packer is gone: something failed there, and says so there.
+fn send(messages: &Sender<Message>, message: Message) -> Result<()> {
+    messages.send(message).map_err(|_| Error::stopping())
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(engine: &'a Engine, messages: Sender<Message>, spares: Receiver<Stretch>, windows: &'a Windows) -> Self {
+        let (window, stretch) = (Window::small(), Stretch::default());
+        Self { engine, messages, spares, window, windows, paths: vec![], stretch }
+    }
+
+    pub fn run(mut self, groups: &Receiver<Group>) -> Result<()> {
+        for group in groups {
+            self.group(&group)?;
+        }
+        self.hand_over()
+    }
+
+    fn spare(&self) -> Stretch {
+        self.spares.try_recv().unwrap_or_default()
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        let Some(tier) = self.paths.first().map(|(_, taken)| taken.tier) else { return Ok(()) };
+        let spare = self.spare();
+        let stretch = std::mem::replace(&mut self.stretch, spare);
+        send(&self.messages, Message::Whole { stretch, tier, paths: std::mem::take(&mut self.paths) })
+    }
+
+    /// A path that is whole, with the last `parts` of what was gathered.
+    fn whole(&mut self, parts: usize, taken: Taken) -> Result<()> {
+        self.paths.push((parts, taken));
+        if self.paths.len() >= TOGETHER || self.stretch.text.len() >= TOGETHER_BYTES {
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, group: &Group) -> Result<()> {
+        let watched = &self.engine.roots[group.watched];
+        // What is handed over together is of one tier: known chunks are looked up for it.
+        if self.paths.first().is_some_and(|(_, t)| t.tier != watched.tier) {
+            self.hand_over()?;
+        }
+        // The root's own top lies above it: it is looked at through its own handle.
+        let at_top = group.folder.is_within(&watched.path).then_some(()).is_none();
+        let folder = if at_top { Ok(None) } else { group.root.folder(&group.folder).map(Some) };
+        let chosen = match &folder {
+            Ok(Some(_)) => watched.folder_is_walked(&group.root, &group.folder),
+            _ => Ok(true),
+        };
+        let mut parent_checked = false;
+        for (row, node) in &group.rows {
+            self.engine.stop.check()?;
+            let one = match (&folder, &chosen) {
+                (Ok(None), _) => self.top(group, watched, row, node),
+                (Ok(Some(folder)), Ok(true)) => self.name(group, folder, watched, row, node),
+                (Ok(Some(_)), Ok(false)) => self.settle(watched, row, node, Outcome::NotChosen),
+                (Err(e), _) if is_absence(e) => self.gone(group, watched, row, node),
+                (Err(e), _) | (_, Err(e)) => Err(clone(e)),
+            };
+            match one {
+                Ok(Captured::Version) if !at_top && !parent_checked => {
+                    parent_checked = true;
+                    self.parents(group, watched, node.parent, &group.folder)?;
+                }
+                Ok(_) => {}
+                Err(e) if e.kind() == Kind::Stopping => return Err(e),
+                Err(e) if e.kind() == Kind::Path => self.put_back(row, &e.to_string())?,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Failed paths are tried again after a while that grows with the tries, up to an hour.
+    fn put_back(&self, row: &DirtyRow, error: &str) -> Result<()> {
+        let wait = 15_000_i64.saturating_mul(1 << row.tries.min(8)).min(3_600_000);
+        self.engine.faults.at("capture.put_back")?;
+        self.engine.catalog.put_back(row.node, self.engine.now_ms() + wait, Some(error))
+    }
+
+    fn taken(&self, watched: &Watched, row: &DirtyRow, node: &NodeRow, outcome: Outcome) -> Taken {
+        let mut row = row.clone();
+        row.root = watched.id;
+        Taken {
+            row,
+            captured: self.engine.clock.wall(),
+            outcome,
+            tier: watched.tier,
+            before: node.shape.is_some().then_some(node.seq),
+        }
+    }
+
+    fn settle(&mut self, watched: &Watched, row: &DirtyRow, node: &NodeRow, outcome: Outcome) -> Result<Captured> {
+        let taken = self.taken(watched, row, node, outcome);
+        self.whole(0, taken).map(|()| Captured::Settled)
+    }
+
+    /// What is not there is believed to be gone only while every disk above it is mounted.
+    fn gone(&mut self, group: &Group, watched: &Watched, row: &DirtyRow, node: &NodeRow) -> Result<Captured> {
+        let (mut id, mut at) = (node.parent, Some(group.folder.clone()));
+        while let Some(path) = at.filter(|p| p.is_within(&watched.path)) {
+            let Some(above) = self.engine.catalog.node(id)? else { break };
+            let is_mounted = || group.root.folder(&path).is_ok_and(|f| f.look_at_itself().mount_root != Some(false));
+            if above.mount && !is_mounted() {
+                return Err(not_mounted(&path));
+            }
+            id = above.parent;
+            at = path.parent();
+        }
+        self.settle(watched, row, node, Outcome::Gone)
+    }
+
+    fn top(&mut self, group: &Group, watched: &Watched, row: &DirtyRow, node: &NodeRow) -> Result<Captured> {
+        let subject = group.root.top().itself()?;
+        self.described(watched, row, node, &subject)
+    }
+
+    fn name(
+        &mut self,
+        group: &Group,
+        folder: &Folder,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+    ) -> Result<Captured> {
+        let Some(look) = folder.look(&node.name)? else {
+            if node.mount {
+                return Err(not_mounted(&folder.path_of(&node.name)?));
+            }
+            return self.gone(group, watched, row, node);
+        };
+        if !self.chosen(folder, watched, node, &look)? {
+            return self.settle(watched, row, node, Outcome::NotChosen);
+        }
+        if node.mount && look.form == Form::Dir && look.mount_root == Some(false) {
+            return Err(not_mounted(&folder.path_of(&node.name)?));
+        }
+        if node.stamp == look.stamp && node.shape == Some(shape_of(&look)) {
+            return self.settle(watched, row, node, Outcome::Same { stamp: look.stamp, again: None });
+        }
+        match folder.subject_seen(&node.name, &look)? {
+            Found::Gone => self.gone(group, watched, row, node),
+            Found::Socket => self.settle(watched, row, node, Outcome::NotChosen),
+            Found::Here(mut subject) => match subject.file.take() {
+                None => self.described(watched, row, node, &subject),
+                Some(file) => self.file(folder, watched, row, node, &subject, file),
+            },
+        }
+    }
+
+    fn chosen(&self, folder: &Folder, watched: &Watched, node: &NodeRow, look: &Look) -> Result<bool> {
+        let path = folder.path_of(&node.name)?;
+        let what = if look.form == Form::Dir { FileOrDir::Dir } else { FileOrDir::File };
+        Ok(match watched.filter.decide(&path, what).verdict {
+            Verdict::Include => look.form != Form::Dir || !watched.left_out(&folder.child(&node.name)?)?,
+            // Only on the way to something: it is kept once something beneath it is.
+            Verdict::Descend => {
+                node.shape.is_some() || node.seq == Seq(0) && !self.engine.catalog.living_children(node.id)?.is_empty()
+            }
+            Verdict::Exclude => false,
+        })
+    }
+
+    /// When to look again at a stamp so young that a change could hide behind it, in steady milliseconds.
+    fn again(&self, stamp: &Stamp) -> Option<i64> {
+        let age = self.engine.clock.wall().0 - stamp.ctime / 1_000_000;
+        (0..YOUNG_MS).contains(&age).then(|| self.engine.now_ms() + YOUNG_MS)
+    }
+
+    fn version(&self, subject: &Subject, fixed: bool) -> NewVersion {
+        let again = if subject.file.is_none() && subject.look.form != Form::File {
+            None
+        } else {
+            self.again(&subject.look.stamp)
+        };
+        let mut stamp = subject.look.stamp;
+        if again.is_some() {
+            // Never equal: the second look reads again.
+            stamp.ctime = 0;
+        }
+        NewVersion {
+            entry: KeptEntry::of(&subject.entry),
+            stamp,
+            mount: subject.look.form == Form::Dir && subject.look.mount_root == Some(true),
+            content: KeptContent::default(),
+            torn: false,
+            fixed,
+            again,
+        }
+    }
+
+    fn described(&mut self, watched: &Watched, row: &DirtyRow, node: &NodeRow, subject: &Subject) -> Result<Captured> {
+        let outcome = Outcome::Version(Box::new(self.version(subject, false)));
+        let taken = self.taken(watched, row, node, outcome);
+        self.whole(0, taken).map(|()| Captured::Version)
+    }
+
+    /// Folders above that have no version yet (they were only on the way) are captured with what they now hold.
+    fn parents(&mut self, group: &Group, watched: &Watched, parent: NodeId, path: &TreePath) -> Result<()> {
+        let (mut id, mut at) = (parent, Some(path.clone()));
+        while let Some(folder) = at.filter(|p| p.is_within(&watched.path)) {
+            let Some(node) = self.engine.catalog.node(id)? else { break };
+            if node.shape.is_some() || node.dirty {
+                break;
+            }
+            let (notice, noticed) = (group.rows[0].0.notice, group.rows[0].0.noticed);
+            let subject = match group.root.folder(&folder).and_then(|f| f.itself()) {
+                Ok(subject) => subject,
+                // It went away meanwhile, or cannot be read just now: its own look says so.
+                Err(e) if e.kind() == Kind::Path => {
+                    return self.engine.catalog.mark(&[Mark::at_once(
+                        node.id,
+                        watched.id,
+                        Scope::Path,
+                        notice,
+                        noticed,
+                    )]);
+                }
+                Err(e) => return Err(e),
+            };
+            let row = DirtyRow {
+                node: node.id,
+                root: watched.id,
+                scope: Scope::Path,
+                generation: 0,
+                notice,
+                noticed,
+                tries: 0,
+            };
+            self.described(watched, &row, &node, &subject)?;
+            id = node.parent;
+            at = folder.parent();
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        folder: &Folder,
+        watched: &Watched,
+        row: &DirtyRow,
+        node: &NodeRow,
+        subject: &Subject,
+        file: Reading,
+    ) -> Result<Captured> {
+        let fixed = node.fixed || watched.in_place.matches(folder.path(), &node.name);
+        let how = if fixed { Cut::Fixed } else { Cut::ByContent };
+        if let Some(link) = subject.entry.link {
+            self.other_names(link, &subject.look.stamp, row)?;
+        }
+        let version = self.version(subject, fixed);
+        let small = subject.look.stamp.size <= if fixed { FIXED as u64 } else { MIN as u64 };
+        let mut taken = self.taken(watched, row, node, Outcome::Version(Box::new(version)));
+        let before = (self.stretch.parts.len(), self.stretch.text.len());
+        let finish = if small {
+            self.window.read(self.engine, file, how, &mut self.stretch, |_| Ok(()))
+        } else {
+            self.long(file, how, node.id, watched.tier)
+        };
+        let given_up = match &finish {
+            Ok(Finish::Changed) => row.tries < TORN_AFTER,
+            Ok(_) => false,
+            Err(_) => true,
+        };
+        if given_up {
+            if small {
+                self.stretch.parts.truncate(before.0);
+                self.stretch.text.truncate(before.1);
+            } else {
+                send(&self.messages, Message::Dropped { file: node.id })?;
+            }
+        }
+        if finish? == Finish::Changed {
+            if given_up {
+                self.engine.faults.at("capture.put_back")?;
+                self.engine.catalog.put_back(row.node, self.engine.now_ms() + 2000 * (1 << row.tries), None)?;
+                return Ok(Captured::Settled);
+            }
+            if let Outcome::Version(v) = &mut taken.outcome {
+                // Kept as it is, and looked at again: it may rest one day.
+                v.torn = true;
+                v.stamp.ctime = 0;
+                v.again = Some(self.engine.now_ms() + 600_000);
+            }
+        }
+        if small {
+            self.whole(self.stretch.parts.len() - before.0, taken)?;
+        } else {
+            send(&self.messages, Message::End { file: node.id, taken: Box::new(taken) })?;
+        }
+        Ok(Captured::Version)
+    }
+
+    /// A long file's parts go off step by step.
+    fn long(&self, reading: Reading, how: Cut, file: NodeId, tier: Tier) -> Result<Finish> {
+        let (messages, spares) = (&self.messages, &self.spares);
+        self.windows.read(self.engine, reading, how, &mut spares.try_recv().unwrap_or_default(), |stretch| {
+            if stretch.parts.is_empty() {
+                return Ok(());
+            }
+            let spare = spares.try_recv().unwrap_or_default();
+            send(messages, Message::Stretch { file, tier, stretch: std::mem::replace(stretch, spare) })
+        })
+    }
+
+    /// A change through one name of a file is a change of all.
+    fn other_names(&self, link: HardLink, stamp: &Stamp, row: &DirtyRow) -> Result<()> {
+        let mut marks = vec![];
+        for other in self.engine.catalog.names_of_file(link.dev, link.ino)? {
+            if other != row.node && self.engine.catalog.node(other)?.is_some_and(|n| n.stamp != *stamp && !n.dirty) {
+                marks.push(Mark::at_once(other, row.root, Scope::Path, row.notice, row.noticed));
+            }
+        }
+        if marks.is_empty() {
+            return Ok(());
+        }
+        if marks.is_empty() {
+            return Ok(());
+        }
+        self.engine.faults.at("capture.mark")?;
+        self.engine.catalog.mark(&marks)
+    }
+}
+
+/// What became of a row, as far as its folder cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Captured {
+    Version,
+    Settled,
+}
+
+/// An alarm, never a deletion.
+fn not_mounted(path: &TreePath) -> Error {
+    Error::path(format!("look at {path}"))
+        .because("the disk that was mounted here is not mounted")
+        .remedy("mount it; nothing is taken for deleted meanwhile")
+}
+
+/// Whether a folder is not there: no such name on the way, or one that is no folder any more.
+fn is_absence(e: &Error) -> bool {
+    matches!(e.io_kind(), Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory))
+}
+
+/// The same trouble for every row of a folder.
+fn clone(e: &Error) -> Error {
+    Error::new(e.kind(), e.to_string())
+}

@@ -1,0 +1,108 @@
+//! The sentence at the top of the document: state, headline, mood and advice. The worst thing speaks, and only when
+//! nothing is wrong and nothing is under way is anything called safe (promise 3).
+
+use super::{Desk, Seen};
+use crate::daemon::console::{Mood, Overall, RootStatus, Status};
+use crate::daemon::spell::words_for;
+use crate::error::Kind;
+use crate::model::Size;
+use std::sync::atomic::Ordering;
+
+struct Headline {
+    state: Overall,
+    mood: Mood,
+    text: String,
+    advice: Option<String>,
+}
+
+fn says(state: Overall, mood: Mood, text: impl Into<String>) -> Headline {
+    Headline { state, mood, text: text.into(), advice: None }
+}
+
+impl Headline {
+    fn advice(self, advice: impl Into<Option<String>>) -> Self {
+        Self { advice: advice.into(), ..self }
+    }
+}
+
+fn sum(status: &Status, of: fn(&RootStatus) -> u64) -> u64 {
+    status.roots.iter().map(of).sum()
+}
+
+fn any_is(status: &Status, state: &str) -> bool {
+    status.roots.iter().any(|r| r.state == state)
+}
+
+impl Desk {
+    pub(super) fn judge(&self, status: &mut Status, vaults: &[Seen]) {
+        let said = if self.daemon.house.stop.asked() {
+            says(Overall::Stopped, Mood::Warning, "Stopping. Nothing is watched from now on.")
+        } else {
+            attention(status, vaults).or_else(|| self.under_way(status, vaults)).unwrap_or_else(|| self.at_rest(status))
+        };
+        (status.state, status.mood, status.headline, status.advice) = (said.state, said.mood, said.text, said.advice);
+    }
+
+    /// Held up or at work.
+    fn under_way(&self, status: &Status, vaults: &[Seen]) -> Option<Headline> {
+        let (files, safe) = (sum(status, |r| r.files), sum(status, |r| r.safe_files));
+        if vaults.iter().any(|s| s.vault.paused.load(Ordering::SeqCst)) {
+            let text = format!("Paused: {safe} of {files} files are safe, and nothing is sent.");
+            let advice = "Resume with 'panicroom resume', or here.".to_owned();
+            return Some(says(Overall::Paused, Mood::Warning, text).advice(advice));
+        }
+        if vaults.iter().any(|s| s.engine.is_none()) {
+            return Some(says(Overall::Starting, Mood::Busy, "Starting: looking at the vault."));
+        }
+        if any_is(status, "checking") {
+            let text = "Checking: comparing every file with what is stored.";
+            return Some(says(Overall::Checking, Mood::Busy, text));
+        }
+        let bound = self.daemon.house.settings.alert.lag.as_secs();
+        if let Some(lag) = status.roots.iter().filter_map(|r| r.lag_s).max().filter(|lag| *lag > bound) {
+            let text = format!("Behind: a change has waited {} to become safe.", words_for(lag));
+            let advice = "Raise the limit, or wait if this is the first backup of a lot.".to_owned();
+            return Some(says(Overall::Working, Mood::Alarm, text).advice(advice));
+        }
+        any_is(status, "working")
+            .then(|| says(Overall::Working, Mood::Busy, format!("Working: {safe} of {files} files are safe.")))
+    }
+
+    /// Nothing is left to do.
+    fn at_rest(&self, status: &Status) -> Headline {
+        let files = sum(status, |r| r.files);
+        if !status.roots.is_empty() && status.roots.iter().all(|r| r.same_disk) {
+            let text = format!("{files} files copied, but on the same disk: a fire takes both.");
+            let advice = format!(
+                "Stop it, add a vault elsewhere with 'panicroom --config {} init --vault s3://BUCKET/PREFIX', and start it again.",
+                self.daemon.house.settings.file.display()
+            );
+            return says(Overall::Idle, Mood::Warning, text).advice(advice);
+        }
+        let text = format!("Everything is safe: {files} files, {}.", Size(sum(status, |r| r.safe_bytes)));
+        says(Overall::Idle, Mood::Good, text)
+    }
+}
+
+/// What needs a person: a vault that refuses, a root that is missing, paths that failed.
+fn attention(status: &Status, vaults: &[Seen]) -> Option<Headline> {
+    let alarm = |s: &Seen| s.vault.worst().filter(|t| matches!(t.kind, Kind::Operator | Kind::Damaged));
+    if let Some((vault, trouble)) = vaults.iter().find_map(|s| Some((&s.vault, alarm(s)?))) {
+        let (what, remedy) = match trouble.text.split_once("; ") {
+            Some((what, remedy)) => (what, Some(remedy.to_owned())),
+            None => (trouble.text.as_str(), None),
+        };
+        let text = format!("The vault \"{}\" needs you: {what}", vault.settings.name);
+        return Some(says(Overall::Attention, Mood::Alarm, text).advice(remedy));
+    }
+    if let Some(root) = status.roots.iter().find(|r| r.state == "missing") {
+        let text = format!("{} cannot be read.", root.path);
+        return Some(says(Overall::Attention, Mood::Alarm, text).advice(root.error.clone()));
+    }
+    let failed = sum(status, |r| r.failed);
+    (failed > 0).then(|| {
+        let text = format!("{failed} {} could not be backed up.", if failed == 1 { "path" } else { "paths" });
+        let advice = "The list below says why; each is tried again by itself.".to_owned();
+        says(Overall::Attention, Mood::Alarm, text).advice(advice)
+    })
+}

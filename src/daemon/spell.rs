@@ -1,0 +1,48 @@
+//! Moments, spans and paths as the status document and people read them.
+
+use crate::clock::Wall;
+use crate::model::TreePath;
+use base64::Engine as _;
+
+/// Milliseconds since 1970 as RFC 3339 in UTC, seconds precision.
+pub fn rfc3339(at: Wall) -> String {
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// `3 days`, `5 hours`, `2 minutes`.
+pub fn words_for(seconds: u64) -> String {
+    let (n, unit) = match seconds {
+        s if s >= 2 * 86_400 => (s / 86_400, "days"),
+        s if s >= 2 * 3600 => (s / 3600, "hours"),
+        s if s >= 120 => (s / 60, "minutes"),
+        s => (s, "seconds"),
+    };
+    format!("{n} {unit}")
+}
+
+/// Escaped for people, and the bytes where they are not UTF-8.
+pub fn legible(path: &TreePath) -> (String, Option<String>) {
+    let b64 = std::str::from_utf8(path.as_bytes())
+        .is_err()
+        .then(|| base64::engine::general_purpose::STANDARD.encode(path.as_bytes()));
+    (path.to_string(), b64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_the_unit_that_still_says_something() {
+        for (seconds, text) in [(119, "119 seconds"), (120, "2 minutes"), (7200, "2 hours"), (172_800, "2 days")] {
+            assert_eq!(words_for(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf8_goes_with_its_bytes() {
+        assert_eq!(legible(&TreePath::from_bytes("/a").unwrap()), ("/a".to_owned(), None));
+        assert_eq!(legible(&TreePath::from_bytes(b"/\xff".to_vec()).unwrap()).1.as_deref(), Some("L/8="));
+    }
+}

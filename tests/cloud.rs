@@ -1,0 +1,230 @@
+//! An S3 vault as people meet it: the real program against a real server (SeaweedFS), from the first command to the
+//! restore on a machine that knows nothing. Needs `PANICROOM_PYTHON`; without it the tests say so and check nothing.
+
+#[path = "support/machine.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod machine;
+#[path = "support/portable.rs"]
+mod portable;
+#[path = "support/servers.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod servers;
+#[path = "support/tree.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod tree;
+
+use machine::{Machine, Ran, patiently};
+use portable::assert_same;
+use serde_json::Value;
+use servers::Server;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Where the program finds its keys.
+#[derive(Clone, Copy, PartialEq)]
+enum Keys {
+    Environment,
+    SharedFile,
+    /// Only what its configuration names.
+    Nowhere,
+}
+
+/// The program on a machine whose only knowledge of the server is `keys`.
+fn program(server: &Server, keys: Keys, machine: &Machine) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_panicroom"));
+    command.stdin(Stdio::null()).current_dir(machine.path(""));
+    for name in ["RUST_LOG", "JOURNAL_STREAM", "PANICROOM_CONFIG", "PANICROOM_KEY_FILE", "AWS_PROFILE"] {
+        command.env_remove(name);
+    }
+    command.env("HOME", machine.path("nobody's home")).env("XDG_CACHE_HOME", machine.path("cache"));
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    match keys {
+        Keys::Environment => {
+            let text = fs::read_to_string(server.credentials()).unwrap();
+            let value = |name: &str| text.lines().find_map(|l| l.strip_prefix(&format!("{name} = "))).unwrap();
+            command.env("AWS_ACCESS_KEY_ID", value("aws_access_key_id"));
+            command.env("AWS_SECRET_ACCESS_KEY", value("aws_secret_access_key"));
+        }
+        Keys::SharedFile => drop(command.env("AWS_SHARED_CREDENTIALS_FILE", server.credentials())),
+        Keys::Nowhere => {}
+    }
+    command
+}
+
+struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    fn start(mut command: Command, log: PathBuf) -> Self {
+        let file = fs::File::create(&log).unwrap();
+        let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        Self { child, log }
+    }
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+    #[track_caller]
+    fn until(&mut self, text: &str) -> String {
+        let log = self.log.clone();
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        patiently(
+            || {
+                let said = said();
+                let ended = self.child.try_wait().unwrap();
+                assert!(ended.is_none() || said.contains(text), "waiting for '{text}': it ended: {said}");
+                said.contains(text).then_some(said)
+            },
+            || format!("waited in vain for '{text}': {}", fs::read_to_string(&log).unwrap_or_default()),
+        )
+    }
+    #[track_caller]
+    fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        let ended = patiently(|| self.child.try_wait().unwrap(), || "it does not stop".to_owned());
+        assert_eq!(ended.code(), Some(0), "{}", self.said());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn back(machine: &Machine, out: &Path) -> PathBuf {
+    out.join(machine.data().strip_prefix("/").unwrap())
+}
+
+/// Head and body of a page, by a client that knows nothing of us.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn quickstart_into_a_bucket_becomes_safe_and_the_command_it_prints_brings_everything_back() {
+    let Some(server) = Server::seaweedfs() else { return };
+    // A name with dots too: it can only be reached by path.
+    server.make_bucket("nas.of.tests");
+    let machine = Machine::bare();
+    let url = format!("s3://nas.of.tests/a/prefix?{}", server.query());
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let home = machine.path("home dir");
+    let start = |more: &[&str]| {
+        let mut command = program(&server, Keys::Environment, &machine);
+        command.arg("quickstart").arg(machine.data()).arg("--home").arg(&home).args(["--http", &address]).args(more);
+        Running::start(command, machine.path("quick.log"))
+    };
+    let mut running = start(&["--words-file", "words", "--vault", &url]);
+    let said = running.until("panicroom --config");
+    assert!(said.contains("Everything is safe: 10 files"), "{said}");
+    assert!(!said.contains("a fire takes both") && said.contains("Started vault"), "{said}");
+    let mut ask = program(&server, Keys::Nowhere, &machine);
+    let ran = Ran::from(ask.arg("--config").arg(home.join("config.toml")).args(["status", "--json"]).output().unwrap());
+    let status: Value = ran.exits(0).json();
+    assert_eq!((&status["mood"], &status["roots"][0]["safe_files"]), (&"good".into(), &10.into()), "{status:#}");
+    let page = get(&address, "/");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("Everything is safe"), "{page}");
+    assert!(!page.contains("a fire takes both"), "{page}");
+    assert!(get(&address, "/healthz").starts_with("HTTP/1.1 200"));
+    running.stop();
+
+    // Exactly as printed, by a shell, on a machine that has only the keys.
+    let line = said.lines().find(|l| l.trim().starts_with("panicroom restore")).unwrap().trim().to_owned();
+    let line = line.replacen("panicroom", env!("CARGO_BIN_EXE_panicroom"), 1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    for keys in [Keys::Environment, Keys::SharedFile] {
+        let with = program(&server, keys, &machine);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line]).current_dir(elsewhere.path()).stdin(Stdio::null());
+        for (name, value) in with.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.env("XDG_CACHE_HOME", elsewhere.path().join("cache"));
+        Ran::from(shell.output().unwrap()).exits(0);
+        let out = elsewhere.path().join("restored");
+        assert_same(&back(&machine, &out), &machine.data());
+        fs::remove_dir_all(out).unwrap();
+    }
+
+    // A second start goes on, with and without the address. It need not gather for a minute again.
+    let config = home.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.contains("gather = \"1m\""), "{text}");
+    fs::write(&config, text.replace("gather = \"1m\"", "gather = \"0s\"")).unwrap();
+    for (more, files) in [(&["--vault", &url][..], 11), (&[], 12)] {
+        fs::write(machine.data().join(format!("new{files}")), "since").unwrap();
+        let mut running = start(more);
+        let said = running.until(&format!("Everything is safe: {files} files"));
+        assert!(!said.contains("Started vault"), "{said}");
+        running.stop();
+    }
+    let founded = server.boto3(
+        "print(len(s3.list_objects_v2(Bucket='nas.of.tests', Prefix='a/prefix/meta_vault').get('Contents', [])))",
+    );
+    assert_eq!(founded, "1");
+}
+
+#[test]
+fn init_backup_restore_and_rebuild_work_with_a_bucket_and_keys_from_a_file() {
+    let Some(server) = Server::seaweedfs() else { return };
+    server.make_bucket("box");
+    let machine = Machine::bare();
+    let url = format!("s3://box/v?{}", server.query());
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let folder = format!("url = \"file://{}\"", machine.vault().display());
+    let keys = |file: &Path| format!("url = \"{url}\"\ncredentials_file = \"{}\"", file.display());
+    fs::write(machine.config(), config.replace(&folder, &keys(&server.credentials()))).unwrap();
+    // Nothing but what the configuration names.
+    let configured = |arguments: &[&str]| {
+        let mut command = program(&server, Keys::Nowhere, &machine);
+        Ran::from(command.arg("--config").arg(machine.config()).args(arguments).output().unwrap())
+    };
+    configured(&["init", "--words-file", "words"]).exits(0).says("Started vault");
+    configured(&["init"]).exits(0).says("nothing to do");
+    configured(&["backup"]).exits(0).says("Everything is safe: 10 files");
+    configured(&["restore", "--key-file", "words", "--to", "out"]).exits(0);
+    assert_same(&back(&machine, &machine.path("out")), &machine.data());
+
+    // Another machine: the address, the words, and keys in the standard places.
+    let alone = |keys: Keys, arguments: &[&str]| {
+        let mut command = program(&server, keys, &machine);
+        Ran::from(command.args(arguments).args(["--vault", &url, "--key-file", "words"]).output().unwrap())
+    };
+    let file = machine.data().join("file3").display().to_string();
+    alone(Keys::Environment, &["ls", machine.data().to_str().unwrap()]).exits(0).says(&file);
+    alone(Keys::SharedFile, &["find", "file3"]).exits(0).says(&file);
+    alone(Keys::SharedFile, &["versions", &file]).exits(0).says("safe");
+    alone(Keys::SharedFile, &["restore", "--to", "out2"]).exits(0);
+    assert_same(&back(&machine, &machine.path("out2")), &machine.data());
+    alone(Keys::Nowhere, &["restore", "--to", "out3"]).exits(4).says("credentials");
+
+    // A new machine takes the vault over and goes on with it.
+    fs::remove_dir_all(machine.state()).unwrap();
+    configured(&["rebuild", "--key-file", "words"]).exits(0).says("main: rebuilt from");
+    fs::write(machine.data().join("new"), "on the new machine").unwrap();
+    configured(&["backup"]).exits(0).says("Everything is safe: 11 files");
+    alone(Keys::Environment, &["restore", "--to", "out4"]).exits(0);
+    assert_same(&back(&machine, &machine.path("out4")), &machine.data());
+
+    // Keys that are wrong, a bucket that is not there: at once, with the remedy, nothing waited for.
+    fs::write(machine.config(), config.replace(&folder, &keys(&server.wrong_credentials()))).unwrap();
+    configured(&["restore", "--key-file", "words", "--to", "out5"]).exits(4).says("rights").says_not("waiting");
+    configured(&["backup"]).exits(4);
+    let text = config.replace(&folder, &keys(&server.credentials())).replace("s3://box/", "s3://no-such-box/");
+    fs::write(machine.config(), text.replace("/state\"", "/state2\"")).unwrap();
+    configured(&["init", "--words-file", "words2"]).exits(4).says("bucket");
+}
