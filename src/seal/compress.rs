@@ -28,6 +28,8 @@ impl Codec {
 
 /// Data that does not shrink below this share of itself is kept raw: opening it again costs time and the gain is nil.
 const WORTH: (usize, usize) = (98, 100);
+/// The buffer is kept up to this size between blocks.
+const KEPT: usize = 2 << 20;
 /// The test reads four samples of this size.
 const SAMPLE: usize = 4096;
 
@@ -36,6 +38,7 @@ pub struct Compressor {
     context: zstd::bulk::Compressor<'static>,
     quick: zstd::bulk::Compressor<'static>,
     probe: Vec<u8>,
+    out: Vec<u8>,
 }
 
 impl std::fmt::Debug for Compressor {
@@ -52,28 +55,33 @@ impl Compressor {
         let make = |l| {
             zstd::bulk::Compressor::new(l).map_err(|e| Error::new(Kind::Retry, "make a compression context").because(e))
         };
-        Ok(Self { context: make(level)?, quick: make(-1)?, probe: Vec::new() })
+        Ok(Self { context: make(level)?, quick: make(-1)?, probe: Vec::new(), out: Vec::new() })
     }
 
-    /// Puts into `out` (emptied first) what should be stored for `text`, room for a seal's tag left behind it.
-    pub fn compress(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<Codec> {
-        out.clear();
+    /// What should be stored for `text`, exactly as large as it is but for the room a seal's tag needs.
+    pub fn compress(&mut self, text: &[u8]) -> Result<(Codec, Vec<u8>)> {
+        let sized = |stored: &[u8]| {
+            let mut out = Vec::with_capacity(stored.len() + super::TAG);
+            out.extend_from_slice(stored);
+            out
+        };
         if self.looks_random(text) {
-            out.reserve_exact(text.len() + super::TAG);
-            out.extend_from_slice(text);
-            return Ok(Codec::Raw);
+            return Ok((Codec::Raw, sized(text)));
         }
-        out.reserve(zstd_safe::compress_bound(text.len()) + super::TAG);
+        self.out.clear();
+        self.out.reserve(zstd_safe::compress_bound(text.len()));
         let size = self
             .context
-            .compress_to_buffer(text, out)
+            .compress_to_buffer(text, &mut self.out)
             .map_err(|e| Error::new(Kind::Retry, "compress a block").because(e))?;
-        if size * WORTH.1 < text.len() * WORTH.0 {
-            return Ok(Codec::Zstd);
-        }
-        out.clear();
-        out.extend_from_slice(text);
-        Ok(Codec::Raw)
+        let stored = if size * WORTH.1 < text.len() * WORTH.0 {
+            (Codec::Zstd, sized(&self.out))
+        } else {
+            (Codec::Raw, sized(text))
+        };
+        self.out.clear();
+        self.out.shrink_to(KEPT);
+        Ok(stored)
     }
 
     /// Four samples spread over the text, squeezed quickly: media, archives and ciphertext do not shrink there.
@@ -153,8 +161,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn round(text: &[u8]) -> Codec {
-        let mut stored = Vec::new();
-        let codec = Compressor::new(3).unwrap().compress(text, &mut stored).unwrap();
+        let (codec, stored) = Compressor::new(3).unwrap().compress(text).unwrap();
         let mut back = Vec::new();
         Decompressor::new().unwrap().decompress(&stored, codec, text.len(), &mut back).unwrap();
         assert!(back == text);

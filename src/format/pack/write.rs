@@ -1,14 +1,14 @@
 //! Sealing: [`NewPack::begin`] makes the head; [`BlockSealer`]s seal blocks on any thread and prove each one at once,
 //! while its key is in memory; [`NewPack::tail`] closes the pack.
 
-use super::{BlockInfo, KEPT, OpenBench, PackRecord, TRAILER, Table};
+use super::{BlockInfo, OpenBench, PackRecord, TRAILER, Table};
 use crate::chunk::Chunker;
 use crate::error::{Error, Result};
 use crate::format::{Header, ObjectKind};
 use crate::model::{ChunkId, Sha256};
 use crate::seal::compress::Compressor;
 use crate::seal::keys::{KEY_BOX, SealKeys};
-use crate::seal::{Entropy, HeaderBytes, MetaKey, PackKey, SEALED_EXTRA, TAG};
+use crate::seal::{Entropy, HeaderBytes, MetaKey, PackKey, SEALED_EXTRA};
 
 /// A pack being written.
 #[derive(Clone, Debug)]
@@ -73,13 +73,12 @@ pub struct SealedBlock {
 #[derive(Debug)]
 pub struct Bench {
     compressor: Compressor,
-    stored: Vec<u8>,
     opener: OpenBench,
 }
 
 impl Bench {
     pub fn new(level: i32) -> Result<Self> {
-        Ok(Self { compressor: Compressor::new(level)?, stored: vec![], opener: OpenBench::new()? })
+        Ok(Self { compressor: Compressor::new(level)?, opener: OpenBench::new()? })
     }
 }
 
@@ -101,12 +100,7 @@ impl BlockSealer {
         bench: &mut Bench,
         chunker: &Chunker,
     ) -> Result<SealedBlock> {
-        let codec = bench.compressor.compress(text, &mut bench.stored)?;
-        // As large as it stays: it waits for its turn to be written.
-        let mut bytes = Vec::with_capacity(bench.stored.len() + TAG);
-        bytes.extend_from_slice(&bench.stored);
-        bench.stored.clear();
-        bench.stored.shrink_to(KEPT);
+        let (codec, mut bytes) = bench.compressor.compress(text)?;
         self.key.seal_block(&self.header, block, &mut bytes);
         let size = |n: usize| u32::try_from(n).map_err(|_| Error::damaged("seal a block: too large"));
         let info =
