@@ -2,27 +2,28 @@
 //! threads, and written in order into the spool; then ONE transaction says pack, places, versions now complete and
 //! dirty rows settled.
 //!
-//! One pack a tier is open at a time. The writer takes what it is told in order, so packs commit in the order they
-//! were opened, and a version commits after every pack it needs. Dying before the transaction leaves dirty rows and
+//! One pack a tier is open at a time. Writer and closer ([`write`]) take what they are told in order, so packs commit in
+//! the order they were closed, and a version commits after every pack it needs. Dying before the transaction leaves dirty rows and
 //! an orphan file; dying after it leaves the pack to the uploader.
 //!
 //! Held in memory: the block being filled, those being sealed, and where the chunks of packs not yet committed lie.
 
+mod write;
+
 use super::Engine;
 use super::capture::{Message, Part, Stretch, Taken};
-use crate::catalog::{CatalogPiece, KeptContent, Known, NewPackRow, NodeId, Outcome, Settled};
+use crate::catalog::{CatalogPiece, KeptContent, Known, NodeId, Outcome, Settled};
 use crate::error::{Error, Result};
-use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock, Table};
+use crate::format::MAX_BLOCK;
+use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock};
 use crate::format::segment::PACK_CHUNKS;
-use crate::format::{MAX_BLOCK, Name};
 use crate::model::{ChunkId, Seq, Tier};
-use crate::spool::Writing;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use write::{Closing, Closings, Writer};
 
 /// A block is sealed once this much lies in it; a larger chunk stands alone.
 const BLOCK: usize = 1 << 20;
@@ -91,7 +92,7 @@ struct Packer<'a> {
     /// Emptied stretches on their way back to the readers, and emptied texts of blocks from the sealers.
     spares: &'a Sender<Stretch>,
     texts: Receiver<Vec<u8>>,
-    committed: Arc<Mutex<Vec<i64>>>,
+    closings: &'a Closings,
     open: HashMap<Tier, Open>,
     /// Chunks of packs not yet committed.
     recent: HashMap<ChunkId, (Tier, i64, u32)>,
@@ -110,23 +111,24 @@ impl Engine {
         let (jobs_in, jobs_out) = bounded::<Job>(1);
         let (orders_in, orders_out) = bounded::<Order>(threads + 1);
         let (texts_in, texts_out) = bounded::<Vec<u8>>(threads);
-        let committed = Arc::new(Mutex::new(Vec::new()));
+        let (closings_in, closings_out) = bounded::<Closing<'_>>(1);
+        let closings = Closings::default();
         std::thread::scope(|s| {
             for _ in 0..threads {
                 let (jobs, texts) = (jobs_out.clone(), texts_in.clone());
                 s.spawn(move || self.seal_blocks(&jobs, &texts));
             }
             drop((jobs_out, texts_in));
-            let told = Arc::clone(&committed);
-            let writer =
-                s.spawn(move || Writer { engine: self, open: HashMap::new(), committed: told }.run(&orders_out));
+            let told = &closings;
+            let closer = s.spawn(move || self.close_packs(&closings_out, told));
+            let writer = s.spawn(move || Writer::new(self, closings_in).run(&orders_out));
             let mut packer = Packer {
                 engine: self,
                 jobs: jobs_in,
                 orders: orders_in,
                 spares,
                 texts: texts_out,
-                committed,
+                closings: told,
                 open: HashMap::new(),
                 recent: HashMap::new(),
                 long: HashMap::new(),
@@ -138,8 +140,9 @@ impl Engine {
             drop(messages);
             drop(packer);
             let written = writer.join().expect("the writer does not panic");
-            // The writer's reason is the true one where both failed.
-            written.and(packed)
+            let closed = closer.join().expect("the closer does not panic");
+            // Where several failed, the last one in the chain has the true reason.
+            closed.and(written).and(packed)
         })
     }
 
@@ -205,7 +208,7 @@ impl Packer<'_> {
 
     /// What a commit wrote is found in the catalog from now on.
     fn forget_committed(&mut self) {
-        let ids = std::mem::take(&mut *self.committed.lock().expect("committed lock"));
+        let ids = std::mem::take(&mut *self.closings.committed.lock().expect("committed lock"));
         if !ids.is_empty() {
             self.recent.retain(|_, (_, pack, _)| !ids.contains(pack));
         }
@@ -260,8 +263,9 @@ impl Packer<'_> {
     fn begin(&mut self, tier: Tier) -> Result<()> {
         let engine = self.engine;
         loop {
+            let unnamed = 1 + self.closings.under_way.load(Ordering::SeqCst);
             let (_, spooled) = engine.catalog.spooled_packs()?;
-            if spooled + engine.settings.pack_size.0 <= engine.settings.spool_size.0 {
+            if spooled + unnamed * engine.settings.pack_size.0 <= engine.settings.spool_size.0 {
                 break;
             }
             engine.bells.upload.ring();
@@ -307,6 +311,7 @@ impl Packer<'_> {
     fn finish(&mut self, tier: Tier) -> Result<()> {
         self.dispatch(tier)?;
         if let Some(open) = self.open.remove(&tier) {
+            self.closings.under_way.fetch_add(1, Ordering::SeqCst);
             self.orders.send(Order::Finish { id: open.id, settled: open.settled }).map_err(stopped)?;
         }
         if !self.both.is_empty() {
@@ -418,71 +423,4 @@ fn push_run(content: &mut Vec<CatalogPiece>, pack: i64, number: u32) {
         return;
     }
     content.push(CatalogPiece::Run { pack, first: number, count: 1 });
-}
-
-/// A pack being written.
-struct Spooling<'a> {
-    pack: NewPack,
-    table: Table,
-    file: Writing<'a>,
-    meter: Arc<Meter>,
-}
-
-/// Carries out orders, in order.
-struct Writer<'a> {
-    engine: &'a Engine,
-    open: HashMap<i64, Spooling<'a>>,
-    committed: Arc<Mutex<Vec<i64>>>,
-}
-
-impl Writer<'_> {
-    fn run(mut self, orders: &Receiver<Order>) -> Result<()> {
-        orders.iter().try_for_each(|order| self.carry_out(order))
-    }
-
-    fn carry_out(&mut self, order: Order) -> Result<()> {
-        match order {
-            Order::Begin { id, pack, tier, meter } => {
-                self.engine.faults.at("pack.begin")?;
-                let mut file = self.engine.spool.begin()?;
-                file.write(&pack.head())?;
-                self.open.insert(id, Spooling { pack, table: Table::new(tier), file, meter });
-                Ok(())
-            }
-            Order::Block { id, sealed } => {
-                let block = sealed.recv().map_err(|_| Error::stopping())??;
-                let open = self.open.get_mut(&id).ok_or_else(Error::stopping)?;
-                open.file.write(&block.bytes)?;
-                open.table.push(&block);
-                open.meter.text.fetch_add(u64::from(block.info.text), Ordering::Relaxed);
-                open.meter.sealed.fetch_add(u64::from(block.info.sealed), Ordering::Relaxed);
-                Ok(())
-            }
-            Order::Finish { id, settled } => {
-                let open = self.open.remove(&id).ok_or_else(Error::stopping)?;
-                self.finish(id, open, &settled)
-            }
-            Order::Commit(settled) => {
-                self.engine.faults.at("capture.commit")?;
-                self.engine.catalog.commit(None, &settled)?;
-                self.engine.bells.publish.ring();
-                Ok(())
-            }
-        }
-    }
-
-    fn finish(&self, id: i64, open: Spooling<'_>, settled: &[Settled]) -> Result<()> {
-        let engine = self.engine;
-        let Spooling { pack, table, mut file, .. } = open;
-        let tail = pack.tail(&table, file.size(), &*engine.entropy);
-        file.write(&tail)?;
-        let (hash, size) = (file.hash_so_far(), file.size());
-        engine.faults.at("pack.sync")?;
-        file.finish(&Name::Pack(table.tier, hash).to_string())?;
-        engine.faults.at("pack.commit")?;
-        engine.catalog.commit(Some(&NewPackRow { id, record: pack.record(hash, size, table) }), settled)?;
-        self.committed.lock().expect("committed lock").push(id);
-        engine.bells.upload.ring();
-        Ok(())
-    }
 }
