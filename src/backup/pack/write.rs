@@ -1,0 +1,118 @@
+//! Orders to files and rows: one thread writes blocks into the spool, another closes packs, so that neither a sync nor
+//! a commit of ten thousand paths keeps the sealers waiting.
+//!
+//! Both work in the order they were told. Dying before a pack's transaction leaves dirty rows and an orphan file.
+
+use super::{Meter, Order};
+use crate::backup::Engine;
+use crate::catalog::{NewPackRow, Settled};
+use crate::error::{Error, Result};
+use crate::format::Name;
+use crate::format::pack::{NewPack, Table};
+use crate::spool::Writing;
+use crossbeam_channel::{Receiver, Sender};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What the packer may know of packs it has closed.
+#[derive(Debug, Default)]
+pub(super) struct Closings {
+    /// Told to be closed and not committed yet: they take room in the spool that no row names.
+    pub under_way: AtomicU64,
+    /// Committed since the packer last looked: their chunks are found in the catalog from now on.
+    pub committed: Mutex<Vec<i64>>,
+}
+
+/// A pack being written.
+pub(super) struct Spooling<'a> {
+    pack: NewPack,
+    table: Table,
+    file: Writing<'a>,
+    meter: Arc<Meter>,
+}
+
+/// To the closer, in order.
+pub(super) enum Closing<'a> {
+    Pack { id: i64, open: Box<Spooling<'a>>, settled: Vec<Settled> },
+    Paths(Vec<Settled>),
+}
+
+/// Carries out orders, in order.
+pub(super) struct Writer<'a> {
+    engine: &'a Engine,
+    open: HashMap<i64, Spooling<'a>>,
+    closings: Sender<Closing<'a>>,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(engine: &'a Engine, closings: Sender<Closing<'a>>) -> Self {
+        Self { engine, open: HashMap::new(), closings }
+    }
+
+    pub fn run(mut self, orders: &Receiver<Order>) -> Result<()> {
+        orders.iter().try_for_each(|order| self.carry_out(order))
+    }
+
+    fn carry_out(&mut self, order: Order) -> Result<()> {
+        match order {
+            Order::Begin { id, pack, tier, meter } => {
+                self.engine.faults.at("pack.begin")?;
+                let mut file = self.engine.spool.begin()?;
+                file.write(&pack.head())?;
+                self.open.insert(id, Spooling { pack, table: Table::new(tier), file, meter });
+                Ok(())
+            }
+            Order::Block { id, sealed } => {
+                let block = sealed.recv().map_err(|_| Error::stopping())??;
+                let open = self.open.get_mut(&id).ok_or_else(Error::stopping)?;
+                open.file.write(&block.bytes)?;
+                open.table.push(&block);
+                open.meter.text.fetch_add(u64::from(block.info.text), Ordering::Relaxed);
+                open.meter.sealed.fetch_add(u64::from(block.info.sealed), Ordering::Relaxed);
+                Ok(())
+            }
+            Order::Finish { id, settled } => {
+                let open = Box::new(self.open.remove(&id).ok_or_else(Error::stopping)?);
+                self.close(Closing::Pack { id, open, settled })
+            }
+            Order::Commit(settled) => self.close(Closing::Paths(settled)),
+        }
+    }
+
+    fn close(&self, closing: Closing<'a>) -> Result<()> {
+        self.closings.send(closing).map_err(|_| Error::stopping())
+    }
+}
+
+impl Engine {
+    /// Syncs, names and commits what the writer hands over, until it is gone.
+    pub(super) fn close_packs(&self, closings: &Receiver<Closing<'_>>, told: &Closings) -> Result<()> {
+        closings.iter().try_for_each(|closing| match closing {
+            Closing::Pack { id, open, settled } => {
+                self.close_pack(id, *open, &settled)?;
+                told.committed.lock().expect("committed lock").push(id);
+                told.under_way.fetch_sub(1, Ordering::SeqCst);
+                self.bells.upload.ring();
+                Ok(())
+            }
+            Closing::Paths(settled) => {
+                self.faults.at("capture.commit")?;
+                self.catalog.commit(None, &settled)?;
+                self.bells.publish.ring();
+                Ok(())
+            }
+        })
+    }
+
+    fn close_pack(&self, id: i64, open: Spooling<'_>, settled: &[Settled]) -> Result<()> {
+        let Spooling { pack, table, mut file, .. } = open;
+        let tail = pack.tail(&table, file.size(), &*self.entropy);
+        file.write(&tail)?;
+        let (hash, size) = (file.hash_so_far(), file.size());
+        self.faults.at("pack.sync")?;
+        file.finish(&Name::Pack(table.tier, hash).to_string())?;
+        self.faults.at("pack.commit")?;
+        self.catalog.commit(Some(&NewPackRow { id, record: pack.record(hash, size, table) }), settled)
+    }
+}
