@@ -18,6 +18,7 @@ use crate::format::MAX_BLOCK;
 use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock};
 use crate::format::segment::PACK_CHUNKS;
 use crate::model::{ChunkId, Seq, Tier};
+use crate::seal::TAG;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,6 +42,19 @@ const SHORT: u64 = 512 << 10;
 struct Meter {
     text: AtomicU64,
     sealed: AtomicU64,
+}
+
+/// The way back for the buffers of blocks, to whoever fills the next one.
+#[derive(Clone)]
+struct Texts(Sender<Vec<u8>>);
+
+impl Texts {
+    fn give(&self, mut text: Vec<u8>) {
+        if (BLOCK / 2..=KEPT).contains(&text.capacity()) {
+            text.clear();
+            let _ = self.0.try_send(text);
+        }
+    }
 }
 
 /// A block on its way to a sealing thread, and where the result goes.
@@ -111,6 +125,7 @@ impl Engine {
         let (jobs_in, jobs_out) = bounded::<Job>(1);
         let (orders_in, orders_out) = bounded::<Order>(threads + 1);
         let (texts_in, texts_out) = bounded::<Vec<u8>>(threads);
+        let texts_in = Texts(texts_in);
         let (closings_in, closings_out) = bounded::<Closing<'_>>(1);
         let closings = Closings::default();
         std::thread::scope(|s| {
@@ -118,10 +133,10 @@ impl Engine {
                 let (jobs, texts) = (jobs_out.clone(), texts_in.clone());
                 s.spawn(move || self.seal_blocks(&jobs, &texts));
             }
-            drop((jobs_out, texts_in));
+            drop(jobs_out);
             let told = &closings;
             let closer = s.spawn(move || self.close_packs(&closings_out, told));
-            let writer = s.spawn(move || Writer::new(self, closings_in).run(&orders_out));
+            let writer = s.spawn(move || Writer::new(self, closings_in, texts_in).run(&orders_out));
             let mut packer = Packer {
                 engine: self,
                 jobs: jobs_in,
@@ -146,19 +161,18 @@ impl Engine {
         })
     }
 
-    fn seal_blocks(&self, jobs: &Receiver<Job>, texts: &Sender<Vec<u8>>) {
+    fn seal_blocks(&self, jobs: &Receiver<Job>, texts: &Texts) {
         let mut bench = Bench::new(self.settings.level);
-        for mut job in jobs {
+        for job in jobs {
             let sealed = match &mut bench {
-                Ok(bench) => job.sealer.seal(job.number, &job.text, job.chunks, bench, &self.chunker),
+                Ok(bench) => job.sealer.seal(job.number, job.text, job.chunks, bench, &self.chunker),
                 Err(e) => Err(Error::new(e.kind(), e.to_string())),
             };
             // The writer may have failed meanwhile.
-            let _ = job.done.send(sealed);
-            if job.text.capacity() <= KEPT {
-                job.text.clear();
-                let _ = texts.try_send(job.text);
-            }
+            let _ = job.done.send(sealed.map(|(block, spare)| {
+                texts.give(spare.unwrap_or_default());
+                block
+            }));
         }
     }
 }
@@ -242,7 +256,7 @@ impl Packer<'_> {
         let open = self.open.get_mut(&tier).expect("still open");
         debug_assert!(bytes.len() as u64 <= MAX_BLOCK);
         let place = (open.id, open.chunks);
-        open.text.reserve_exact(bytes.len());
+        open.text.reserve_exact(bytes.len() + TAG);
         open.text.extend_from_slice(bytes);
         open.list.push((id, u32::try_from(bytes.len()).expect("a chunk is at most 4 MiB")));
         open.chunks += 1;
@@ -293,7 +307,7 @@ impl Packer<'_> {
     fn dispatch(&mut self, tier: Tier) -> Result<()> {
         let Some(open) = self.open.get_mut(&tier).filter(|o| !o.text.is_empty()) else { return Ok(()) };
         let (done, sealed) = bounded(1);
-        let text = self.texts.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK));
+        let text = self.texts.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK + TAG));
         let job = Job {
             sealer: open.sealer.clone(),
             number: open.blocks,

@@ -26,6 +26,15 @@ impl Codec {
     }
 }
 
+/// What is stored for a text.
+#[derive(Debug)]
+pub enum Stored {
+    /// The text itself, in its own buffer.
+    Raw(Vec<u8>),
+    /// A frame, with room for a seal's tag; and the text, whose buffer may serve again.
+    Zstd { frame: Vec<u8>, text: Vec<u8> },
+}
+
 /// Data that does not shrink below this share of itself is kept raw: opening it again costs time and the gain is nil.
 const WORTH: (usize, usize) = (98, 100);
 /// The buffer is kept up to this size between blocks.
@@ -58,30 +67,25 @@ impl Compressor {
         Ok(Self { context: make(level)?, quick: make(-1)?, probe: Vec::new(), out: Vec::new() })
     }
 
-    /// What should be stored for `text`, exactly as large as it is but for the room a seal's tag needs.
-    pub fn compress(&mut self, text: &[u8]) -> Result<(Codec, Vec<u8>)> {
-        let sized = |stored: &[u8]| {
-            let mut out = Vec::with_capacity(stored.len() + super::TAG);
-            out.extend_from_slice(stored);
-            out
-        };
-        if self.looks_random(text) {
-            return Ok((Codec::Raw, sized(text)));
+    /// What should be stored for `text`.
+    pub fn compress(&mut self, text: Vec<u8>) -> Result<Stored> {
+        if self.looks_random(&text) {
+            return Ok(Stored::Raw(text));
         }
         self.out.clear();
         self.out.reserve(zstd_safe::compress_bound(text.len()));
         let size = self
             .context
-            .compress_to_buffer(text, &mut self.out)
+            .compress_to_buffer(&text[..], &mut self.out)
             .map_err(|e| Error::new(Kind::Retry, "compress a block").because(e))?;
-        let stored = if size * WORTH.1 < text.len() * WORTH.0 {
-            (Codec::Zstd, sized(&self.out))
-        } else {
-            (Codec::Raw, sized(text))
-        };
+        if size * WORTH.1 >= text.len() * WORTH.0 {
+            return Ok(Stored::Raw(text));
+        }
+        let mut frame = Vec::with_capacity(size + super::TAG);
+        frame.extend_from_slice(&self.out);
         self.out.clear();
         self.out.shrink_to(KEPT);
-        Ok(stored)
+        Ok(Stored::Zstd { frame, text })
     }
 
     /// Four samples spread over the text, squeezed quickly: media, archives and ciphertext do not shrink there.
@@ -161,7 +165,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn round(text: &[u8]) -> Codec {
-        let (codec, stored) = Compressor::new(3).unwrap().compress(text).unwrap();
+        let (codec, stored) = match Compressor::new(3).unwrap().compress(text.to_vec()).unwrap() {
+            Stored::Raw(text) => (Codec::Raw, text),
+            Stored::Zstd { frame, .. } => (Codec::Zstd, frame),
+        };
         let mut back = Vec::new();
         Decompressor::new().unwrap().decompress(&stored, codec, text.len(), &mut back).unwrap();
         assert!(back == text);

@@ -89,7 +89,7 @@ impl Scribe {
         let (mut bytes, mut table) = (new.head(), Table::new(tier));
         for (i, chunks) in (0..).zip(blocks) {
             let ids = chunks.iter().map(|c| (self.chunker.id(c), u32::try_from(c.len()).unwrap())).collect();
-            let block = new.sealer().seal(i, &chunks.concat(), ids, &mut self.bench, &self.chunker).unwrap();
+            let block = new.sealer().seal(i, chunks.concat(), ids, &mut self.bench, &self.chunker).unwrap().0;
             bytes.extend_from_slice(&block.bytes);
             table.push(&block);
         }

@@ -202,7 +202,7 @@ impl VaultBuilder {
         let (mut bytes, mut table) = (new.head(), Table::new(self.tier));
         for (i, chunks) in (0..).zip(std::mem::take(&mut self.open).chunks(self.block)) {
             let ids = chunks.iter().map(|c| (self.chunker.id(c), u32::try_from(c.len()).unwrap())).collect();
-            let block = new.sealer().seal(i, &chunks.concat(), ids, &mut self.bench, &self.chunker).unwrap();
+            let block = new.sealer().seal(i, chunks.concat(), ids, &mut self.bench, &self.chunker).unwrap().0;
             bytes.extend_from_slice(&block.bytes);
             table.push(&block);
         }

@@ -3,7 +3,7 @@
 //!
 //! Both work in the order they were told. Dying before a pack's transaction leaves dirty rows and an orphan file.
 
-use super::{Meter, Order};
+use super::{Meter, Order, Texts};
 use crate::backup::Engine;
 use crate::catalog::{NewPackRow, Settled};
 use crate::error::{Error, Result};
@@ -43,11 +43,12 @@ pub(super) struct Writer<'a> {
     engine: &'a Engine,
     open: HashMap<i64, Spooling<'a>>,
     closings: Sender<Closing<'a>>,
+    texts: Texts,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(engine: &'a Engine, closings: Sender<Closing<'a>>) -> Self {
-        Self { engine, open: HashMap::new(), closings }
+    pub fn new(engine: &'a Engine, closings: Sender<Closing<'a>>, texts: Texts) -> Self {
+        Self { engine, open: HashMap::new(), closings, texts }
     }
 
     pub fn run(mut self, orders: &Receiver<Order>) -> Result<()> {
@@ -70,6 +71,7 @@ impl<'a> Writer<'a> {
                 open.table.push(&block);
                 open.meter.text.fetch_add(u64::from(block.info.text), Ordering::Relaxed);
                 open.meter.sealed.fetch_add(u64::from(block.info.sealed), Ordering::Relaxed);
+                self.texts.give(block.bytes);
                 Ok(())
             }
             Order::Finish { id, settled } => {

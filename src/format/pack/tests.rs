@@ -19,7 +19,7 @@ fn build(chunks: &[Vec<Vec<u8>>]) -> (Vec<u8>, PackRecord, Chunker) {
     for (i, block) in chunks.iter().enumerate() {
         let list = block.iter().map(|c| (chunker.id(c), u32::try_from(c.len()).unwrap())).collect();
         let sealed =
-            pack.sealer().seal(u32::try_from(i).unwrap(), &block.concat(), list, &mut bench, &chunker).unwrap();
+            pack.sealer().seal(u32::try_from(i).unwrap(), block.concat(), list, &mut bench, &chunker).unwrap().0;
         object.extend_from_slice(&sealed.bytes);
         table.push(&sealed);
     }

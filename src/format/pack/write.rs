@@ -6,7 +6,7 @@ use crate::chunk::Chunker;
 use crate::error::{Error, Result};
 use crate::format::{Header, ObjectKind};
 use crate::model::{ChunkId, Sha256};
-use crate::seal::compress::Compressor;
+use crate::seal::compress::{Codec, Compressor, Stored};
 use crate::seal::keys::{KEY_BOX, SealKeys};
 use crate::seal::{Entropy, HeaderBytes, MetaKey, PackKey, SEALED_EXTRA};
 
@@ -91,20 +91,23 @@ pub struct BlockSealer {
 
 impl BlockSealer {
     /// Seals block number `block` and at once opens it again and proves every chunk: what leaves here can be
-    /// restored. `text` is the chunks laid end to end.
+    /// restored. `text` is the chunks laid end to end; its buffer comes back where the sealed bytes did not take it.
     pub fn seal(
         &self,
         block: u32,
-        text: &[u8],
+        text: Vec<u8>,
         chunks: Vec<(ChunkId, u32)>,
         bench: &mut Bench,
         chunker: &Chunker,
-    ) -> Result<SealedBlock> {
-        let (codec, mut bytes) = bench.compressor.compress(text)?;
+    ) -> Result<(SealedBlock, Option<Vec<u8>>)> {
+        let length = text.len();
+        let (codec, mut bytes, spare) = match bench.compressor.compress(text)? {
+            Stored::Raw(text) => (Codec::Raw, text, None),
+            Stored::Zstd { frame, text } => (Codec::Zstd, frame, Some(text)),
+        };
         self.key.seal_block(&self.header, block, &mut bytes);
         let size = |n: usize| u32::try_from(n).map_err(|_| Error::damaged("seal a block: too large"));
-        let info =
-            BlockInfo { sealed: size(bytes.len())?, text: size(text.len())?, codec, chunks: size(chunks.len())? };
+        let info = BlockInfo { sealed: size(bytes.len())?, text: size(length)?, codec, chunks: size(chunks.len())? };
         bench
             .opener
             .open(&self.key, &self.header, block, &bytes, &info, &mut chunks.iter().copied(), chunker)
@@ -113,6 +116,6 @@ impl BlockSealer {
                     .remedy("memory or processor errors are likely: test the machine's memory")
             })?;
         bench.opener.let_go();
-        Ok(SealedBlock { bytes, info, chunks })
+        Ok((SealedBlock { bytes, info, chunks }, spare))
     }
 }
