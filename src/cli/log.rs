@@ -1,6 +1,7 @@
 //! Where the log goes: journald under systemd, else standard error. `RUST_LOG` decides over everything.
 
 use super::args::{Command, Line};
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -20,7 +21,9 @@ pub fn start(line: &Line) {
     let _ = match journal {
         Some(journal) => registry.with(journal).try_init(),
         None => {
-            registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+            // No colours into a file.
+            let plain = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal());
+            registry.with(plain.with_writer(std::io::stderr).with_target(false)).try_init()
         }
     };
 }

@@ -113,7 +113,8 @@ impl Desk {
             dirty: if walked { dirty } else { dirty.max(1) },
             failed,
             changed_while_read: torn,
-            lag_s: lag,
+            // Nothing unsafe is no lag, once that is known.
+            lag_s: lag.or(walked.then_some(0)),
             eta_s: eta(&known, &mine, walked),
             error: trouble,
             same_disk: all_known && known.iter().all(|s| s.same_disk),
