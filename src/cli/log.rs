@@ -18,12 +18,11 @@ pub fn start(line: &Line) {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some().then(tracing_journald::layer).and_then(Result::ok);
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process (a test) keeps the first.
-    let _ = match journal {
-        Some(journal) => registry.with(journal).try_init(),
-        None => {
-            // No colours into a file.
-            let plain = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal());
-            registry.with(plain.with_writer(std::io::stderr).with_target(false)).try_init()
-        }
+    let _ = if let Some(journal) = journal {
+        registry.with(journal).try_init()
+    } else {
+        // No colours into a file.
+        let plain = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal());
+        registry.with(plain.with_writer(std::io::stderr).with_target(false)).try_init()
     };
 }
