@@ -17,12 +17,12 @@ mod tree;
 mod view;
 
 pub use counts::{RootCounts, VaultCounts};
-pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled};
+pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled, pieces_of};
 pub use import::{Importer, Part};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
 pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
 pub use tree::{NodeId, NodeRow, NodeShape};
-pub use view::{Child, ChildState, LogRow, Present, RecordRow, State, When, pieces_of};
+pub use view::{Child, ChildState, LogRow, Present, RecordRow, State, When};
 
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Seq, TreePath, VaultId, WriterId};

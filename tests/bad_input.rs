@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod machine;
 
-use machine::{Machine, Mounted, NOBODY, is_root, objects, packs, sent, skip};
+use machine::{Machine, Mounted, NOBODY, is_root, noise, objects, packs, sent, skip};
 use panicroom::format::{MAGIC, Name};
 use panicroom::seal::sha256;
 use std::fs;
@@ -341,7 +341,7 @@ fn a_full_vault_waits_and_goes_on_once_there_is_room() {
         return skip("a full vault", "mounting is not allowed here");
     };
     machine.init();
-    let big: Vec<u8> = noise(2 << 20);
+    let big: Vec<u8> = noise(0, 2 << 20);
     fs::write(machine.data().join("big"), &big).unwrap();
     machine.backup().exits(4).says("space");
     let grown = std::process::Command::new("mount").args(["-o", "remount,size=32m"]).arg(machine.vault()).status();
@@ -484,7 +484,7 @@ fn a_full_disk_under_the_state_folder_is_never_put_down_to_a_file() {
         return skip("a full disk", "mounting is not allowed here");
     };
     machine.init();
-    fs::write(machine.data().join("big"), noise(8 << 20)).unwrap();
+    fs::write(machine.data().join("big"), noise(0, 8 << 20)).unwrap();
     let ran = machine.backup().exits(4).says("free space");
     assert!(!ran.out.contains("failed /"), "{ran:#?}");
     let grown = std::process::Command::new("mount").args(["-o", "remount,size=64m"]).arg(machine.state()).status();
@@ -640,17 +640,4 @@ fn copy(from: &Path, to: &Path) {
 fn replace(path: &Path, bytes: &[u8]) {
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();
-}
-
-/// Bytes that do not compress, the same every time.
-fn noise(size: usize) -> Vec<u8> {
-    let mut x = 0x9E37_79B9_7F4A_7C15_u64;
-    (0..size)
-        .map(|_| {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            x.to_le_bytes()[3]
-        })
-        .collect()
 }

@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod machine;
 
-use machine::{Machine, Mounted, is_root, patiently, skip};
+use machine::{Machine, Mounted, is_root, noise, patiently, skip};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -66,7 +66,7 @@ fn a_term_in_the_middle_of_a_first_backup_ends_it_soon_and_nothing_is_lost() {
     fs::write(machine.data().join("big"), vec![7; 64 << 20]).unwrap();
     // A limit that keeps it busy for hours; what is waited for must not be the upload.
     let text = fs::read_to_string(machine.config()).unwrap();
-    fs::write(machine.data().join("noise"), noise(4 << 20)).unwrap();
+    fs::write(machine.data().join("noise"), noise(0, 4 << 20)).unwrap();
     fs::write(machine.config(), format!("{text}\n[uplink]\nlimit = \"1 kB/s\"\n")).unwrap();
     let socket = machine.path("notify");
     let systemd = Notified::at(&socket);
@@ -79,17 +79,6 @@ fn a_term_in_the_middle_of_a_first_backup_ends_it_soon_and_nothing_is_lost() {
     machine.clear_env();
     fs::write(machine.config(), text).unwrap();
     machine.all_safe(12);
-}
-
-fn noise(size: usize) -> Vec<u8> {
-    let mut x = 0x9E37_79B9_7F4A_7C15_u64;
-    let next = move || {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        x.to_le_bytes()[3]
-    };
-    std::iter::repeat_with(next).take(size).collect()
 }
 
 // --- alarms ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ mod portable;
 mod tree;
 
 use bucket::{Bucket, Mood};
-use machine::{Machine, Mounted, Ran, patiently, skip};
+use machine::{Machine, Mounted, Ran, noise, patiently, skip};
 use panicroom::seal::{SystemEntropy, random};
 use panicroom::worker::Stop;
 use portable::{assert_same, portable};
@@ -23,19 +23,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-/// Bytes that do not compress, other ones for each seed.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut x = 0x9E37_79B9_7F4A_7C15_u64 ^ (seed << 32) ^ seed;
-    (0..len)
-        .map(|_| {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            x.to_le_bytes()[3]
-        })
-        .collect()
-}
 
 /// Backed up once: small files, large ones over several packs, links of both kinds, modes.
 fn backed_up(large: u64) -> Machine {

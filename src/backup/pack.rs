@@ -19,6 +19,7 @@ use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock};
 use crate::format::segment::PACK_CHUNKS;
 use crate::model::{ChunkId, Seq, Tier};
 use crate::seal::TAG;
+use crate::seal::compress::KEPT;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,8 +31,6 @@ use write::{Closing, Closings, Writer};
 const BLOCK: usize = 1 << 20;
 /// Settled paths that need no pack are committed in lots of this size.
 const LOT: usize = 2000;
-/// Buffers up to this size are used again; the few larger ones would all end up as large as the longest chunk.
-const KEPT: usize = 2 << 20;
 /// Paths that may wait for one pack: of very small files, a pack is closed before it is full.
 const MOST_WAITING: usize = 32_768;
 /// How much a pack may stop short of its target: half a block.

@@ -49,9 +49,6 @@ impl KeptContent {
     pub fn of(pieces: &[CatalogPiece]) -> Self {
         if pieces.is_empty() { Self::default() } else { Self(content_to_bytes(pieces).into_boxed_slice()) }
     }
-    fn pieces(&self) -> Result<Vec<CatalogPiece>> {
-        if self.0.is_empty() { Ok(vec![]) } else { content_from_bytes(&self.0) }
-    }
 }
 
 /// A captured path, complete.
@@ -103,6 +100,11 @@ pub(super) fn content_to_bytes(content: &[CatalogPiece]) -> Vec<u8> {
         }
     }
     crate::format::segment::numbers_to_cbor(&flat)
+}
+
+/// The pieces of a content as the catalog keeps it: none for an empty one.
+pub fn pieces_of(content: &[u8]) -> Result<Vec<CatalogPiece>> {
+    if content.is_empty() { Ok(vec![]) } else { content_from_bytes(content) }
 }
 
 pub(super) fn content_from_bytes(bytes: &[u8]) -> Result<Vec<CatalogPiece>> {
@@ -184,7 +186,7 @@ impl Catalog {
 
     /// False when a pack it needs was lost.
     fn record_version(&self, tx: &Transaction<'_>, one: &Settled, v: &NewVersion) -> rusqlite::Result<bool> {
-        let pieces = v.content.pieces().expect("encoded by this process");
+        let pieces = pieces_of(&v.content.0).expect("encoded by this process");
         let packs: BTreeSet<i64> = pieces
             .iter()
             .filter_map(|p| if let CatalogPiece::Run { pack, .. } = p { Some(*pack) } else { None })

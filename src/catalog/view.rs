@@ -2,7 +2,7 @@
 //!
 //! Only versions whose packs are all stored are seen: what cannot be restored is not listed as if it could.
 
-use super::history::content_from_bytes;
+use super::history::pieces_of;
 use super::{Catalog, CatalogPiece, NodeId, tree};
 use crate::clock::Wall;
 use crate::error::{Error, Result};
@@ -103,11 +103,6 @@ fn counting(c: &Connection, node: NodeId, when: When) -> rusqlite::Result<Option
         }
     }
     Ok(any.then_some(torn))
-}
-
-/// The pieces of a content as [`ChildState::Present`] carries it: none for an empty one.
-pub fn pieces_of(content: &[u8]) -> Result<Vec<CatalogPiece>> {
-    if content.is_empty() { Ok(vec![]) } else { content_from_bytes(content) }
 }
 
 enum Counting {

@@ -372,9 +372,8 @@ fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
         at > now || now.since(at) >= gather
     });
     // Gathering saves requests; but as long as nothing at all is safe, nothing waits for company.
-    let first = || Ok::<_, Error>(engine.catalog.last_segment()?.is_none());
-    let now = engine.is_hurried() || gather.is_zero() || waited || due.bytes >= engine.settings.pack_size.0;
-    if now || first()? {
+    let is_time = engine.is_hurried() || gather.is_zero() || waited || due.bytes >= engine.settings.pack_size.0;
+    if is_time || engine.catalog.last_segment()?.is_none() {
         let captured = engine.capture_due();
         // Only now is nothing under way any more: the publisher looks again.
         engine.bells.publish.ring();

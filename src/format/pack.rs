@@ -21,8 +21,6 @@ use crate::seal::{HeaderBytes, SEALED_EXTRA, TAG};
 
 /// Header and key box: where block 0 begins.
 pub const HEAD: usize = super::HEADER + KEY_BOX;
-/// Buffers are kept up to this size between blocks: one unusually long chunk does not make them large for ever.
-const KEPT: usize = 2 << 20;
 /// Sealed offset and size of the table.
 pub const TRAILER: usize = 16 + SEALED_EXTRA;
 

@@ -113,7 +113,7 @@ impl<'a> Cutter<'a> {
             let e = Error::path("no segment of the log tells what is in its pack, and the pack itself cannot be read");
             return self.fail_all(&mut pieces, &e);
         };
-        let name = ObjectName::new(Name::Pack(tier, hash).to_string()).ok_or_else(|| Error::damaged("name a pack"))?;
+        let name = ObjectName::from(Name::Pack(tier, hash));
         let pack = Arc::new(PackAt { id, name, starts: starts(&record), record });
         let firsts: Vec<u32> = pack.record.table.starts().map(|(_, first)| first).collect();
         let chunks = u32::try_from(pack.record.table.lens.len()).unwrap_or(u32::MAX);

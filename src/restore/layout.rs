@@ -120,7 +120,7 @@ impl Records<'_> {
     }
 
     fn ask(&self, tier: Tier, hash: Sha256) -> Result<Option<PackRecord>> {
-        let Some(name) = ObjectName::new(Name::Pack(tier, hash).to_string()) else { return Ok(None) };
+        let name = ObjectName::from(Name::Pack(tier, hash));
         if self.store.head(&name)?.is_none() {
             return Ok(None);
         }

@@ -18,7 +18,7 @@ use crate::model::{Entry, FileTime, Shape, Size, Tier, TreePath};
 use crate::place::{Clobber, Standing, Target};
 use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
-use crate::store::{ObjectInfo, ObjectName, ObjectStore};
+use crate::store::{ObjectInfo, ObjectStore};
 use crate::worker::Stop;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -303,13 +303,11 @@ impl Planner<'_> {
         let is_frozen = |info: &ObjectInfo| info.class.as_deref().is_some_and(|c| FROZEN.contains(&c));
         let mut has_classes = false;
         for hash in [cold.first(), cold.last()].into_iter().flatten() {
-            if let Some(name) = ObjectName::new(Name::Pack(Tier::Cold, *hash).to_string()) {
-                has_classes |= match self.with.store.head(&name) {
-                    // What it costs that it cannot even be looked at, the fetch finds out.
-                    Err(e) if e.kind() == Kind::Damaged => false,
-                    looked => looked?.is_some_and(|info| info.class.is_some()),
-                };
-            }
+            has_classes |= match self.with.store.head(&Name::Pack(Tier::Cold, *hash).into()) {
+                // What it costs that it cannot even be looked at, the fetch finds out.
+                Err(e) if e.kind() == Kind::Damaged => false,
+                looked => looked?.is_some_and(|info| info.class.is_some()),
+            };
         }
         if !has_classes {
             return Ok(0);

@@ -37,8 +37,8 @@ pub enum Stored {
 
 /// Data that does not shrink below this share of itself is kept raw: opening it again costs time and the gain is nil.
 const WORTH: (usize, usize) = (98, 100);
-/// The buffer is kept up to this size between blocks.
-const KEPT: usize = 2 << 20;
+/// Buffers of blocks are kept up to this size from one to the next: all would end up as large as the longest chunk.
+pub const KEPT: usize = 2 << 20;
 /// The test reads four samples of this size.
 const SAMPLE: usize = 4096;
 

@@ -16,6 +16,19 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Owns nothing and may do nothing.
 pub const NOBODY: u32 = 65534;
 
+/// Bytes that do not compress, other ones for each seed.
+pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut x = 0x9E37_79B9_7F4A_7C15_u64 ^ (seed << 32) ^ seed;
+    (0..len)
+        .map(|_| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x.to_le_bytes()[3]
+        })
+        .collect()
+}
+
 static CLOCK: LazyLock<Arc<dyn Clock>> = LazyLock::new(SystemClock::shared);
 
 /// Asks again and again until there is an answer, or panics with `otherwise`.

@@ -27,11 +27,6 @@ pub(super) struct Reader<'a> {
     stretch: Stretch,
 }
 
-/// Fails only when the packer is gone: something failed there, and says so there.
-fn send(messages: &Sender<Message>, message: Message) -> Result<()> {
-    messages.send(message).map_err(|_| Error::stopping())
-}
-
 impl<'a> Reader<'a> {
     pub fn new(engine: &'a Engine, messages: Sender<Message>, spares: Receiver<Stretch>, windows: &'a Windows) -> Self {
         let (window, stretch) = (Window::small(), Stretch::default());
@@ -45,6 +40,12 @@ impl<'a> Reader<'a> {
         self.hand_over()
     }
 
+    /// Fails only when the packer is gone: something failed there, and says so there.
+    fn send(&self, message: Message) -> Result<()> {
+        self.messages.send(message).map_err(|_| Error::stopping())
+    }
+
+    /// A buffer that was used before, where one came back.
     fn spare(&self) -> Stretch {
         self.spares.try_recv().unwrap_or_default()
     }
@@ -53,7 +54,8 @@ impl<'a> Reader<'a> {
         let Some(tier) = self.paths.first().map(|(_, taken)| taken.tier) else { return Ok(()) };
         let spare = self.spare();
         let stretch = std::mem::replace(&mut self.stretch, spare);
-        send(&self.messages, Message::Whole { stretch, tier, paths: std::mem::take(&mut self.paths) })
+        let paths = std::mem::take(&mut self.paths);
+        self.send(Message::Whole { stretch, tier, paths })
     }
 
     /// A path that is whole, with the last `parts` of what was gathered.
@@ -298,7 +300,7 @@ impl<'a> Reader<'a> {
                 self.stretch.parts.truncate(before.0);
                 self.stretch.text.truncate(before.1);
             } else {
-                send(&self.messages, Message::Dropped { file: node.id })?;
+                self.send(Message::Dropped { file: node.id })?;
             }
         }
         if finish? == Finish::Changed {
@@ -317,20 +319,19 @@ impl<'a> Reader<'a> {
         if small {
             self.whole(self.stretch.parts.len() - before.0, taken)?;
         } else {
-            send(&self.messages, Message::End { file: node.id, taken: Box::new(taken) })?;
+            self.send(Message::End { file: node.id, taken: Box::new(taken) })?;
         }
         Ok(Captured::Version)
     }
 
     /// A long file's parts go off step by step.
     fn long(&self, reading: Reading, how: Cut, file: NodeId, tier: Tier) -> Result<Finish> {
-        let (messages, spares) = (&self.messages, &self.spares);
-        self.windows.read(self.engine, reading, how, &mut spares.try_recv().unwrap_or_default(), |stretch| {
+        self.windows.read(self.engine, reading, how, &mut self.spare(), |stretch| {
             if stretch.parts.is_empty() {
                 return Ok(());
             }
-            let spare = spares.try_recv().unwrap_or_default();
-            send(messages, Message::Stretch { file, tier, stretch: std::mem::replace(stretch, spare) })
+            let stretch = std::mem::replace(stretch, self.spare());
+            self.send(Message::Stretch { file, tier, stretch })
         })
     }
 

@@ -1,13 +1,13 @@
 //! Opening: a [`PackRecord`] from the log (or the pack's own table) and the keys make a [`PackOpener`], which hands over
 //! block by block, each chunk proved by its id.
 
-use super::{BlockInfo, HEAD, KEPT, PackRecord, TRAILER, Table};
+use super::{BlockInfo, HEAD, PackRecord, TRAILER, Table};
 use crate::chunk::Chunker;
 use crate::error::{Error, Result};
 use crate::format::wire::PackMap;
 use crate::format::{Header, ObjectKind};
 use crate::model::{ChunkId, VaultId};
-use crate::seal::compress::{Codec, Decompressor};
+use crate::seal::compress::{Codec, Decompressor, KEPT};
 use crate::seal::keys::{KEY_BOX, OpenKeys};
 use crate::seal::{HeaderBytes, MetaKey, PackKey};
 
