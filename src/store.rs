@@ -135,7 +135,14 @@ pub trait ObjectStore: Send + Sync {
 
     /// The whole object or a range of it; at most the length asked for. Damaged when it is missing or shorter
     /// than the range, Operator when it is frozen and needs a thaw first.
-    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>>;
+    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(name, range, &mut bytes, stop)?;
+        Ok(bytes)
+    }
+
+    /// As [`read`](Self::read), into a buffer that goes round: whatever was in it is replaced.
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()>;
 
     /// None when there is no such object.
     fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>>;

@@ -247,7 +247,8 @@ fn agree(args: &Restore, plan: &Plan) -> std::result::Result<(), Failure> {
 }
 
 fn carry_out(source: &Source, keys: &OpenKeys, target: &Target, progress: &Progress, file: &JobFile) -> Result<Report> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+    // One more than there are cores: somebody always waits for the vault.
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).saturating_add(1).clamp(3, 5);
     let over = AtomicBool::new(false);
     std::thread::scope(|s| {
         s.spawn(|| show_progress(progress, &over));

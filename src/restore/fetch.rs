@@ -9,12 +9,11 @@ use super::finish::Finisher;
 use super::plan::Plan;
 use super::progress::{Phase, Progress};
 use super::settle::{Event, Settler};
-use super::unit::{Attempt, Bench, OpenParts, Unit};
+use super::unit::{Attempt, Bench, Hands, OpenParts, Unit};
 use crate::catalog::Catalog;
 use crate::catalog::jobs::{Cursor, JobFile, ThingKind};
 use crate::chunk::Chunker;
 use crate::error::{Error, Result};
-use crate::format::pack::OpenBench;
 use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
 use crate::seal::keys::OpenKeys;
@@ -26,7 +25,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 pub use super::unit::Shortfalls;
 
 /// How much is read between two syncs, bytes: what a kill can make a restore read again.
-pub const BATCH_BYTES: u64 = 512 << 20;
+pub const BATCH_BYTES: u64 = 128 << 20;
 /// Failures handed back in the report; all of them are in the job.
 const TOLD: usize = 1000;
 
@@ -221,14 +220,14 @@ impl Round<'_> {
 
 /// One worker: units until there are no more.
 fn labour(bench: &Bench<'_>, work: &Mutex<Receiver<Unit>>, tell: &SyncSender<Event>, abort: &Abort) {
-    let mut open = OpenBench::new().map_err(|e| abort.raise(e)).ok();
+    let mut hands = Hands::new().map_err(|e| abort.raise(e)).ok();
     loop {
         let Ok(unit) = work.lock().expect("work lock").recv() else { return };
-        let Some(open) = open.as_mut().filter(|_| !abort.raised()) else {
+        let Some(hands) = hands.as_mut().filter(|_| !abort.raised()) else {
             // Taken all the same: whoever cuts units must not wait for ever.
             continue;
         };
-        match bench.run(&unit, open) {
+        match bench.run(&unit, hands) {
             Ok(outcome) => drop(tell.send(Event::Done(unit.batch, outcome))),
             Err(e) => abort.raise(e),
         }

@@ -218,6 +218,18 @@ pub(super) enum Attempt {
     Again,
 }
 
+/// What one worker holds: a stretch as it was read, and a block opened. Both go round.
+pub(super) struct Hands {
+    open: OpenBench,
+    sealed: Vec<u8>,
+}
+
+impl Hands {
+    pub fn new() -> Result<Self> {
+        Ok(Self { open: OpenBench::new()?, sealed: vec![] })
+    }
+}
+
 /// What a worker needs; shared by all.
 pub(super) struct Bench<'a> {
     pub store: &'a dyn ObjectStore,
@@ -233,7 +245,7 @@ pub(super) struct Bench<'a> {
 
 impl Bench<'_> {
     /// An error ends the whole fetch: the vault or the target itself fails, or it is to stop.
-    pub fn run(&self, unit: &Unit, open: &mut OpenBench) -> Result<Outcome> {
+    pub fn run(&self, unit: &Unit, hands: &mut Hands) -> Result<Outcome> {
         self.stop.check()?;
         let mut out = Outcome::default();
         let opener = match PackOpener::new(&unit.pack.record, self.keys) {
@@ -245,14 +257,15 @@ impl Bench<'_> {
         };
         let (Some(first), Some(last)) = (unit.blocks.first(), unit.blocks.last()) else { return Ok(out) };
         let stretch = opener.range(first.block).start..opener.range(last.block).end;
-        let bytes = match self.store.read(&unit.pack.name, Some(stretch.clone()), self.stop) {
-            Ok(bytes) => Some(bytes),
+        let Hands { open, sealed } = hands;
+        let bytes = match self.store.read_into(&unit.pack.name, Some(stretch.clone()), sealed, self.stop) {
+            Ok(()) => Some(sealed.as_slice()),
             Err(e) if e.kind() == Kind::Damaged => None,
             Err(e) => return Err(e),
         };
         for block in &unit.blocks {
             let range = opener.range(block.block);
-            let held = bytes.as_deref().and_then(|bytes| {
+            let held = bytes.and_then(|bytes| {
                 let at = usize::try_from(range.start - stretch.start).ok()?;
                 let end = usize::try_from(range.end - stretch.start).ok()?;
                 bytes.get(at..end)

@@ -278,7 +278,7 @@ impl ObjectStore for FolderStore {
         }
     }
 
-    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()> {
         self.count(|r| r.get += 1);
         self.still_here()?;
         let missing = || Error::damaged(format!("read {name} in {}: there is no such object", self.path.display()));
@@ -288,14 +288,14 @@ impl ObjectStore for FolderStore {
         if range.end > size || length > MAX_OBJECT {
             return Err(Error::damaged(format!("read {name} in {}: it is {size} bytes long", self.path.display())));
         }
-        let mut bytes = vec![0; usize::try_from(length).expect("at most MAX_OBJECT")];
+        into.resize(usize::try_from(length).expect("at most MAX_OBJECT"), 0);
         let mut at = range.start;
-        for piece in bytes.chunks_mut(PIECE * 4) {
+        for piece in into.chunks_mut(PIECE * 4) {
             stop.check()?;
             file.read_exact_at(piece, at).map_err(|e| self.io(&format!("read {name} in"), &e))?;
             at += piece.len() as u64;
         }
-        Ok(bytes)
+        Ok(())
     }
 
     fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>> {

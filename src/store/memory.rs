@@ -257,7 +257,7 @@ impl ObjectStore for MemoryStore {
         }
     }
 
-    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()> {
         let fault = self.meet(Call::Read(name.clone(), range.clone()))?;
         stop.check()?;
         let now = self.clock.steady();
@@ -276,16 +276,17 @@ impl ObjectStore for MemoryStore {
             return Err(Error::damaged(format!("read {name}: it ends at {length}, before {}", range.end)));
         }
         let index = |at: u64| usize::try_from(at).expect("within the object");
-        let mut bytes = kept.bytes[index(range.start)..index(range.end)].to_vec();
+        into.clear();
+        into.extend_from_slice(&kept.bytes[index(range.start)..index(range.end)]);
         match fault {
             Fault::Cut { .. } | Fault::CutKept | Fault::LostAnswer => {
                 Err(Error::retry(format!("read {name}")).because("connection closed"))
             }
             Fault::Flipped => {
-                bytes.iter_mut().take(1).for_each(|b| *b ^= 1);
-                Ok(bytes)
+                into.iter_mut().take(1).for_each(|b| *b ^= 1);
+                Ok(())
             }
-            _ => Ok(bytes),
+            _ => Ok(()),
         }
     }
 

@@ -186,10 +186,10 @@ where
     fn create(&self, object: &NewObject, stop: &Stop) -> Result<Created> {
         self.inner.create(object, stop)
     }
-    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()> {
         let mut doubt = Doubt::default();
         self.again(stop, |failures| {
-            let answer = self.inner.read(name, range.clone(), stop);
+            let answer = self.inner.read_into(name, range.clone(), into, stop);
             answer.map_err(|e| self.judge(e, name, failures, &mut doubt))
         })
     }

@@ -202,9 +202,10 @@ impl ObjectStore for S3Store {
         self.create_object(object, stop)
     }
 
-    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()> {
+        into.clear();
         if range.as_ref().is_some_and(Range::is_empty) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let doing = format!("read {}", self.key(name));
         let mut request = self.client.get_object().bucket(&self.bucket.name).key(self.key(name));
@@ -224,7 +225,7 @@ impl ObjectStore for S3Store {
             if told > want {
                 return Err(Error::operator(doing.clone()).because("this server does not know ranges"));
             }
-            collect(answer.body, want, &moved).await.map_err(|e| e.during(&doing))
+            collect(answer.body, want, into, &moved).await.map_err(|e| e.during(&doing))
         })
     }
 
@@ -343,9 +344,9 @@ async fn watch(stop: &Stop, moved: &AtomicU64, patience: Duration) -> Error {
 }
 
 /// Exactly `want` bytes of a body; a connection that broke off is passing trouble.
-async fn collect(mut body: ByteStream, want: u64, moved: &AtomicU64) -> Result<Vec<u8>> {
+async fn collect(mut body: ByteStream, want: u64, bytes: &mut Vec<u8>, moved: &AtomicU64) -> Result<()> {
     let want = usize::try_from(want).expect("at most MAX_OBJECT");
-    let mut bytes = Vec::with_capacity(want);
+    bytes.reserve_exact(want);
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|e| Error::retry("receive").because(trouble::plain(&e)))?;
         moved.fetch_add(1, Ordering::Relaxed);
@@ -354,7 +355,7 @@ async fn collect(mut body: ByteStream, want: u64, moved: &AtomicU64) -> Result<V
         }
         bytes.extend_from_slice(&piece);
     }
-    if bytes.len() == want { Ok(bytes) } else { Err(Error::retry("receive").because("the body was cut")) }
+    if bytes.len() == want { Ok(()) } else { Err(Error::retry("receive").because("the body was cut")) }
 }
 
 fn plain_etag(etag: &str) -> String {

@@ -96,11 +96,11 @@ impl ObjectStore for Witness {
         self.named.lock().unwrap().extend(needed);
         Ok(created)
     }
-    fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
+    fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()> {
         if !name.as_str().starts_with("meta_") {
             self.complain(format!("routine work reads {name}"));
         }
-        self.memory.read(name, range, stop)
+        self.memory.read_into(name, range, into, stop)
     }
     fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>> {
         self.memory.head(name)
