@@ -148,6 +148,17 @@ fn the_page_has_nothing_inline_and_nothing_from_elsewhere() {
     }
 }
 
+/// Issue: "in amber, never green", in every corner of the page.
+#[test]
+fn what_shares_its_disk_is_nowhere_called_safe_and_nothing_is_green() {
+    let page = Served::showing(same_disk()).get("/").body;
+    let drawn = page.split("<template").next().unwrap();
+    assert!(drawn.contains("100 % copied") && drawn.contains("data-mark=\"mood\" data-state=\"warning\""));
+    for word in ["% safe", ">Safe<", "files safe", "data-state=\"safe\""] {
+        assert!(!drawn.contains(word), "{word}");
+    }
+}
+
 #[test]
 fn a_name_that_is_not_ours_is_refused_on_every_route() {
     let served = Served::showing(all_good());
@@ -566,5 +577,19 @@ fn pictures_of_every_mood() {
         served.stop.ask();
         assert!(browser.sees("!document.getElementById('lost').hidden"));
         browser.picture(&folder.join(format!("{name}-lost.png")));
+    }
+}
+
+/// `PANICROOM_PICTURES=DIR PANICROOM_PAGE=http://127.0.0.1:8420 cargo test --test web daemon_that_runs -- --ignored`.
+#[test]
+#[ignore = "makes pictures of a daemon that runs; wants PANICROOM_PICTURES and PANICROOM_PAGE"]
+fn pictures_of_a_daemon_that_runs() {
+    let folder = std::path::PathBuf::from(std::env::var_os("PANICROOM_PICTURES").expect("PANICROOM_PICTURES"));
+    let page = std::env::var("PANICROOM_PAGE").expect("PANICROOM_PAGE");
+    let mut browser = Browser::start().expect("chromium");
+    for (name, size) in [("wide", WIDE), ("phone", PHONE)] {
+        browser.open(&page, size, Scheme::Light);
+        assert!(browser.sees(LIVE));
+        browser.picture(&folder.join(format!("running-{name}.png")));
     }
 }

@@ -69,6 +69,8 @@ struct RootWords {
     state_words: String,
     percent: u64,
     percent_words: String,
+    /// What the counted files are called: safe, or copied where one fire takes both.
+    counted_as: &'static str,
     files: String,
     bytes: String,
     waiting: String,
@@ -196,12 +198,18 @@ fn failed_count(status: &Status) -> String {
     count(counted_by_roots.max(status.failed.len() as u64))
 }
 
+/// What lies on its own root's disk is not called safe to people: a fire takes both.
+fn word_for(same_disk: bool) -> &'static str {
+    if same_disk { "copied" } else { "safe" }
+}
+
 fn sum(roots: &[RootStatus]) -> String {
     let of = |part: fn(&RootStatus) -> u64| roots.iter().map(part).fold(0, u64::saturating_add);
     format!(
-        "{} of {} safe · {} of {}",
+        "{} of {} {} · {} of {}",
         count(of(|r| r.safe_files)),
         counted(of(|r| r.files), "file", "files"),
+        word_for(roots.iter().any(|r| r.same_disk)),
         size(of(|r| r.safe_bytes)),
         size(of(|r| r.bytes))
     )
@@ -222,14 +230,17 @@ fn both_rates(bytes_per_s: u64) -> String {
 impl RootWords {
     fn of(root: &RootStatus) -> Self {
         let percent = percent(root);
+        let word = word_for(root.same_disk);
+        let state = if root.state == "safe" { word } else { &root.state };
         let working = root.safe_files < root.files || root.dirty > 0;
         Self {
             key: root.path_b64.clone().unwrap_or_else(|| root.path.clone()),
             path: root.path.clone(),
-            state: root.state.clone(),
-            state_words: capital(&root.state),
+            state: state.to_owned(),
+            state_words: capital(state),
             percent,
-            percent_words: format!("{percent} % safe"),
+            percent_words: format!("{percent} % {word}"),
+            counted_as: if root.same_disk { "Copied" } else { "Safe" },
             files: format!("{} of {}", count(root.safe_files), counted(root.files, "file", "files")),
             bytes: format!("{} of {}", size(root.safe_bytes), size(root.bytes)),
             waiting: match root.dirty {

@@ -79,6 +79,11 @@ impl Desk {
             );
             return says(Overall::Idle, Mood::Warning, text).advice(advice);
         }
+        if let Some(root) = status.roots.iter().find(|r| r.same_disk) {
+            let text = format!("{files} files copied, but {} only to its own disk: a fire takes both.", root.path);
+            let advice = "Give it a vault elsewhere: every [[vault]] without 'roots' takes every folder.".to_owned();
+            return says(Overall::Idle, Mood::Warning, text).advice(advice);
+        }
         let text = format!("Everything is safe: {files} files, {}.", Size(sum(status, |r| r.safe_bytes)));
         says(Overall::Idle, Mood::Good, text)
     }
