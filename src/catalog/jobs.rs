@@ -2,7 +2,7 @@
 //!
 //! `synchronous=NORMAL`: a commit may be lost in a power cut, but never torn, and never one before another that is
 //! kept. That is right here because a row says "done" only after the restored files were synced: a lost row costs
-//! fetching a batch again, and a row that is there is true.
+//! fetching a batch again, and a row that is there is true. Only that a run was begun is synced before anything of it.
 //!
 //! Dying here: the plan is not there before its last fact (`plan`) is; a fetch goes on from its last batch.
 
@@ -212,15 +212,26 @@ impl JobFile {
         Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(open()?) })
     }
 
-    /// A run begins; how many there were before. Names given since the last sync may be lost, or may be there: both
-    /// are looked at again.
+    /// A run begins; how many there were before. The one commit that is synced: whoever comes after a power cut must know
+    /// that files stand at the target whose contents may never have reached the disk.
     pub fn begin_run(&self) -> Result<u64> {
         let before = self.count("runs")?;
-        self.write("begin a run", |tx| {
-            tx.execute("UPDATE file SET state = 0 WHERE state = 3", [])?;
-            add_to_fact(tx, "runs", 1)
-        })?;
-        Ok(before)
+        self.synchronous("full")?;
+        let begun = self.write("begin a run", |tx| add_to_fact(tx, "runs", 1));
+        self.synchronous("normal")?;
+        begun.map(|()| before)
+    }
+
+    fn synchronous(&self, how: &str) -> Result<()> {
+        self.writer.lock().expect("job lock").pragma_update(None, "synchronous", how).map_err(trouble("set up"))
+    }
+
+    /// Removes a job that is over, or not worth keeping. Dying between: what is left of a job without its file is cleared
+    /// away by whoever makes one of that name.
+    pub fn remove(path: &Path) {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+        }
     }
 
     pub fn path(&self) -> &Path {

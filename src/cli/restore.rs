@@ -70,9 +70,7 @@ impl Job {
         self.dir.join(format!("{}.db", self.id))
     }
     fn remove(&self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{suffix}", self.path().display()));
-        }
+        JobFile::remove(&self.path());
     }
 }
 
@@ -171,10 +169,11 @@ fn interrupted(e: Error, next: &str) -> Error {
     if e.kind() == Kind::Stopping { Error::retry(format!("restore: interrupted; {next}")) } else { e }
 }
 
-/// A job that was begun is gone on with; one that failed in part or never got its plan begins anew.
+/// A job that was begun is gone on with; one that ended with failures or never got its plan begins anew. Where some
+/// failed and it did not end, parts of ours still lie at the target: only that job knows them.
 fn fresh_or_begun(job: &Job) -> Result<JobFile> {
     let file = JobFile::open(&job.path())?;
-    let over = Plan::of(&file)?.is_none() || file.failures()? > 0;
+    let over = Plan::of(&file)?.is_none() || (file.failures()? > 0 && file.count("finished")? > 0);
     if !over {
         return Ok(file);
     }
@@ -199,6 +198,12 @@ fn resumed(source: &Source, id: &str) -> std::result::Result<(Job, JobFile, Path
     }
     let file = JobFile::open(&job.path())?;
     let to = file.target()?.ok_or_else(unknown)?;
+    if Plan::of(&file)?.is_none() {
+        return Err(Failure::Usage(
+            Error::operator(format!("resume the restore {id}: its plan was not finished, and nothing was restored"))
+                .remedy("give the same command as the first time instead"),
+        ));
+    }
     Ok((job, file, to))
 }
 

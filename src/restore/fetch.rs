@@ -84,6 +84,7 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
     };
     start_progress(with.progress, &plan, job)?;
     if job.count("finished")? == 0 {
+        finisher.look_after_names()?;
         finisher.name_whole_files()?;
         let mut cursor = job.cursor()?;
         while job.pack_from(cursor.round, 0)?.is_some() {
@@ -94,7 +95,6 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
         finisher.things(ThingKind::Link)?;
         finisher.things(ThingKind::Other)?;
         finisher.folders()?;
-        job.set_fact("finished", 1)?;
     }
     with.progress.enter(Phase::Done);
     report(job, &plan)

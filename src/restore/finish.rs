@@ -65,13 +65,43 @@ impl Finisher<'_> {
         } else {
             self.target.resume(&row.path, row.entry.size, number)?
         };
-        let placed = match part {
-            Some(part) => part.finish(&row.entry, self.clobber)?,
-            // An earlier run named it and was killed before it said so.
-            None if self.is_like(&row.path, &row.entry)? => return Ok(Became::Done),
-            None => return Err(part_is_gone(&row.path)),
-        };
+        let Some(part) = part else { return self.file_without_part(row, out) };
+        let placed = part.finish(&row.entry, self.clobber)?;
         self.became(placed, &row.path, &row.entry, out)
+    }
+
+    /// An earlier run placed it and was killed before it said so.
+    fn file_without_part(&self, row: &FileRow, out: &mut Outcome) -> Result<Became> {
+        match self.target.look(&row.path)? {
+            Some(standing) if standing.is_like(&row.entry) => {
+                // Where files are named by way of a second name, the first may still be there.
+                self.target.clear(&row.path, row.id.cast_unsigned())?;
+                out.short.note(&self.target.dress_file(&row.path, &row.entry)?);
+                Ok(Became::Done)
+            }
+            Some(_) if self.clobber == Clobber::Keep => Ok(Became::Skipped),
+            _ => Err(part_is_gone(&row.path)),
+        }
+    }
+
+    /// What an earlier run named and did not sync: it stands, or it is named again.
+    pub fn look_after_names(&self) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let rows = self.job.named_files(after, PAGE)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            let mut lost = Vec::new();
+            for row in &rows {
+                match self.is_like(&row.path, &row.entry) {
+                    Ok(true) => {}
+                    Err(e) if e.kind() != Kind::Path => return Err(e),
+                    _ => lost.push(row.id),
+                }
+            }
+            Progress::add(&self.progress.files, (rows.len() - lost.len()) as u64);
+            self.job.name_again(&lost)?;
+        }
     }
 
     fn is_like(&self, path: &crate::model::TreePath, entry: &Entry) -> Result<bool> {
@@ -127,7 +157,7 @@ impl Finisher<'_> {
 
     fn thing(&self, kind: ThingKind, row: &ThingRow, out: &mut Outcome) -> Result<Became> {
         let number = row.id.cast_unsigned();
-        let placed = match (kind, &row.first) {
+        let mut placed = match (kind, &row.first) {
             (ThingKind::Link, Some(first)) => {
                 if !self.is_like(first, &row.entry)? {
                     return Err(Error::path(format!("link {}: the file it names, {first}, is not restored", row.path)));
@@ -141,13 +171,20 @@ impl Finisher<'_> {
                 .remedy("copy the file from its other name"));
         }
         if placed == Placed::Skipped(Skip::Exists) && self.attempt == Attempt::Again && kind == ThingKind::Other {
-            // Where links have no times of their own, nothing tells ours from another.
-            return Ok(Became::Done);
+            let standing = self.target.look(&row.path)?;
+            if standing.is_some_and(|s| s.is_like(&row.entry)) {
+                // Ours: made once more, so that the report tells what it falls short of.
+                placed = self.target.node(&row.path, &row.entry, number, Clobber::Replace)?;
+            } else if standing.is_some_and(|s| s.is_like(&Entry { mtime: s.mtime, ..row.entry.clone() })) {
+                // Where links have no times of their own, nothing tells ours from another.
+                return Ok(Became::Done);
+            }
         }
         self.became(placed, &row.path, &row.entry, out)
     }
 
-    /// Folders, the deepest first, so that nothing changes their times afterwards; then parts of failed files go.
+    /// Parts of failed files go; then folders, the deepest first, so that nothing changes their times afterwards. With
+    /// them the job is done.
     pub fn folders(&self) -> Result<()> {
         self.clear_failed()?;
         let (mut after, mut out) = (None, Outcome::default());
@@ -167,7 +204,7 @@ impl Finisher<'_> {
             self.job.add_failures(&failed.into_iter().map(|(_, path, reason)| (path, reason)).collect::<Vec<_>>())?;
         }
         self.target.sync()?;
-        self.job.things_done(ThingKind::Folder, &[], &noted(out))
+        self.job.end(&noted(out))
     }
 
     fn clear_failed(&self) -> Result<()> {
@@ -178,11 +215,9 @@ impl Finisher<'_> {
             after = last.id;
             for row in &rows {
                 self.parts.forget(row.id);
-                match self.target.resume(&row.path, row.entry.size, row.id.cast_unsigned()) {
-                    Ok(Some(part)) => part.discard()?,
-                    Ok(None) => {}
-                    Err(e) if e.kind() == Kind::Path => {}
-                    Err(e) => return Err(e),
+                match self.target.clear(&row.path, row.id.cast_unsigned()) {
+                    Err(e) if e.kind() != Kind::Path => return Err(e),
+                    _ => {}
                 }
             }
         }
