@@ -12,7 +12,8 @@ use super::{add_to_fact, connect, objects, set_fact};
 use crate::error::{Error, Kind, Result};
 use crate::format::pack::PackRecord;
 use crate::format::segment::entry_to_cbor;
-use crate::model::{Entry, HardLink, Sha256, Tier, TreePath};
+use crate::model::{Entry, HardLink, Sha256, Tier, TreePath, VaultId};
+use crate::worker::Faults;
 use rusqlite::types::{FromSql, ToSql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
@@ -228,10 +229,12 @@ impl JobFile {
 
     /// Removes a job that is over, or not worth keeping. Dying between: what is left of a job without its file is cleared
     /// away by whoever makes one of that name.
-    pub fn remove(path: &Path) {
+    pub fn remove(path: &Path, faults: &Faults) -> Result<()> {
         for suffix in ["", "-wal", "-shm"] {
+            faults.at("job.remove")?;
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -258,10 +261,16 @@ impl JobFile {
     pub fn set_fact(&self, name: &str, value: impl ToSql) -> Result<()> {
         self.write("keep a fact", |tx| set_fact(tx, name, value))
     }
-    /// Where the target of the restore is.
-    pub fn set_target(&self, path: &Path) -> Result<()> {
-        self.set_fact("target", path.as_os_str().as_bytes())
+    /// What every run of the job must know before there is a plan: vault, target, and whether to overwrite (1).
+    pub fn begin(&self, vault: VaultId, target: &Path, clobber: i64) -> Result<()> {
+        self.write("begin", |tx| {
+            set_fact(tx, "vault", &vault.0[..])?;
+            set_fact(tx, "target", target.as_os_str().as_bytes())?;
+            set_fact(tx, "clobber", clobber)?;
+            set_fact(tx, "begun", 1)
+        })
     }
+    /// Where the target of the restore is.
     pub fn target(&self) -> Result<Option<PathBuf>> {
         Ok(self.fact::<Vec<u8>>("target")?.map(|b| PathBuf::from(OsString::from_vec(b))))
     }

@@ -22,7 +22,7 @@ use crate::seal::sha256;
 use crate::store::abilities::Abilities;
 use crate::store::throttle::Throttle;
 use crate::upkeep::unlock;
-use crate::worker::Stop;
+use crate::worker::{Faults, Stop};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,8 @@ impl Job {
         self.dir.join(format!("{}.db", self.id))
     }
     fn remove(&self) {
-        JobFile::remove(&self.path());
+        // It stops nothing: it never dies here but in a test.
+        let _ = JobFile::remove(&self.path(), &Faults::default());
     }
 }
 
@@ -121,6 +122,7 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
             target: &target,
             target_path: &to,
             progress: &progress,
+            faults: &Faults::default(),
             stop: &source.stop,
             now: SystemClock::shared().wall(),
         };
@@ -262,6 +264,7 @@ fn carry_out(source: &Source, keys: &OpenKeys, target: &Target, progress: &Progr
             keys,
             target,
             progress,
+            faults: &Faults::default(),
             stop: &source.stop,
             threads,
             batch_bytes: BATCH_BYTES,

@@ -14,7 +14,7 @@ use crate::model::{Entry, Size, TreePath};
 use crate::place::{Clobber, Partial, Placed, Shortfall, Target};
 use crate::seal::keys::OpenKeys;
 use crate::store::{ObjectName, ObjectStore};
-use crate::worker::Stop;
+use crate::worker::{Faults, Stop};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -232,6 +232,7 @@ pub(super) struct Bench<'a> {
     pub clobber: Clobber,
     pub attempt: Attempt,
     pub parts: &'a OpenParts,
+    pub faults: &'a Faults,
     pub stop: &'a Stop,
     pub progress: &'a Progress,
 }
@@ -323,6 +324,7 @@ impl Bench<'_> {
                 if slice.offset + bytes.len() as u64 > file.entry.size.0 {
                     return Err(Error::path(format!("restore {}: its content is longer than its record", file.path)));
                 }
+                self.faults.at("part.write")?;
                 if let Some(part) = self.parts.get(self.target, file)? {
                     part.write_at(slice.offset, bytes)?;
                 }
@@ -344,9 +346,13 @@ impl Bench<'_> {
         }
         let place = |clobber| {
             // The one write gives it its size.
+            self.faults.at("small.write")?;
             let part = self.target.begin(path, Size(0), id.cast_unsigned())?;
             part.write_at(0, bytes)?;
-            part.finish(entry, clobber)
+            self.faults.at("small.name")?;
+            let placed = part.finish(entry, clobber)?;
+            self.faults.at("small.named")?;
+            Ok(placed)
         };
         let mut placed = place(self.clobber)?;
         if matches!(placed, Placed::Skipped(_)) {
