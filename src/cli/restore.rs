@@ -393,7 +393,7 @@ pub fn rebuild(line: &Line, args: &Rebuild) -> Answer {
             let file = unlock::open_vault(&*store, &house.stop)?;
             let text = source::secret_text(&args.from)?;
             let keys = unlock::secret_from(&*store, &file, &text, &house.stop)?.open_keys(file.id).seal;
-            home.write_keys(&keys)?;
+            home.write_keys(&keys, &Faults::default())?;
             keys
         };
         let (path, report) = house.rebuild_beside(&home, &*store, &keys, &vault.roots)?;
