@@ -2,9 +2,9 @@
 //!
 //! Exit codes: 0 done, 1 failed or unhealthy, 2 usage or config, 3 done with some files failed, 4 needs the operator.
 
-mod args;
+pub mod args;
 mod ask;
-mod begin;
+pub mod begin;
 mod log;
 mod log_state;
 mod look;
@@ -18,6 +18,7 @@ mod source;
 mod time;
 
 use crate::error::{Error, Kind, Result};
+use crate::worker::Faults;
 use args::{Command, Key, Line, Setup};
 use clap::Parser;
 use std::process::ExitCode;
@@ -90,7 +91,7 @@ pub fn main() -> ExitCode {
 fn dispatch(line: &Line) -> Answer {
     match &line.command {
         Command::Quickstart(q) => begin::quickstart(q),
-        Command::Init(i) => begin::init(line, i),
+        Command::Init(i) => begin::init(line, i, &Faults::default()),
         Command::Run => serve::run(line),
         Command::Backup => serve::backup(line),
         Command::Status => ask::status(line),

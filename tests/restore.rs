@@ -16,7 +16,7 @@ use panicroom::store::retry::{Backoff, Patience, Patient};
 use panicroom::store::{ObjectName, ObjectStore};
 use panicroom::upkeep::rebuild::{self, rebuild};
 use panicroom::upkeep::unlock::{open_vault, secret_from};
-use panicroom::worker::Stop;
+use panicroom::worker::{Faults, Stop};
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -67,6 +67,7 @@ impl Machine {
             target: &target,
             target_path: &self.out(),
             progress: &Progress::default(),
+            faults: &Faults::default(),
             stop: &Stop::new(),
             now: Wall(0),
         };
@@ -82,6 +83,7 @@ impl Machine {
             keys: &vault.keys,
             target: &target,
             progress: &progress,
+            faults: &Faults::default(),
             stop: &stop,
             threads: 2,
             batch_bytes: 4000,
@@ -683,6 +685,7 @@ fn promise_11_a_restore_over_a_rude_store_ends_whole() {
             target: &target,
             target_path: &m.out(),
             progress: &progress,
+            faults: &Faults::default(),
             stop: &stop,
             now: Wall(0),
         };
@@ -693,6 +696,7 @@ fn promise_11_a_restore_over_a_rude_store_ends_whole() {
             keys: &v.keys,
             target: &target,
             progress: &progress,
+            faults: &Faults::default(),
             stop: &stop,
             threads: 3,
             batch_bytes: 4000,

@@ -2,7 +2,7 @@
 //!
 //! `synchronous=NORMAL`: a commit may be lost in a power cut, but never torn, and never one before another that is
 //! kept. That is right here because a row says "done" only after the restored files were synced: a lost row costs
-//! fetching a batch again, and a row that is there is true.
+//! fetching a batch again, and a row that is there is true. Only that a run was begun is synced before anything of it.
 //!
 //! Dying here: the plan is not there before its last fact (`plan`) is; a fetch goes on from its last batch.
 
@@ -12,7 +12,8 @@ use super::{add_to_fact, connect, objects, set_fact};
 use crate::error::{Error, Kind, Result};
 use crate::format::pack::PackRecord;
 use crate::format::segment::entry_to_cbor;
-use crate::model::{Entry, HardLink, Sha256, Tier, TreePath};
+use crate::model::{Entry, HardLink, Sha256, Tier, TreePath, VaultId};
+use crate::worker::Faults;
 use rusqlite::types::{FromSql, ToSql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
@@ -212,15 +213,28 @@ impl JobFile {
         Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(open()?) })
     }
 
-    /// A run begins; how many there were before. Names given since the last sync may be lost, or may be there: both
-    /// are looked at again.
+    /// A run begins; how many there were before. The one commit that is synced: whoever comes after a power cut must know
+    /// that files stand at the target whose contents may never have reached the disk.
     pub fn begin_run(&self) -> Result<u64> {
         let before = self.count("runs")?;
-        self.write("begin a run", |tx| {
-            tx.execute("UPDATE file SET state = 0 WHERE state = 3", [])?;
-            add_to_fact(tx, "runs", 1)
-        })?;
-        Ok(before)
+        self.synchronous("full")?;
+        let begun = self.write("begin a run", |tx| add_to_fact(tx, "runs", 1));
+        self.synchronous("normal")?;
+        begun.map(|()| before)
+    }
+
+    fn synchronous(&self, how: &str) -> Result<()> {
+        self.writer.lock().expect("job lock").pragma_update(None, "synchronous", how).map_err(trouble("set up"))
+    }
+
+    /// Removes a job that is over, or not worth keeping. Dying between: what is left of a job without its file is cleared
+    /// away by whoever makes one of that name.
+    pub fn remove(path: &Path, faults: &Faults) -> Result<()> {
+        for suffix in ["", "-wal", "-shm"] {
+            faults.at("job.remove")?;
+            let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+        }
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -247,10 +261,16 @@ impl JobFile {
     pub fn set_fact(&self, name: &str, value: impl ToSql) -> Result<()> {
         self.write("keep a fact", |tx| set_fact(tx, name, value))
     }
-    /// Where the target of the restore is.
-    pub fn set_target(&self, path: &Path) -> Result<()> {
-        self.set_fact("target", path.as_os_str().as_bytes())
+    /// What every run of the job must know before there is a plan: vault, target, and whether to overwrite (1).
+    pub fn begin(&self, vault: VaultId, target: &Path, clobber: i64) -> Result<()> {
+        self.write("begin", |tx| {
+            set_fact(tx, "vault", &vault.0[..])?;
+            set_fact(tx, "target", target.as_os_str().as_bytes())?;
+            set_fact(tx, "clobber", clobber)?;
+            set_fact(tx, "begun", 1)
+        })
     }
+    /// Where the target of the restore is.
     pub fn target(&self) -> Result<Option<PathBuf>> {
         Ok(self.fact::<Vec<u8>>("target")?.map(|b| PathBuf::from(OsString::from_vec(b))))
     }

@@ -3,6 +3,8 @@
 //! The words reach the terminal or a synced file before the first object is sealed to them. A second start finds keys
 //! and vault and goes on.
 
+mod config_file;
+
 use super::args::{Init, Line, Quickstart};
 use super::{Answer, Exit, Failure, host, read_text, serve, settings};
 use crate::clock::SystemClock;
@@ -17,8 +19,9 @@ use crate::seal::SystemEntropy;
 use crate::store::throttle::Throttle;
 use crate::store::{ObjectName, ObjectStore};
 use crate::worker::{Faults, Stop};
+use config_file::{address, with_more, write_new};
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +48,23 @@ fn default_home() -> std::result::Result<PathBuf, Failure> {
 }
 
 pub fn quickstart(q: &Quickstart) -> Answer {
+    let (settings, config) = prepare(q, &Faults::default())?;
+    let (mut live, mut told) = (serve::LiveLine::new(), false);
+    let words = q.words_file.as_deref().and_then(|f| f.canonicalize().ok());
+    let parting = parting_words(&settings, words.as_deref(), &config);
+    serve::serve(&settings, &mut |status| {
+        live.show(status);
+        if !told && status.state == Overall::Idle {
+            told = true;
+            let advice = status.advice.as_ref().map_or(String::new(), |a| format!("{a}\n"));
+            live.say(&format!("\n{}\n{advice}{parting}", status.headline));
+        }
+    })
+}
+
+/// All of a quickstart before the daemon runs: a config and a founded vault, and where the config is. Dying anywhere, the
+/// same command goes on.
+pub fn prepare(q: &Quickstart, faults: &Faults) -> std::result::Result<(Arc<Settings>, PathBuf), Failure> {
     let root = absolute(&q.dir)?;
     if !root.as_path().is_dir() {
         return Err(Failure::Usage(
@@ -59,19 +79,13 @@ pub fn quickstart(q: &Quickstart) -> Answer {
         .doing(Kind::Operator, || format!("create {}", home.display()))?;
     let home = absolute(&home)?;
     let config = home.as_path().join("config.toml");
-    let settings = Arc::new(if config.exists() { again(&config, q, &root)? } else { first(&config, &home, q, &root)? });
-    found_missing(&settings, q.words_file.as_deref(), None)?;
-    let (mut live, mut told) = (serve::LiveLine::new(), false);
-    let words = q.words_file.as_deref().and_then(|f| f.canonicalize().ok());
-    let parting = parting_words(&settings, words.as_deref(), &config);
-    serve::serve(&settings, &mut |status| {
-        live.show(status);
-        if !told && status.state == Overall::Idle {
-            told = true;
-            let advice = status.advice.as_ref().map_or(String::new(), |a| format!("{a}\n"));
-            live.say(&format!("\n{}\n{advice}{parting}", status.headline));
-        }
-    })
+    let settings = Arc::new(if config.exists() {
+        again(&config, q, &root, faults)?
+    } else {
+        first(&config, &home, q, &root, faults)?
+    });
+    found_missing(&settings, q.words_file.as_deref(), None, faults)?;
+    Ok((settings, config))
 }
 
 /// What to do after the disaster, and what goes on meanwhile: commands that run as they stand.
@@ -100,7 +114,7 @@ fn shell(text: &str) -> String {
 }
 
 /// A second quickstart goes on with what the first one wrote.
-fn again(config: &Path, q: &Quickstart, root: &TreePath) -> std::result::Result<Settings, Failure> {
+fn again(config: &Path, q: &Quickstart, root: &TreePath, faults: &Faults) -> std::result::Result<Settings, Failure> {
     let mut settings = settings::load_from(config)?;
     if !settings.roots.iter().any(|r| r.path == *root) {
         let has: Vec<String> = settings.roots.iter().map(|r| r.path.to_string()).collect();
@@ -110,7 +124,7 @@ fn again(config: &Path, q: &Quickstart, root: &TreePath) -> std::result::Result<
         ));
     }
     if let Some(url) = &q.vault {
-        settings = with_more(config, &[], Some(url))?;
+        settings = with_more(config, &[], Some(url), faults)?;
     }
     if let Some(limit) = rate(q.limit.as_deref())? {
         settings.uplink_limit = limit;
@@ -123,7 +137,13 @@ fn again(config: &Path, q: &Quickstart, root: &TreePath) -> std::result::Result<
     Ok(settings)
 }
 
-fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std::result::Result<Settings, Failure> {
+fn first(
+    config: &Path,
+    home: &TreePath,
+    q: &Quickstart,
+    root: &TreePath,
+    faults: &Faults,
+) -> std::result::Result<Settings, Failure> {
     let state = home.join(b"state").expect("a plain name");
     let vault = match &q.vault {
         Some(url) => address(url)?,
@@ -142,15 +162,8 @@ fn first(config: &Path, home: &TreePath, q: &Quickstart, root: &TreePath) -> std
     };
     let text = sketch.text()?;
     let settings = settings::parse(config, &text)?;
-    write_new(config, &text)?;
+    write_new(config, &text, faults)?;
     Ok(settings)
-}
-
-fn write_new(path: &Path, text: &str) -> Result<()> {
-    let doing = || format!("write {}", path.display());
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).doing(Kind::Operator, doing)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).doing(Kind::Operator, doing)
 }
 
 /// Said at all, and then the bound or its absence.
@@ -176,15 +189,15 @@ fn listen(text: Option<&str>) -> std::result::Result<Listen, Failure> {
     }
 }
 
-pub fn init(line: &Line, i: &Init) -> Answer {
+pub fn init(line: &Line, i: &Init, faults: &Faults) -> Answer {
     let asked = !i.root.is_empty() || i.vault.is_some();
     let settings = Arc::new(if !asked {
         settings::load(line)?
     } else if line.config.exists() {
         let roots = i.root.iter().map(|r| absolute(r)).collect::<std::result::Result<Vec<_>, _>>()?;
-        with_more(&line.config, &roots, i.vault.as_deref())?
+        with_more(&line.config, &roots, i.vault.as_deref(), faults)?
     } else {
-        let settings = write_config(&line.config, i)?;
+        let settings = write_config(&line.config, i, faults)?;
         println!("wrote {}", line.config.display());
         settings
     });
@@ -200,14 +213,14 @@ pub fn init(line: &Line, i: &Init) -> Answer {
                 .remedy("six random words are a good one"),
         ));
     }
-    let started = found_missing(&settings, i.words_file.as_deref(), passphrase.as_ref())?;
+    let started = found_missing(&settings, i.words_file.as_deref(), passphrase.as_ref(), faults)?;
     if started == 0 {
         println!("every vault of {} has its keys on this machine already; nothing to do", line.config.display());
     }
     Ok(Exit::Done)
 }
 
-fn write_config(path: &Path, i: &Init) -> std::result::Result<Settings, Failure> {
+fn write_config(path: &Path, i: &Init, faults: &Faults) -> std::result::Result<Settings, Failure> {
     let roots = i.root.iter().map(|r| absolute(r)).collect::<std::result::Result<Vec<_>, _>>()?;
     let (Some((root, others)), Some(vault)) = (roots.split_first(), &i.vault) else {
         return Err(Failure::Usage(
@@ -230,39 +243,7 @@ fn write_config(path: &Path, i: &Init) -> std::result::Result<Settings, Failure>
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).doing(Kind::Operator, || format!("create {}", folder.display()))?;
     }
-    write_new(path, &text)?;
-    Ok(settings)
-}
-
-fn address(url: &str) -> std::result::Result<VaultUrl, Failure> {
-    VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))
-}
-
-/// Roots and a vault put at the end of a config that lacks them; as it was when it has them.
-fn with_more(config: &Path, roots: &[TreePath], vault: Option<&str>) -> std::result::Result<Settings, Failure> {
-    let text = read_text(config, "the configuration").map_err(Failure::Usage)?;
-    let settings = settings::parse(config, &text)?;
-    let new: Vec<TreePath> =
-        roots.iter().filter(|r| !settings.roots.iter().any(|known| known.path == **r)).cloned().collect();
-    let url = vault.map(address).transpose()?.filter(|url| !settings.vaults.iter().any(|v| v.url == *url));
-    if new.is_empty() && url.is_none() {
-        return Ok(settings);
-    }
-    // Refused before anything is changed.
-    drop(Home::new(&settings.state_dir).lock()?);
-    let taken = |name: &String| settings.vaults.iter().any(|v| v.name == *name);
-    let highest = settings.vaults.len() + 2;
-    let name = (2..=highest).map(|n| format!("vault{n}")).find(|n| !taken(n)).expect("there are more than are taken");
-    let longer = text + &render::more(&new, url.as_ref().map(|url| (name.as_str(), url)))?;
-    let settings = settings::parse(config, &longer)?;
-    let aside = config.with_extension("toml.new");
-    let _ = std::fs::remove_file(&aside);
-    write_new(&aside, &longer)?;
-    let mode = std::fs::metadata(config).map(|m| m.permissions());
-    mode.and_then(|mode| std::fs::set_permissions(&aside, mode))
-        .and_then(|()| std::fs::rename(&aside, config))
-        .doing(Kind::Operator, || format!("write {}", config.display()))?;
-    println!("added to {}", config.display());
+    write_new(path, &text, faults)?;
     Ok(settings)
 }
 
@@ -271,16 +252,22 @@ fn found_missing(
     settings: &Settings,
     words_file: Option<&Path>,
     passphrase: Option<&Zeroizing<String>>,
+    faults: &Faults,
 ) -> std::result::Result<usize, Failure> {
     let home = Home::new(&settings.state_dir);
     let _lock = home.lock()?;
+    // A vault that was added has words of its own.
+    let is_of_some_vault = |file: &Path| {
+        let mut keys = settings.vaults.iter().filter_map(|vault| home.vault(&vault.name).keys().ok());
+        keys.any(|keys| is_words_file_of(file, &keys))
+    };
     let mut started = 0;
     for vault in &settings.vaults {
         let mine = home.vault(&vault.name);
         if mine.has_keys() && (mine.catalog().exists() || exists(vault)) {
             if let Some(file) = words_file
                 && file.exists()
-                && !is_words_file_of(file, &mine.keys()?)
+                && !is_of_some_vault(file)
             {
                 return Err(Failure::Usage(
                     Error::operator(format!("use the words file {}: it is not the one of this vault", file.display()))
@@ -294,7 +281,7 @@ fn found_missing(
                 Error::operator("show the recovery words: this is no terminal").remedy("give '--words-file FILE'"),
             ));
         }
-        found_one(vault, &mine, words_file, passphrase)?;
+        found_one(vault, &mine, words_file, passphrase, faults)?;
         started += 1;
     }
     Ok(started)
@@ -334,6 +321,7 @@ fn found_one(
     home: &crate::daemon::home::VaultHome,
     words_file: Option<&Path>,
     passphrase: Option<&Zeroizing<String>>,
+    faults: &Faults,
 ) -> Result<()> {
     with_store(vault, |store| {
         let mut show = show_words;
@@ -349,10 +337,11 @@ fn found_one(
             clock: &*clock,
             host: host(),
             passphrase: passphrase.cloned(),
-            faults: &Faults::default(),
+            faults,
             stop: &Stop::new(),
         };
         let keys = founding.found(&mut witness)?;
+        faults.at("found.said")?;
         println!("Started vault {} in {}.", keys.vault, store.url());
         if let Some(file) = words_file {
             println!(

@@ -106,26 +106,30 @@ impl Console for Desk {
         for vault in &self.daemon.vaults {
             vault.pause();
             if let Some(engine) = vault.engine() {
+                self.daemon.house.faults.at("desk.pause")?;
                 engine.catalog.set_fact("paused", engine.clock.wall().0)?;
                 engine.tell(Level::Warning, "paused by the operator");
             }
         }
         self.forget();
-        Ok(())
+        self.daemon.house.faults.at("desk.answer")
     }
 
     fn resume(&self) -> Result<()> {
         for vault in &self.daemon.vaults {
             vault.resume();
             if let Some(engine) = vault.engine() {
-                engine.catalog.clear_fact("paused")?;
+                // Losses that were looked at first: once work goes on, new ones are counted.
+                self.daemon.house.faults.at("desk.losses")?;
                 engine.catalog.clear_fact("spool_losses")?;
+                self.daemon.house.faults.at("desk.resume")?;
+                engine.catalog.clear_fact("paused")?;
                 engine.tell(Level::Note, "resumed by the operator");
             }
         }
         self.daemon.wake();
         self.forget();
-        Ok(())
+        self.daemon.house.faults.at("desk.answer")
     }
 
     fn limit(&self, rate: Option<Rate>) -> Result<()> {
@@ -136,17 +140,19 @@ impl Console for Desk {
             vault.throttle.set(rate);
             if let Some(engine) = vault.engine() {
                 engine.figures.limit.store(rate.map_or(0, Rate::get), Ordering::Relaxed);
+                self.daemon.house.faults.at("desk.limit")?;
                 engine.catalog.set_fact("limit", rate.map_or(0, |r| r.get().cast_signed()))?;
             }
         }
         self.daemon.wake();
         self.forget();
-        Ok(())
+        self.daemon.house.faults.at("desk.answer")
     }
 
     fn rescan(&self) -> Result<()> {
         for engine in self.daemon.engines() {
             engine.figures.walked.lock().expect("figures lock").clear();
+            self.daemon.house.faults.at("desk.rescan")?;
             engine.catalog.hurry()?;
             for root in &engine.roots {
                 engine.mark_root(root)?;

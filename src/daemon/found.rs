@@ -4,7 +4,7 @@
 //! Dying before `meta_vault` is there leaves nothing sealed to those words: the next start makes new ones (or goes on
 //! with the ones in the words file). After it the vault exists and is only opened.
 
-use super::home::VaultHome;
+use super::home::{VaultHome, name_new, write_synced};
 use crate::clock::Clock;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::vault::{self, Label};
@@ -15,9 +15,7 @@ use crate::seal::{Entropy, random, sha256, words};
 use crate::store::{Body, NewObject, ObjectName, ObjectStore};
 use crate::worker::{Faults, Stop};
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -96,11 +94,11 @@ impl Founding<'_> {
         let (secret, id) = (Secret::generate(self.entropy), VaultId(random(self.entropy)));
         let keys = secret.open_keys(id).seal;
         self.faults.at("found.keys")?;
-        self.home.write_keys(&keys)?;
+        self.home.write_keys(&keys, self.faults)?;
         self.faults.at("found.words")?;
         let reached = match witness {
             Witness::File(path) => {
-                write_words(path, &secret)?;
+                write_words(path, &secret, self.faults)?;
                 true
             }
             Witness::Show(show) => show(&secret.words(), id),
@@ -135,22 +133,33 @@ pub fn is_words_file_of(path: &Path, keys: &SealKeys) -> bool {
 }
 
 /// 24 numbered words and nothing else, 0600, under its name only when whole and synced.
-fn write_words(path: &Path, secret: &Secret) -> Result<()> {
+fn write_words(path: &Path, secret: &Secret, faults: &Faults) -> Result<()> {
     let mut text = Zeroizing::new(String::with_capacity(512));
     for (i, word) in secret.words().iter().enumerate() {
         let _ = writeln!(text, "{:2}. {word}", i + 1);
     }
+    let doing = || format!("write the words file {}", path.display());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = folder.join(format!(".tmp-words-{}", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        // A link refuses a name that is taken; a rename would replace it.
-        let named = fs::hard_link(&temporary, path);
-        fs::remove_file(&temporary)?;
-        named?;
-        File::open(folder)?.sync_all()
-    })();
-    written.doing(Kind::Operator, || format!("write the words file {}", path.display()))
+    sweep_words(folder).doing(Kind::Operator, doing)?;
+    let temporary = folder.join(format!("{UNNAMED}{}", std::process::id()));
+    write_synced(&temporary, text.as_bytes()).doing(Kind::Operator, doing)?;
+    faults.at("found.words_name")?;
+    name_new(&temporary, path).doing(Kind::Operator, doing)
+}
+
+/// A words file without its name; the process that writes it follows.
+const UNNAMED: &str = ".tmp-words-";
+
+/// Words that a death left without their name open nothing: no vault was founded with them. Nobody shall take them for
+/// those of the vault. Should another founding be at work here, it fails before it seals anything.
+fn sweep_words(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let number =
+            entry.file_name().to_str().and_then(|n| n.strip_prefix(UNNAMED)).is_some_and(|n| n.parse::<u32>().is_ok());
+        if number {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }

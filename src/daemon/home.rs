@@ -31,6 +31,40 @@ const BEFORE: &str = "catalog.db.before-";
 /// How many of those stay: the last, and the one it was made from should that rebuild have been the mistake.
 const KEPT_ASIDE: usize = 2;
 
+/// A file of our own, 0600, whole and synced when this returns; it still has to get its name.
+pub fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Gives a file its name in one step, in the place of what has it; both synced.
+pub fn name_over(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(to)
+}
+
+/// Gives a file its name in one step, never that of another.
+pub fn name_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => sync_folder(to),
+        // File systems without that kind of rename: a second name does as well, as long as the first goes.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)?;
+            sync_folder(to)
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn sync_folder(of: &Path) -> std::io::Result<()> {
+    let folder = of.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
 /// A file that belongs to the one at `path`.
 fn with(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
@@ -144,17 +178,13 @@ impl VaultHome {
     }
 
     /// 0600, synced with its folder when this returns. Replaces older ones only as a whole.
-    pub fn write_keys(&self, keys: &SealKeys) -> Result<()> {
+    pub fn write_keys(&self, keys: &SealKeys, faults: &Faults) -> Result<()> {
         make_dir(&self.dir)?;
         let (path, temporary) = (self.key_path(), self.dir.join(".tmp-keys"));
-        let written = (|| {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            file.write_all(key_file::machine_text(keys).as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            File::open(&self.dir)?.sync_all()
-        })();
-        written.map_err(|e| refused("write the keys", &path, e))
+        let refused = |e| refused("write the keys", &path, e);
+        write_synced(&temporary, key_file::machine_text(keys).as_bytes()).map_err(refused)?;
+        faults.at("keys.name")?;
+        name_over(&temporary, &path).map_err(refused)
     }
 
     /// Where a catalog is rebuilt before it gets its name; what an earlier try left there goes.
@@ -308,7 +338,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let vault = Home::new(&TreePath::from_typed(dir.path()).unwrap()).vault("v");
         assert!(vault.keys().unwrap_err().to_string().contains("panicroom init"));
-        vault.write_keys(&Secret::from_bytes([1; 32]).open_keys(VaultId([2; 16])).seal).unwrap();
+        let keys = Secret::from_bytes([1; 32]).open_keys(VaultId([2; 16])).seal;
+        vault.write_keys(&keys, &Faults::default()).unwrap();
         assert_eq!(vault.keys().unwrap().vault, VaultId([2; 16]));
         assert_eq!(fs::metadata(vault.key_path()).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -44,7 +44,7 @@ pub(super) fn folder(fd: BorrowedFd<'_>, entry: &Entry) -> rustix::io::Result<Ve
     dress(&Reach::Open(fd), entry)
 }
 
-/// A fifo or device node, by an `O_PATH` handle of it.
+/// A fifo, a device node or a file that is not to be opened, by an `O_PATH` handle of it.
 pub(super) fn special(handle: BorrowedFd<'_>, entry: &Entry) -> rustix::io::Result<Vec<Shortfall>> {
     dress(&Reach::Named { handle, by_handle: format!("/proc/self/fd/{}", handle.as_raw_fd()) }, entry)
 }

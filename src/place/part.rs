@@ -2,7 +2,7 @@
 //! sparse: what is never written is a hole.
 
 use super::target::{Target, stand};
-use super::{Clobber, Placed, Skip, dress, place_error};
+use super::{Clobber, Placed, Shortfall, Skip, dress, place_error};
 use crate::error::Result;
 use crate::model::{Entry, Size, TreePath};
 use rustix::fs::{
@@ -64,6 +64,24 @@ impl Target {
             && standing.size == size
             && stat.st_uid == rustix::process::geteuid().as_raw();
         Ok(ours.then_some(Partial { dir, fd, path: path.clone(), part: name }))
+    }
+
+    /// Clears a part away where there is one.
+    pub fn clear(&self, path: &TreePath, part: u64) -> Result<()> {
+        let (dir, _) = self.spot(path)?;
+        clear_part(dir.as_fd(), &self.part_name(part)).map_err(|e| place_error("clear the part of", path, e))
+    }
+
+    /// Gives a file that has its name its metadata once more: whoever named it may not have lived to tell what it fell
+    /// short of.
+    pub fn dress_file(&self, path: &TreePath, entry: &Entry) -> Result<Vec<Shortfall>> {
+        let (dir, name) = self.existing_spot(path)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dressed = openat(&*dir, name, flags, Mode::empty()).and_then(|fd| {
+            let is_file = stand(fd.as_fd(), b"")?.kind == FileType::RegularFile;
+            if is_file { dress::special(fd.as_fd(), entry) } else { Err(Errno::AGAIN) }
+        });
+        dressed.map_err(|e| place_error("set the metadata of", path, e))
     }
 }
 

@@ -55,6 +55,12 @@ impl Standing {
         };
         self.kind == kind && self.mtime == entry.mtime && size.is_none_or(|s| s == self.size)
     }
+
+    /// Whether it is a file with the time of `entry`, and no longer than it: what a power cut may make of one that was
+    /// named before its contents were synced.
+    pub fn is_left_of(&self, entry: &Entry) -> bool {
+        self.kind == FileType::RegularFile && self.mtime == entry.mtime && self.size <= entry.size
+    }
 }
 
 impl Target {

@@ -18,7 +18,7 @@ use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
 use crate::seal::keys::OpenKeys;
 use crate::store::ObjectStore;
-use crate::worker::Stop;
+use crate::worker::{Faults, Stop};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -36,6 +36,7 @@ pub struct Fetching<'a> {
     pub keys: &'a OpenKeys,
     pub target: &'a Target,
     pub progress: &'a Progress,
+    pub faults: &'a Faults,
     pub stop: &'a Stop,
     /// Threads that read, open and write: at least 1.
     pub threads: usize,
@@ -69,6 +70,7 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
         return Err(Error::operator(format!("restore {needed}: the target has room for {free}"))
             .remedy("make room, then give the same command again; or choose another target"));
     }
+    with.faults.at("fetch.begin")?;
     let attempt = if job.begin_run()? == 0 { Attempt::First } else { Attempt::Again };
     let clobber = if job.count("clobber")? == 1 { Clobber::Replace } else { Clobber::Keep };
     let parts = OpenParts::default();
@@ -79,10 +81,12 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
         attempt,
         parts: &parts,
         progress: with.progress,
+        faults: with.faults,
         stop: with.stop,
     };
     start_progress(with.progress, &plan, job)?;
     if job.count("finished")? == 0 {
+        finisher.look_after_names()?;
         finisher.name_whole_files()?;
         let mut cursor = job.cursor()?;
         while job.pack_from(cursor.round, 0)?.is_some() {
@@ -93,7 +97,7 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
         finisher.things(ThingKind::Link)?;
         finisher.things(ThingKind::Other)?;
         finisher.folders()?;
-        job.set_fact("finished", 1)?;
+        with.faults.at("fetch.ended")?;
     }
     with.progress.enter(Phase::Done);
     report(job, &plan)
@@ -187,6 +191,7 @@ impl Round<'_> {
             clobber: self.clobber,
             attempt: self.attempt,
             parts: self.parts,
+            faults: self.with.faults,
             stop: self.with.stop,
             progress: self.with.progress,
         };

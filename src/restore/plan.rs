@@ -4,6 +4,10 @@
 //! A file that stands at the target with the size and time of the wanted version counts as restored, unless
 //! overwriting: then everything is fetched, since equal stamps prove nothing to someone who doubts what is there.
 
+mod bill;
+
+pub use bill::{Cost, Plan, SpeedPlan};
+
 use super::Wanted;
 use super::layout::{Layouts, Records};
 use super::progress::{Phase, Progress};
@@ -14,13 +18,12 @@ use crate::clock::Wall;
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
 use crate::format::pack::PackRecord;
-use crate::model::{Entry, FileTime, Shape, Size, Tier, TreePath};
+use crate::model::{Entry, FileTime, HardLink, Shape, Size, Tier, TreePath};
 use crate::place::{Clobber, Standing, Target};
 use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
 use crate::store::{ObjectInfo, ObjectStore};
-use crate::worker::Stop;
-use serde::{Deserialize, Serialize};
+use crate::worker::{Faults, Stop};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -28,71 +31,6 @@ use std::path::Path;
 const AT_ONCE: usize = 1000;
 /// Storage classes that need a thaw, as S3 spells them.
 const FROZEN: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
-
-/// `restore --plan --json`. Sizes in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// To be written, hard links among them.
-    pub files: u64,
-    /// Their contents, each file once however many names it has; holes count.
-    pub bytes: u64,
-    pub packs: u64,
-    /// What is read from packs.
-    pub pack_bytes: u64,
-    pub frozen_packs: u64,
-    /// Empty where hours and prices are not known.
-    pub speeds: Vec<SpeedPlan>,
-    pub folders: u64,
-    /// Symlinks, FIFOs, devices.
-    pub others: u64,
-    /// At the target already, with size and time of the wanted version.
-    pub already: u64,
-    /// At the target already and different: kept.
-    pub skipped: u64,
-    /// Wanted, and not in the vault or not restorable: known before anything is fetched.
-    pub failed: u64,
-    /// Room the contents take, holes aside.
-    pub needed_bytes: u64,
-    /// Room there is at the target.
-    pub free_bytes: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SpeedPlan {
-    pub speed: String,
-    pub hours_first: f64,
-    pub hours_last: f64,
-    pub cost: Cost,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cost {
-    pub retrieval: f64,
-    pub requests: f64,
-    pub copies: f64,
-    pub egress: f64,
-    pub total: f64,
-    pub currency: String,
-}
-
-impl Plan {
-    /// Nothing needs a thaw, and what it costs is known to be nothing.
-    pub fn costs_nothing(&self) -> bool {
-        self.frozen_packs == 0 && !self.speeds.is_empty() && self.speeds.iter().all(|s| s.cost.total == 0.0)
-    }
-    pub fn fits(&self) -> bool {
-        self.needed_bytes <= self.free_bytes
-    }
-    /// The plan of a job; None where planning never came to its end.
-    pub fn of(job: &JobFile) -> Result<Option<Self>> {
-        let Some(text) = job.fact::<String>("plan")? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|e| {
-            Error::operator(format!("read the plan of the restore {}", job.path().display()))
-                .because(e)
-                .remedy("start the restore again")
-        })
-    }
-}
 
 /// What a plan is made with.
 pub struct Planning<'a> {
@@ -103,6 +41,7 @@ pub struct Planning<'a> {
     /// Where the target is: kept in the job, for whoever resumes it.
     pub target_path: &'a Path,
     pub progress: &'a Progress,
+    pub faults: &'a Faults,
     pub stop: &'a Stop,
     /// Time of folders nobody recorded.
     pub now: Wall,
@@ -114,10 +53,8 @@ pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan>
         return Err(Error::operator(format!("plan a restore into {}: a job is there", job.path().display()))
             .remedy("resume it, or remove the file and plan again"));
     }
-    job.set_fact("begun", 1)?;
-    job.set_fact("clobber", i64::from(wanted.clobber == Clobber::Replace))?;
-    job.set_target(with.target_path)?;
-    job.set_fact("vault", &with.keys.vault.0[..])?;
+    with.faults.at("plan.begin")?;
+    job.begin(with.keys.vault, with.target_path, i64::from(wanted.clobber == Clobber::Replace))?;
     with.progress.enter(Phase::Planning);
     let records = Records { store: with.store, keys: with.keys, stop: with.stop, unknown: HashMap::new() };
     let mut planner = Planner {
@@ -150,7 +87,9 @@ pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan>
     planner.packs()?;
     let plan = planner.plan;
     let text = serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
+    with.faults.at("plan.end")?;
     job.set_fact("plan", text)?;
+    with.faults.at("plan.ended")?;
     Ok(plan)
 }
 
@@ -187,7 +126,9 @@ impl Planner<'_> {
     }
 
     fn flush(&mut self) -> Result<()> {
+        self.with.faults.at("plan.items")?;
         self.job.add(&self.items)?;
+        self.with.faults.at("plan.failures")?;
         self.job.add_failures(&self.failed)?;
         self.items.clear();
         self.failed.clear();
@@ -230,11 +171,16 @@ impl Planner<'_> {
         Ok(false)
     }
 
+    fn first_name(&self, link: HardLink, content: &[u8], path: &TreePath) -> Result<Option<TreePath>> {
+        self.with.faults.at("plan.link")?;
+        self.job.first_name(link, sha256(content), path)
+    }
+
     fn file(&mut self, path: TreePath, entry: Box<Entry>, content: &[u8]) -> Result<()> {
         let owed = self.is_owed(&path, &entry)?;
         let same = !owed && self.stands(&path)?.is_some_and(|s| s.is_like(&entry));
         if let Some(link) = entry.link.filter(|_| owed || same)
-            && let Some(first) = self.job.first_name(link, sha256(content), &path)?
+            && let Some(first) = self.first_name(link, content, &path)?
             && owed
         {
             self.plan.files += 1;
@@ -289,11 +235,12 @@ impl Planner<'_> {
             if tier == Tier::Cold {
                 cold.push(hash);
             }
+            self.with.faults.at("plan.pack")?;
             self.job.add_pack(&JobPack { id, hash, tier, record })?;
         }
         self.plan.frozen_packs = self.frozen(&cold)?;
         if self.plan.frozen_packs == 0 && is_free_of_charge(self.with.store) {
-            self.plan.speeds = ["bulk", "standard", "expedited"].map(no_cost).into();
+            self.plan.speeds = ["bulk", "standard", "expedited"].map(SpeedPlan::free).into();
         }
         Ok(())
     }
@@ -419,9 +366,4 @@ fn used_bytes(job: &JobFile, pack: i64, record: &PackRecord) -> Result<u64> {
 /// Folders and memory cost nothing to read; what a server takes for it is not known here.
 fn is_free_of_charge(store: &dyn ObjectStore) -> bool {
     !store.url().starts_with("s3:")
-}
-
-fn no_cost(speed: &str) -> SpeedPlan {
-    let cost = Cost { retrieval: 0.0, requests: 0.0, copies: 0.0, egress: 0.0, total: 0.0, currency: "USD".into() };
-    SpeedPlan { speed: speed.into(), hours_first: 0.0, hours_last: 0.0, cost }
 }

@@ -73,7 +73,9 @@ impl Settler<'_> {
         }
         batch.counts = vec![("done", outcome.done), ("skipped", outcome.skipped), ("bytes", outcome.bytes)];
         batch.counts.extend(outcome.short.counts());
+        self.finisher.faults.at("settle.sync")?;
         self.finisher.target.sync()?;
+        self.finisher.faults.at("settle.note")?;
         Progress::add(&self.finisher.progress.files, self.job.settle(&batch)?);
         self.finisher.name_whole_files()
     }
@@ -89,6 +91,7 @@ impl Settler<'_> {
             if self.job.pack(place.pack)?.is_none() {
                 let Some((record, _)) = self.catalog.pack_record(place.pack)? else { return Ok(None) };
                 let (hash, tier) = (record.hash, record.table.tier);
+                self.finisher.faults.at("settle.pack")?;
                 self.job.add_pack(&JobPack { id: place.pack, hash, tier, record: Some(record) })?;
             }
             let offset = slice.offset + pack.starts[chunk as usize] - pack.starts[slice.chunks.start as usize];

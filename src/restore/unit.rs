@@ -14,7 +14,7 @@ use crate::model::{Entry, Size, TreePath};
 use crate::place::{Clobber, Partial, Placed, Shortfall, Target};
 use crate::seal::keys::OpenKeys;
 use crate::store::{ObjectName, ObjectStore};
-use crate::worker::Stop;
+use crate::worker::{Faults, Stop};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -178,27 +178,32 @@ pub(super) struct OpenParts {
 }
 
 impl OpenParts {
-    fn get(&self, target: &Target, file: &FileRow) -> Result<Arc<Partial>> {
+    /// None: it has its name already. An earlier run gave it, and a power cut took the note.
+    fn get(&self, target: &Target, file: &FileRow) -> Result<Option<Arc<Partial>>> {
         let mut open = self.open.lock().expect("parts lock");
         if let Some(at) = open.iter().position(|(id, _)| *id == file.id) {
             let found = open.remove(at);
             let part = Arc::clone(&found.1);
             open.push(found);
-            return Ok(part);
+            return Ok(Some(part));
         }
         let part_number = file.id.cast_unsigned();
         let is_new = self.begun.lock().expect("parts lock").insert(file.id);
         let part = if is_new && file.untouched {
             target.begin(&file.path, file.entry.size, part_number)?
         } else {
-            target.resume(&file.path, file.entry.size, part_number)?.ok_or_else(|| part_is_gone(&file.path))?
+            match target.resume(&file.path, file.entry.size, part_number)? {
+                Some(part) => part,
+                None if target.look(&file.path)?.is_some_and(|s| s.is_like(&file.entry)) => return Ok(None),
+                None => return Err(part_is_gone(&file.path)),
+            }
         };
         if open.len() >= OPEN_PARTS {
             open.remove(0);
         }
         let part = Arc::new(part);
         open.push((file.id, Arc::clone(&part)));
-        Ok(part)
+        Ok(Some(part))
     }
 
     pub fn forget(&self, id: i64) {
@@ -239,6 +244,7 @@ pub(super) struct Bench<'a> {
     pub clobber: Clobber,
     pub attempt: Attempt,
     pub parts: &'a OpenParts,
+    pub faults: &'a Faults,
     pub stop: &'a Stop,
     pub progress: &'a Progress,
 }
@@ -331,7 +337,10 @@ impl Bench<'_> {
                 if slice.offset + bytes.len() as u64 > file.entry.size.0 {
                     return Err(Error::path(format!("restore {}: its content is longer than its record", file.path)));
                 }
-                self.parts.get(self.target, file)?.write_at(slice.offset, bytes)?;
+                self.faults.at("part.write")?;
+                if let Some(part) = self.parts.get(self.target, file)? {
+                    part.write_at(slice.offset, bytes)?;
+                }
                 out.written.push((file.id, u64::from(slice.chunks.end - slice.chunks.start)));
             }
         }
@@ -350,19 +359,23 @@ impl Bench<'_> {
         }
         let place = |clobber| {
             // The one write gives it its size.
+            self.faults.at("small.write")?;
             let part = self.target.begin(path, Size(0), id.cast_unsigned())?;
             part.write_at(0, bytes)?;
-            part.finish(entry, clobber)
+            self.faults.at("small.name")?;
+            let placed = part.finish(entry, clobber)?;
+            self.faults.at("small.named")?;
+            Ok(placed)
         };
         let mut placed = place(self.clobber)?;
         if matches!(placed, Placed::Skipped(_)) {
-            if !self.target.look(path)?.is_some_and(|s| s.is_like(entry)) {
-                return Ok(Became::Skipped);
-            }
-            // Nothing was there when the job was planned, so this is what an earlier run named before its batch was
-            // synced; after a power cut its contents may not be what its stamp says.
-            if self.attempt == Attempt::Again {
-                placed = place(Clobber::Replace)?;
+            let standing = self.target.look(path)?;
+            match self.attempt {
+                // Nothing was there when the job was planned, so this is what an earlier run named before its batch was
+                // synced; after a power cut its contents may not be what its stamp says, or not be there at all.
+                Attempt::Again if standing.is_some_and(|s| s.is_left_of(entry)) => placed = place(Clobber::Replace)?,
+                _ if standing.is_some_and(|s| s.is_like(entry)) => {}
+                _ => return Ok(Became::Skipped),
             }
         }
         if let Placed::Done(shortfalls) = placed {

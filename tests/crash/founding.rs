@@ -16,7 +16,8 @@ use panicroom::worker::{Faults, Stop};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-pub const STEPS: [&str; 5] = ["found.keys", "found.words", "found.key", "found.rescue", "found.vault"];
+pub const STEPS: [&str; 7] =
+    ["found.keys", "keys.name", "found.words", "found.words_name", "found.key", "found.rescue", "found.vault"];
 
 const PASSPHRASE: &str = "correct horse battery staple";
 
@@ -104,6 +105,8 @@ fn whoever_has_the_words_opens_the_vault_wherever_its_founding_dies() {
             let keys = bench.found(by, &Faults::default()).unwrap();
             bench.check(by, &keys);
         }
-        assert_eq!(died, BTreeSet::from(STEPS));
+        // Words on a screen have no file.
+        let reached = |step: &&str| matches!(by, By::File) || *step != "found.words_name";
+        assert_eq!(died, STEPS.into_iter().filter(reached).collect());
     }
 }

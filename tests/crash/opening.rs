@@ -32,16 +32,16 @@ pub const STEPS: [&str; 8] = [
     "rebuild.tidy",
 ];
 
-const LIMIT: i64 = 123_456;
+pub const LIMIT: i64 = 123_456;
 
 /// A machine with two passes behind it and a catalog kept from after the first.
-struct Machine {
+pub struct Machine {
     dir: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let machine = Self { dir: tempfile::tempdir().unwrap(), runtime };
         for name in ["source", "vault"] {
@@ -89,7 +89,7 @@ impl Machine {
     fn throttle() -> Throttle {
         Throttle::new(None, SystemClock::shared())
     }
-    fn house(&self, faults: &Faults) -> House {
+    pub fn house(&self, faults: &Faults) -> House {
         let text = format!(
             "[[root]]\npath = \"{}\"\nquiet = \"0s\"\n[[vault]]\nname = \"v\"\nurl = \"file://{}\"\n[state]\ndir = \"{}\"",
             self.at("source").display(),
@@ -111,7 +111,7 @@ impl Machine {
         let dir = panicroom::model::TreePath::from_typed(&self.at("state")).unwrap();
         Home::new(&dir).vault("v")
     }
-    fn open(&self, faults: &Faults) -> Result<Engine> {
+    pub fn open(&self, faults: &Faults) -> Result<Engine> {
         let house = self.house(faults);
         let opened = house.open_engine(&house.settings.vaults[0], Self::throttle())?;
         opened.engine.figures.hurry.store(true, Ordering::SeqCst);

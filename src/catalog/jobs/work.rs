@@ -130,12 +130,29 @@ impl JobFile {
         })
     }
 
+    /// Files that are named, page by page by id, and not known to be on the disk under that name.
+    pub fn named_files(&self, after: i64, most: usize) -> Result<Vec<FileRow>> {
+        self.files_in(3, after, most)
+    }
+
+    /// These lost their names in a power cut: they are to be named again.
+    pub fn name_again(&self, ids: &[i64]) -> Result<()> {
+        self.write("note lost names", |tx| {
+            let mut s = tx.prepare_cached("UPDATE file SET state = 0 WHERE id = ?")?;
+            ids.iter().try_for_each(|id| s.execute([id]).map(drop))
+        })
+    }
+
     /// Failed files, page by page by id: their parts are cleared at the end.
     pub fn failed_files(&self, after: i64, most: usize) -> Result<Vec<FileRow>> {
-        let found: Vec<(i64, Vec<u8>, Vec<u8>)> = self.read("read failed files", |c| {
+        self.files_in(2, after, most)
+    }
+
+    fn files_in(&self, state: i64, after: i64, most: usize) -> Result<Vec<FileRow>> {
+        let found: Vec<(i64, Vec<u8>, Vec<u8>)> = self.read("read files", |c| {
             let mut s =
-                c.prepare_cached("SELECT id, path, entry FROM file WHERE state = 2 AND id > ? ORDER BY id LIMIT ?")?;
-            s.query_map((after, page(most)), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
+                c.prepare_cached("SELECT id, path, entry FROM file WHERE state = ? AND id > ? ORDER BY id LIMIT ?")?;
+            s.query_map((state, after, page(most)), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
         })?;
         found
             .into_iter()
@@ -184,6 +201,16 @@ impl JobFile {
             ids.iter().try_for_each(|id| s.execute((kind as i64, id)).map(drop))?;
             fail_all(tx, batch)?;
             batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))
+        })
+    }
+
+    /// After the last sync: all of it is done.
+    pub fn end(&self, batch: &Batch) -> Result<()> {
+        self.write("note the end", |tx| {
+            synced(tx)?;
+            fail_all(tx, batch)?;
+            batch.counts.iter().try_for_each(|(name, by)| add_to_fact(tx, name, *by))?;
+            set_fact(tx, "finished", 1)
         })
     }
 
