@@ -9,13 +9,14 @@ pub mod pace;
 
 use super::fetch::Fetching;
 use super::progress::Wait;
-use crate::catalog::jobs::{Cursor, JobFile, ThawRow, ThawState, ThawSum, Wave};
+use crate::catalog::jobs::{Cursor, Enough, JobFile, ThawRow, ThawState, ThawSum, Wave};
 use crate::clock::{Steady, Wall};
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
 use crate::model::{Rate, Sha256, Speed, Tier};
 use crate::store::{Access, ObjectInfo, ObjectName, Thaw};
 use pace::{Order, Terms};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Rows read at once.
@@ -63,7 +64,9 @@ pub(super) struct Thawer<'a> {
     lists: Lists,
     /// When the last pack was handed out, and its bytes.
     handed: Option<(Steady, u64)>,
-    /// Bytes and time of fetching so far in this run.
+    /// Bytes of those handed out last: as many as may still be on their way.
+    ahead: VecDeque<u64>,
+    /// Bytes and time of fetching so far.
     measured: (u64, Duration),
 }
 
@@ -99,6 +102,7 @@ impl<'a> Thawer<'a> {
             looked: None,
             lists: Lists::MayTell,
             handed: None,
+            ahead: VecDeque::new(),
             measured: (job.count("line_bytes")?, Duration::from_millis(job.count("line_ms")?)),
         };
         if round > 0 {
@@ -147,13 +151,16 @@ impl<'a> Thawer<'a> {
         Ok(if left == 0 { Turn::Over } else { Turn::NotYet })
     }
 
-    /// A copy that goes within a minute is as good as gone.
-    fn soon(&self) -> Wall {
-        self.with.clock.wall().plus(LAST_MINUTE)
+    /// A copy that goes before its bytes and those ahead of them are here is as good as gone.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a fetch")]
+    fn enough(&self) -> Enough {
+        let rate = self.rate();
+        let ahead = pace::fetching(self.ahead.iter().sum(), rate) + LAST_MINUTE;
+        Enough { soon: self.with.clock.wall().plus(ahead), ms_a_byte: 1100.0 / rate.get() as f64 }
     }
 
     fn take_up(&mut self) -> Result<Option<Turn>> {
-        let Some(row) = self.job.thaw_to_fetch(self.round, self.soon())? else { return Ok(None) };
+        let Some(row) = self.job.thaw_to_fetch(self.round, self.enough())? else { return Ok(None) };
         self.with.faults.at("thaw.turn")?;
         let turn = self.job.take_turn(row.pack)?;
         Ok(Some(self.hand_out(&row, turn)))
@@ -162,6 +169,10 @@ impl<'a> Thawer<'a> {
     fn hand_out(&mut self, row: &ThawRow, turn: i64) -> Turn {
         self.with.progress.wait_for_thaw(None);
         self.handed = Some((self.with.clock.steady(), row.bytes));
+        self.ahead.push_back(row.bytes);
+        if self.ahead.len() > 2 * self.with.threads + 1 {
+            self.ahead.pop_front();
+        }
         match row.state {
             ThawState::Unpaid => Turn::Unpaid { turn, pack: row.pack },
             _ => Turn::Pack { turn, pack: row.pack, chunk: row.chunk },
@@ -171,6 +182,7 @@ impl<'a> Thawer<'a> {
     /// Until the next look or wave is due; `over` ends it.
     pub fn wait(&mut self, over: &dyn Fn() -> bool) -> Result<()> {
         self.handed = None;
+        self.ahead.clear();
         let clock = self.with.clock;
         let asked = self.job.thaw_sum(self.round, ThawState::Asked)?;
         let left = self.job.thaw_sum(self.round, ThawState::Frozen)?;
@@ -202,7 +214,7 @@ impl<'a> Thawer<'a> {
         let now = self.with.clock.steady();
         if self.looked.is_none_or(|at| now.since(at) >= self.terms.poll) {
             self.with.faults.at("thaw.expired")?;
-            self.job.thaws_expired(self.round, self.soon())?;
+            self.job.thaws_expired(self.round, self.enough())?;
             self.look()?;
             self.looked = Some(self.with.clock.steady());
             self.ask()?;
@@ -275,6 +287,7 @@ impl<'a> Thawer<'a> {
 
     fn ask_for_one(&mut self, row: &ThawRow, days: u32) -> Result<()> {
         let object = name(row.hash, row.tier);
+        let days = days.max(pace::days(row.bytes, self.rate(), &self.terms, Order::First));
         self.with.faults.at("thaw.ask")?;
         let (state, until) = loop {
             match self.with.store.thaw(&object, self.terms.speed, days) {
@@ -427,7 +440,10 @@ impl<'a> Thawer<'a> {
                 if row.turn == Some(cursor.pack) && cursor.chunk > 0 {
                     row.chunk = cursor.chunk;
                 }
-                let (state, _) = self.look_at(&name(row.hash, row.tier))?;
+                let (state, until) = self.look_at(&name(row.hash, row.tier))?;
+                // Asked for again while it is there, a copy only stays for longer.
+                let goes = until.is_some_and(|until| !self.enough().is_before(until, row.bytes));
+                let state = if goes { ThawState::Frozen } else { state };
                 if matches!(state, ThawState::Frozen | ThawState::Asked) {
                     self.put_back(&row, state)?;
                     put_back += 1;

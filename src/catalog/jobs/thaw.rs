@@ -44,6 +44,21 @@ pub struct ThawSum {
     pub first_asked: Option<Wall>,
 }
 
+/// How long a copy must stay to be worth reading: until then, and for each byte so many milliseconds more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Enough {
+    pub soon: Wall,
+    pub ms_a_byte: f64,
+}
+
+impl Enough {
+    /// Whether a copy that goes at `until` stays long enough for so many bytes.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a fetch")]
+    pub fn is_before(self, until: Wall, bytes: u64) -> bool {
+        until.0 as f64 > self.soon.0 as f64 + self.ms_a_byte * bytes as f64
+    }
+}
+
 /// A wave on its way: what is still to be asked for, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wave {
@@ -139,14 +154,14 @@ impl JobFile {
         found.into_iter().map(row).collect()
     }
 
-    /// The most wanted pack that can be taken up: ready until after `soon`, or never to be thawed.
-    pub fn thaw_to_fetch(&self, round: u32, soon: Wall) -> Result<Option<ThawRow>> {
+    /// The most wanted pack that can be taken up: its copy stays for long enough, or it is never to be thawed.
+    pub fn thaw_to_fetch(&self, round: u32, enough: Enough) -> Result<Option<ThawRow>> {
         let found: Option<Found> = self.read("read what is thawed", |c| {
             c.prepare_cached(&format!(
-                "{ROW} WHERE t.round = ?1 AND t.state >= 2 AND t.turn IS NULL AND (t.until IS NULL OR t.until > ?2)
-                 ORDER BY t.state, t.wanted, t.pack LIMIT 1"
+                "{ROW} WHERE t.round = ?1 AND t.state >= 2 AND t.turn IS NULL
+                 AND (t.until IS NULL OR t.until > ?2 + ?3 * t.bytes) ORDER BY t.state, t.wanted, t.pack LIMIT 1"
             ))?
-            .query_row((round, soon.0), found)
+            .query_row((round, enough.soon.0, enough.ms_a_byte), found)
             .optional()
         })?;
         found.map(row).transpose()
@@ -201,15 +216,15 @@ impl JobFile {
         })
     }
 
-    /// Copies that go by then and were not taken up are frozen again, and asked for with the wave on its way. How many.
-    pub fn thaws_expired(&self, round: u32, soon: Wall) -> Result<u64> {
+    /// Copies that go too soon and were not taken up are frozen again, and asked for with the wave on its way. How many.
+    pub fn thaws_expired(&self, round: u32, enough: Enough) -> Result<u64> {
         self.write("note copies that expired", |tx| {
-            const GONE: &str = "round = ? AND state = 2 AND turn IS NULL AND until <= ?";
+            const GONE: &str = "round = ?1 AND state = 2 AND turn IS NULL AND until <= ?2 + ?3 * bytes";
+            let now = (round, enough.soon.0, enough.ms_a_byte);
             let bytes: i64 = tx
                 .prepare_cached(&format!("SELECT COALESCE(SUM(bytes), 0) FROM thaw WHERE {GONE}"))?
-                .query_row((round, soon.0), |r| r.get(0))?;
-            let gone =
-                tx.prepare_cached(&format!("UPDATE thaw SET state = 0 WHERE {GONE}"))?.execute((round, soon.0))?;
+                .query_row(now, |r| r.get(0))?;
+            let gone = tx.prepare_cached(&format!("UPDATE thaw SET state = 0 WHERE {GONE}"))?.execute(now)?;
             if gone > 0 {
                 more_of_the_wave(tx, bytes)?;
             }
