@@ -129,8 +129,7 @@ fn contradiction(new: &Offer, before: &[Offer]) -> Option<String> {
 
 /// `name:line: key: what; remedy`.
 fn mistake(name: &Path, text: &str, at: usize, what: &str) -> Error {
-    let at = at.min(text.len());
-    let line = text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count();
+    let line = text.get(..at).unwrap_or_default().matches('\n').count();
     let key = text.lines().nth(line).and_then(|l| l.split_once('=')).map_or("", |(key, _)| key.trim());
     let key = if key.is_empty() || what.contains(key) { String::new() } else { format!("{key}: ") };
     let error = Error::operator(format!("{}:{}: {key}{what}", name.display(), line + 1));
