@@ -6,6 +6,7 @@ pub mod args;
 mod ask;
 pub mod begin;
 mod cost;
+mod doctor;
 mod log;
 mod log_state;
 mod look;
@@ -114,7 +115,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Key(Key::Passphrase(_)) => later("key passphrase"),
         Command::Setup(Setup::Aws) => later("setup aws"),
         Command::Setup(Setup::Print) => later("setup print"),
-        Command::Doctor => later("doctor"),
+        Command::Doctor(a) => doctor::doctor(line, a),
         Command::Completions { shell } => papers::completions(*shell, &mut std::io::stdout()),
         Command::Man => papers::manual(&mut std::io::stdout()),
     }

@@ -8,12 +8,14 @@
 pub mod abilities;
 mod access;
 mod body;
+pub mod finding;
 pub mod folder;
 pub mod identity;
 #[doc(hidden)]
 pub mod memory;
 mod proof;
 pub mod retry;
+pub mod rules;
 pub mod s3;
 pub mod throttle;
 

@@ -68,8 +68,8 @@ pub enum Command {
     /// (not in this release) Make the bucket and its user, or print how
     #[command(subcommand)]
     Setup(Setup),
-    /// (not in this release) Look over this machine and its configuration for what will go wrong
-    Doctor,
+    /// Prove each vault by trial: what works, what fails, what this key may do and must not
+    Doctor(super::doctor::Doctor),
     /// Print the completions of a shell
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
@@ -173,6 +173,7 @@ mod tests {
             "setup aws",
             "setup print",
             "doctor",
+            "doctor --vault-name N --json",
             "completions bash",
             "man",
             "-v -v --config C --json status",

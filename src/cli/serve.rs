@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 /// Threads that only wait on the network and the clock.
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(16)

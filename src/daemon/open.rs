@@ -18,6 +18,7 @@ use crate::store::ObjectStore;
 use crate::store::abilities::Abilities;
 use crate::store::folder::FolderStore;
 use crate::store::retry::{Backoff, Patience, Patient, Told};
+use crate::store::rules;
 use crate::store::s3::{Credentials, S3Store, Settings as S3Settings};
 use crate::store::throttle::Throttle;
 use crate::upkeep::rebuild;
@@ -131,6 +132,7 @@ impl House {
             throttle,
             &self.runtime,
         )?;
+        let frozen = opened.s3.as_deref().map(bucket_allows).transpose()?.flatten();
         let paths: Vec<TreePath> = vault.roots.clone();
         self.faults.at("open.roots")?;
         let ids = catalog.roots(&paths)?;
@@ -161,6 +163,9 @@ impl House {
             bells: Bells::default(),
             figures: Figures::default(),
         };
+        if let Some(alarm) = frozen {
+            engine.tell(Level::Alarm, &alarm);
+        }
         engine.agree_with_spool()?;
         let mut engine = engine;
         if engine.look_at_vault()? == Standing::CatalogBehind {
@@ -271,6 +276,21 @@ impl House {
         home.name_catalog(new, self.clock.wall(), &self.faults)?;
         Catalog::open(&home.catalog())
     }
+}
+
+/// Once per start: a bucket whose rules would delete the vault or freeze its log is not written to. What this key may not
+/// read is no hindrance. Says it where a part of the log is frozen already.
+fn bucket_allows(s3: &S3Store) -> Result<Option<String>> {
+    match s3.rules() {
+        Ok(rules) => rules::allow(&rules, s3.prefix())?,
+        Err(e) => tracing::debug!(vault = %s3.url(), "the bucket's rules are not known: {e}"),
+    }
+    Ok(s3.archived_meta().unwrap_or_default().map(|(count, first)| {
+        format!(
+            "{count} objects of the log are in an archive class ({first} first): some lifecycle rule moves them. Take meta_ \
+             out of it, thaw them and copy them back to STANDARD"
+        )
+    }))
 }
 
 fn another_writer(engine: &Engine) -> Error {

@@ -8,6 +8,7 @@
 //! `.tmp-panicroom-…` file that nobody reads; the next [`FolderStore::open`] removes it, and nothing else is ever
 //! removed. A spooled file on the same file system is linked in as it is, without a copy.
 
+pub mod probe;
 mod publish;
 mod trouble;
 

@@ -10,6 +10,8 @@
 
 mod connect;
 mod feed;
+mod lifecycle;
+pub mod probe;
 mod put;
 mod thaw;
 mod trouble;

@@ -78,6 +78,11 @@ impl<'a> Temporary<'a> {
         }
     }
 
+    /// Its name until it is published.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().expect("not published yet")
+    }
+
     /// Gives it its final name. The caller syncs the folder after it.
     pub(super) fn publish(mut self, name: &ObjectName) -> Result<Published, Errno> {
         let from = self.name.clone().expect("not published yet");

@@ -241,7 +241,7 @@ impl S3Store {
 
 /// Signs the hash known since sealing instead of "unsigned"; the SDK offers no setting for a body that streams.
 #[derive(Debug)]
-struct SignedPayload(String);
+pub(super) struct SignedPayload(pub(super) String);
 
 impl Intercept for SignedPayload {
     fn name(&self) -> &'static str {
