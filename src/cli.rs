@@ -16,6 +16,7 @@ mod patience;
 mod restore;
 mod serve;
 mod settings;
+mod setup;
 mod source;
 mod time;
 
@@ -114,7 +115,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Key(Key::Check(_)) => later("key check"),
         Command::Key(Key::Passphrase(_)) => later("key passphrase"),
         Command::Setup(Setup::Aws) => later("setup aws"),
-        Command::Setup(Setup::Print) => later("setup print"),
+        Command::Setup(Setup::Print(a)) => setup::print(line, a),
         Command::Doctor(a) => doctor::doctor(line, a),
         Command::Completions { shell } => papers::completions(*shell, &mut std::io::stdout()),
         Command::Man => papers::manual(&mut std::io::stdout()),

@@ -65,7 +65,7 @@ pub enum Command {
     /// (not in this release) The recovery sheet, a check of the words, a passphrase for the vault
     #[command(subcommand)]
     Key(Key),
-    /// (not in this release) Make the bucket and its user, or print how
+    /// Print how to make a bucket and its keys, or (not in this release) make them
     #[command(subcommand)]
     Setup(Setup),
     /// Prove each vault by trial: what works, what fails, what this key may do and must not
@@ -88,10 +88,10 @@ pub enum Key {
 
 #[derive(Debug, Subcommand)]
 pub enum Setup {
-    /// Make bucket, user and rules on AWS
+    /// (not in this release) Make the bucket on AWS
     Aws,
-    /// Print what to make by hand
-    Print,
+    /// Print what to make by hand, for AWS and others
+    Print(super::setup::Print),
 }
 
 #[derive(Debug, Args)]
@@ -172,6 +172,7 @@ mod tests {
             "key passphrase",
             "setup aws",
             "setup print",
+            "setup print --provider b2 --bucket B --prefix P --region R --object-lock 30 --json",
             "doctor",
             "doctor --vault-name N --json",
             "completions bash",
