@@ -104,6 +104,24 @@ fn a_module_names_only_lower_layers_and_its_own_outside_crates() {
     assert!(broken.is_empty(), "the layers of tests/layering.rs do not hold:\n{broken}");
 }
 
+/// Promise 6: asking a server to delete is for the trial of a bucket, and the trial for `doctor`.
+#[test]
+fn only_the_trial_of_a_bucket_names_a_deletion_and_only_doctor_runs_it() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in rust_files(&src) {
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        let code = code_only(&std::fs::read_to_string(&file).unwrap());
+        for word in ["delete_object", "put_bucket_", "copy_object", "create_multipart"] {
+            assert!(!code.contains(word) || (word == "delete_object" && name == "store/s3/probe.rs"), "{name}: {word}");
+        }
+        let words = words(&code);
+        let runs_it = (0..words.len())
+            .any(|i| words[i].text == "probe" && (next(&words, i) == "::" || before(&words, i, 1) == "::"));
+        let may = ["store/s3.rs", "store/folder.rs", "cli/doctor.rs"].contains(&name.as_str());
+        assert!(!runs_it || may || name.ends_with("/probe.rs"), "{name} names the trial");
+    }
+}
+
 #[test]
 fn every_dependency_has_its_place() {
     let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();

@@ -433,3 +433,85 @@ fn a_copy_that_expired_half_way_is_told_from_every_other_refusal() {
     assert!(is_frozen(&gone) && gone.kind() == Kind::Operator, "{gone}");
     assert!(!is_frozen(&read().unwrap_err()));
 }
+
+// --- the trial of a bucket, and its rules ----------------------------------------------------------------------------
+
+fn rules_of(xml: &'static str) -> Vec<panicroom::store::rules::Rule> {
+    let wire = Wire::new(move |_, _| Answer::Say {
+        status: 200,
+        headers: vec![("content-type", "application/xml".to_owned())],
+        body: format!("<?xml version=\"1.0\"?><LifecycleConfiguration>{xml}</LifecycleConfiguration>"),
+    });
+    store(&wire, aws(), throttle(None)).rules().unwrap()
+}
+
+#[test]
+fn rules_are_read_in_every_form_that_aws_writes_them() {
+    use panicroom::store::rules::Effect;
+    let rules = rules_of(
+        "<Rule><ID>old</ID><Prefix>a/</Prefix><Status>Enabled</Status><Expiration><Date>2030-01-01T00:00:00Z</Date>\
+         </Expiration></Rule>\
+         <Rule><ID>and</ID><Filter><And><Prefix>b/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag>\
+         <ObjectSizeGreaterThan>500</ObjectSizeGreaterThan></And></Filter><Status>Disabled</Status>\
+         <Transition><Days>0</Days><StorageClass>DEEP_ARCHIVE</StorageClass></Transition></Rule>\
+         <Rule><Filter/><Status>Enabled</Status><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>\
+         </Expiration><NoncurrentVersionExpiration><NoncurrentDays>9</NoncurrentDays></NoncurrentVersionExpiration>\
+         <AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>\
+         </Rule>",
+    );
+    assert_eq!(
+        (rules[0].prefix.as_str(), &rules[0].effects[..], rules[0].enabled),
+        ("a/", &[Effect::Expires][..], true)
+    );
+    assert_eq!((rules[1].prefix.as_str(), rules[1].tagged, rules[1].larger_than), ("b/", true, Some(500)));
+    assert_eq!((rules[1].enabled, &rules[1].effects[..]), (false, &[Effect::Moves("DEEP_ARCHIVE".into())][..]));
+    assert_eq!(rules[2].effects, [Effect::DropsMarkers, Effect::ExpiresOld(9), Effect::EndsUploads]);
+}
+
+#[test]
+fn a_bucket_without_rules_has_none_and_one_that_keeps_them_to_itself_says_so() {
+    let wire = Wire::new(|_, _| Answer::error(404, "NoSuchLifecycleConfiguration", "none"));
+    assert_eq!(store(&wire, aws(), throttle(None)).rules().unwrap(), []);
+    let wire = Wire::new(|_, _| Answer::error(403, "AccessDenied", "no"));
+    assert_eq!(store(&wire, aws(), throttle(None)).rules().unwrap_err().kind(), Kind::Operator);
+}
+
+#[test]
+fn a_trial_never_touches_an_object_that_is_not_its_own_and_a_denial_is_a_pass() {
+    use panicroom::store::finding::Verdict;
+    let body = b"a trial of 'panicroom doctor', number 77; it may be deleted\n";
+    let wire = Wire::new(move |request, _| {
+        let own = request.target.contains("_probe_77") || request.target.contains("prefix=p%2F");
+        let create_only = request.headers.contains_key("if-none-match");
+        match request.method.as_str() {
+            "PUT" | "DELETE" if !own => Answer::error(500, "InternalError", "this object is none of the trial's"),
+            "PUT" if create_only && request.body == body && !request.target.contains("_sum") => {
+                Answer::ok(vec![("etag", format!("\"{}\"", md5(body))), ("x-amz-checksum-sha256", base64_sum(body))])
+            }
+            "PUT" if request.target.contains("_sum") => Answer::error(400, "BadDigest", "not these bytes"),
+            "PUT" if create_only => Answer::error(412, "PreconditionFailed", "it exists"),
+            "PUT" | "DELETE" => Answer::error(403, "AccessDenied", "no"),
+            "HEAD" => Answer::ok(vec![("x-amz-checksum-sha256", base64_sum(body))]),
+            "GET" if request.target.contains("list-type") => Answer::listing(&[]),
+            "GET" if request.target.contains("lifecycle") => Answer::error(403, "AccessDenied", "no"),
+            "GET" if request.target.contains("versioning") => Answer::error(403, "AccessDenied", "no"),
+            _ => Answer::Say { status: 200, headers: vec![], body: String::from_utf8(body.to_vec()).unwrap() },
+        }
+    });
+    let store = store(&wire, aws(), throttle(None));
+    let trial = panicroom::store::s3::probe::prove(&store, "77", &*SystemClock::shared());
+    let verdict = |check: &str| {
+        let found = trial.findings.iter().find(|f| f.check == check);
+        found.unwrap_or_else(|| panic!("no {check} in {trial:#?}")).verdict
+    };
+    for check in
+        ["create", "read", "checksum", "wrong checksum", "create only", "cut upload", "no overwrite", "no delete"]
+    {
+        assert_eq!(verdict(check), Verdict::Passed, "{check}: {trial:#?}");
+    }
+    assert_eq!(verdict("bucket rules"), Verdict::Note);
+    let changes: Vec<String> =
+        wire.heard().into_iter().filter(|r| r.method != "GET" && r.method != "HEAD").map(|r| r.target).collect();
+    assert!(changes.iter().all(|target| target.contains("_probe_77") && !target.contains("lifecycle")), "{changes:?}");
+    assert_eq!(trial.left, ["p/meta_probe_77", "p/data_probe_77"]);
+}

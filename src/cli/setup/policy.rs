@@ -101,11 +101,12 @@ impl Place {
         json!({ "Version": "2012-10-17", "Statement": statements })
     }
 
-    /// Listing, where there is a prefix only of what is beneath it.
+    /// Listing, where there is a prefix only of what is beneath it. "IfExists": a HEAD of what is not there names no
+    /// prefix, and would be refused instead of answered by 404.
     fn listing(&self, actions: &[&str]) -> Value {
         let mut statement = allow("List", actions, &[self.arn()]);
         if !self.prefix.is_empty() {
-            statement["Condition"] = json!({ "StringLike": { "s3:prefix": [format!("{}*", self.prefix)] } });
+            statement["Condition"] = json!({ "StringLikeIfExists": { "s3:prefix": [format!("{}*", self.prefix)] } });
         }
         statement
     }

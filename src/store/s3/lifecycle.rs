@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::store::rules::{Effect, Rule};
 use crate::store::{ObjectStore, is_archive};
 use crate::worker::Stop;
-use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule};
+use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, LifecycleRuleAndOperator, LifecycleRuleFilter};
 
 /// Names of the trial's own objects begin so; none of them belongs to the format.
 pub(super) const PROBE: &str = "meta_probe_";
@@ -54,8 +54,8 @@ fn plain(rule: &LifecycleRule) -> Rule {
     let prefix = filter.and_then(|f| f.prefix()).or_else(|| and.and_then(|a| a.prefix())).or(old).unwrap_or_default();
     let tagged = filter.is_some_and(|f| f.tag().is_some()) || and.is_some_and(|a| !a.tags().is_empty());
     let larger = filter
-        .and_then(|f| f.object_size_greater_than())
-        .or_else(|| and.and_then(|a| a.object_size_greater_than()))
+        .and_then(LifecycleRuleFilter::object_size_greater_than)
+        .or_else(|| and.and_then(LifecycleRuleAndOperator::object_size_greater_than))
         .and_then(|n| u64::try_from(n).ok());
     Rule {
         id: rule.id().unwrap_or("(without an id)").to_owned(),

@@ -171,7 +171,7 @@ impl Probe<'_> {
         let wrong = Some(Sum::of(b"other bytes"));
         match self.put(&name, self.bytes(), wrong, Condition::New) {
             Ok(Put::Refused(_)) => {
-                self.say(Finding::passed(CHECK, "an upload that does not match its SHA-256 is refused"))
+                self.say(Finding::passed(CHECK, "an upload that does not match its SHA-256 is refused"));
             }
             Ok(Put::Kept) => {
                 self.left(&name);
@@ -335,7 +335,7 @@ impl Probe<'_> {
     fn forbidden(&mut self) {
         let (store, name) = (self.store, self.name(""));
         let overwritten = self.put(&name, self.bytes(), None, Condition::Any);
-        self.denied("no overwrite", overwritten.map(|p| p.refusal()), "this key may overwrite");
+        self.denied("no overwrite", overwritten.map(Put::refusal), "this key may overwrite");
         let version = self.version(&name);
         let delete = |version: Option<String>| {
             let doing = format!("delete {}", store.key(&name));
@@ -378,7 +378,7 @@ impl Probe<'_> {
     fn denied(&mut self, check: &'static str, came: crate::error::Result<Option<trouble::Answer>>, may: &str) {
         match came {
             Ok(Some(answer)) if matches!(answer.status, 401 | 403) => {
-                self.say(Finding::passed(check, "denied, as it should be"))
+                self.say(Finding::passed(check, "denied, as it should be"));
             }
             Ok(Some(answer)) => {
                 let said = format!("refused, but not for want of rights: {} {}", answer.status, answer.code);
