@@ -43,6 +43,7 @@ unit=$destdir$prefix/lib/systemd/system/panicroom.service
 users=$destdir$prefix/lib/sysusers.d/panicroom.conf
 docs=$destdir$prefix/share/doc/panicroom
 example=$destdir$prefix/share/panicroom/example.toml
+prices=$destdir$prefix/share/panicroom/prices.toml
 bash_completion=$destdir$prefix/share/bash-completion/completions/panicroom
 zsh_completion=$destdir$prefix/share/zsh/site-functions/_panicroom
 fish_completion=$destdir$prefix/share/fish/vendor_completions.d/panicroom.fish
@@ -57,7 +58,7 @@ if [ "$uninstall" = yes ]; then
         systemctl disable --now panicroom.service 2>/dev/null || true
     fi
     rm -f "$program" "$unit" "$users" "$bash_completion" "$zsh_completion" "$fish_completion" "$manual"
-    rm -f "$example" "$docs/LICENSE-MIT" "$docs/LICENSE-APACHE"
+    rm -f "$example" "$prices" "$docs/LICENSE-MIT" "$docs/LICENSE-APACHE"
     rmdir "$docs" "$(dirname "$example")" 2>/dev/null || true
     if live; then
         systemctl daemon-reload
@@ -101,6 +102,7 @@ sed "s|/usr/bin/panicroom|$prefix/bin/panicroom|" "$here/systemd/panicroom.servi
 put 644 "$staged" "$unit"
 put 644 "$here/packaging/panicroom.sysusers" "$users"
 put 644 "$here/config/example.toml" "$example"
+put 644 "$here/config/prices.toml" "$prices"
 put 644 "$here/LICENSE-MIT" "$docs/LICENSE-MIT"
 put 644 "$here/LICENSE-APACHE" "$docs/LICENSE-APACHE"
 made "$bash_completion" completions bash

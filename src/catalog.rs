@@ -13,6 +13,7 @@ mod import;
 pub mod jobs;
 mod objects;
 mod queue;
+mod sums;
 mod tree;
 mod view;
 
@@ -21,6 +22,7 @@ pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Set
 pub use import::{Importer, Part};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
 pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
+pub use sums::{GROWTH_DAYS, RootSums, VaultSums};
 pub use tree::{NodeId, NodeRow, NodeShape};
 pub use view::{Child, ChildState, LogRow, Present, RecordRow, State, When};
 

@@ -5,6 +5,7 @@
 pub mod args;
 mod ask;
 pub mod begin;
+mod cost;
 mod log;
 mod log_state;
 mod look;
@@ -107,7 +108,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Rebuild(a) => restore::rebuild(line, a),
         Command::Verify(_) => later("verify"),
         Command::Drill(_) => later("drill"),
-        Command::Cost(_) => later("cost"),
+        Command::Cost(a) => cost::cost(line, a),
         Command::Key(Key::Kit(_)) => later("key kit"),
         Command::Key(Key::Check(_)) => later("key check"),
         Command::Key(Key::Passphrase(_)) => later("key passphrase"),

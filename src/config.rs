@@ -53,6 +53,8 @@ pub struct Settings {
     /// Names the page answers to besides `localhost` and its address.
     pub http_hosts: Vec<HostName>,
     pub alert: AlertSettings,
+    /// A price list of the operator's own; None: the shipped one.
+    pub prices_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -157,7 +159,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every section and its keys, as the file spells them.
-pub const KEYS: [(&str, &[&str]); 8] = [
+pub const KEYS: [(&str, &[&str]); 9] = [
     (
         "root",
         &[
@@ -199,4 +201,5 @@ pub const KEYS: [(&str, &[&str]); 8] = [
     ("walk", &["every"]),
     ("http", &["listen", "hosts"]),
     ("alert", &["command", "ping_url", "lag"]),
+    ("prices", &["file"]),
 ];

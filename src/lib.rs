@@ -21,7 +21,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | L0 words | `model`, `error`, `clock`, `worker` |
-//! | L1 pure | `config`, `filter`, `chunk`, `seal`, `uplink` |
+//! | L1 pure | `config`, `filter`, `chunk`, `seal`, `uplink`, `price` |
 //! | L2 bytes | `format` |
 //! | L3 edges | `catalog`, `source`, `spool`, `place`, `store`, `alert` |
 //! | L4 flows | `backup`, `restore`, `upkeep` |
@@ -43,6 +43,7 @@ pub mod filter;
 pub mod format;
 pub mod model;
 pub mod place;
+pub mod price;
 pub mod restore;
 pub mod seal;
 pub mod source;

@@ -4,10 +4,12 @@
 pub mod entry;
 pub mod path;
 pub mod quantity;
+pub mod speed;
 
 pub use entry::{Content, Device, Entry, FileTime, HardLink, Piece, Shape, Stamp, Version};
 pub use path::TreePath;
 pub use quantity::{Rate, Size};
+pub use speed::Speed;
 
 use std::fmt;
 

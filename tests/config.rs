@@ -52,6 +52,7 @@ fn two_sections_are_a_whole_config_and_the_rest_is_default() {
     assert_eq!((settings.state_dir.clone(), settings.spool_size), (path("/var/lib/panicroom"), Size::mib(512)));
     assert_eq!(settings.publish_every, Duration::from_secs(3600));
     assert_eq!((settings.http_listen, settings.http_hosts.len()), (Some(([127, 0, 0, 1], 8420).into()), 0));
+    assert_eq!(settings.prices_file, None);
     assert_eq!((settings.alert.lag, &settings.alert.command), (Duration::from_secs(2 * 86_400), &None));
     assert_eq!(settings.roots_of(vault).count(), 1);
 }
@@ -115,6 +116,8 @@ hosts = ["nas.lan", "NAS:8420"]
 command = "mail root"
 ping_url = "https://hc-ping.com/abc"
 lag = "3d"
+[prices]
+file = "prices.toml"
 "#;
     let mut asked = Vec::new();
     let settings = config::parse(Path::new(NAME), text, &mut |file| {
@@ -158,6 +161,7 @@ lag = "3d"
     assert_eq!(settings.http_hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nas.lan", "nas:8420"]);
     assert_eq!(settings.alert.command.as_ref().map(config::Secret::reveal), Some("mail root"));
     assert_eq!(settings.alert.lag.as_secs(), 3 * 86_400);
+    assert_eq!(settings.prices_file.as_deref(), Some(Path::new("/etc/panicroom/prices.toml")), "beside the config");
 }
 
 #[test]
@@ -170,6 +174,8 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
         (small("", "colour = \"red\"", ""), 7, "known here: name, url"),
         (small("", "", "[[roots]]\npath = \"/x\""), 8, "did you mean [[root]]?"),
         (small("", "", "[htpp]\nlisten = \"off\""), 8, "did you mean [http]?"),
+        (small("", "", "[price]\nfile = \"x\""), 8, "did you mean [prices]?"),
+        (small("", "", "[prices]\nfiel = \"x\""), 9, "did you mean 'file'?"),
         (small("", "", "[network]"), 8, "known are [[root]], [[vault]]"),
         ("quiet = \"1s\"\n".to_owned() + &small("", "", ""), 1, "put it below [[root]]"),
     ] {
@@ -218,6 +224,7 @@ fn a_value_out_of_range_or_of_the_wrong_kind_is_refused_with_the_remedy() {
         (small("", "", "[http]\nhosts = [\"192.0.2.7\"]"), 9, "an address needs no entry"),
         (small("", "", "[alert]\nlag = \"0s\""), 9, "\"2d\""),
         (small("", "", "[alert]\nping_url = \"ping me\""), 9, "https://"),
+        (small("", "", "[prices]\nfile = \"\""), 9, "prices.toml"),
         (small("", "", "[http\nlisten = \"off\""), 8, "TOML"),
         (small("", "", "[http]\nlisten = off"), 9, "TOML"),
         (small("quiet = \"1s\"\nquiet = \"2s\"", "", ""), 4, "TOML"),

@@ -60,8 +60,8 @@ pub enum Command {
     Verify(super::out_args::From),
     /// (not in this release) Restore a sample and compare it: proof that the way out works
     Drill(super::out_args::From),
-    /// (not in this release) What keeping and restoring costs
-    Cost(super::out_args::From),
+    /// What keeping, restoring and leaving costs; asks no server
+    Cost(super::cost::Cost),
     /// (not in this release) The recovery sheet, a check of the words, a passphrase for the vault
     #[command(subcommand)]
     Key(Key),
@@ -163,6 +163,7 @@ mod tests {
             "drill --vault URL --key-file F",
             "cost --json",
             "cost --vault URL --key-file F",
+            "cost --compare --prices F --downlink RATE --json",
             "rebuild",
             "rebuild --key-file F",
             "key kit",

@@ -6,6 +6,7 @@ use super::{AlertSettings, HostName, Secret, defaults, duration};
 use crate::error::Result;
 use crate::model::{Rate, TreePath};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(super) fn required<T>(
@@ -71,6 +72,19 @@ pub(super) fn listen(section: &mut Section) -> Result<Option<SocketAddr>> {
 pub(super) fn hosts(section: &mut Section) -> Result<Vec<HostName>> {
     let given = section.list("hosts")?.unwrap_or_default();
     given.into_iter().map(|g| HostName::parse(&g.value).map_err(|e| section.error(g.line, "hosts", e))).collect()
+}
+
+/// The path of another file; a relative one is looked for beside the config file.
+pub(super) fn beside(file: File, section: &mut Section, key: &'static str) -> Result<Option<PathBuf>> {
+    let read = |t: &str| {
+        if t.trim().is_empty() {
+            Err("names no file; write it like \"prices.toml\"".to_owned())
+        } else {
+            Ok(t.to_owned())
+        }
+    };
+    let folder = file.name.parent().unwrap_or(Path::new(""));
+    Ok(section.read(key, read)?.map(|g| folder.join(g.value)))
 }
 
 pub(super) fn alerts(section: &mut Section) -> Result<AlertSettings> {
