@@ -5,6 +5,7 @@
 pub mod args;
 mod ask;
 pub mod begin;
+pub mod key;
 mod log;
 mod log_state;
 mod look;
@@ -19,7 +20,7 @@ mod time;
 
 use crate::error::{Error, Kind, Result};
 use crate::worker::Faults;
-use args::{Command, Key, Line, Setup};
+use args::{Command, Line, Setup};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -108,9 +109,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Verify(_) => later("verify"),
         Command::Drill(_) => later("drill"),
         Command::Cost(_) => later("cost"),
-        Command::Key(Key::Kit(_)) => later("key kit"),
-        Command::Key(Key::Check(_)) => later("key check"),
-        Command::Key(Key::Passphrase(_)) => later("key passphrase"),
+        Command::Key(k) => key::key(line, k),
         Command::Setup(Setup::Aws) => later("setup aws"),
         Command::Setup(Setup::Print) => later("setup print"),
         Command::Doctor => later("doctor"),

@@ -7,4 +7,5 @@ pub mod found;
 pub mod home;
 pub mod open;
 pub mod run;
+pub mod sheet;
 pub mod spell;

@@ -46,7 +46,7 @@ const HEARTBEAT: Duration = Duration::from_secs(6 * 3600);
 const REBUILD: Patience = Patience::Tries(8);
 
 /// Facts of a catalog that no vault knows: what the operator set, and what was counted.
-const KEPT: [&str; 3] = ["limit", "paused", "sent"];
+const KEPT: [&str; 4] = ["limit", "paused", "sent", "sheet_asked"];
 
 /// Whether a folder vault's folder may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
