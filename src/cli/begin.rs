@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 /// safe within minutes. At most a pack and a segment a minute: cents a month where the default of an hour costs less.
 const QUICK_GATHER: Duration = Duration::from_secs(60);
 
-fn absolute(path: &Path) -> std::result::Result<TreePath, Failure> {
+fn absolute(path: &Path) -> Result<TreePath, Failure> {
     let wrong = || Failure::Usage(Error::operator(format!("use the path {}: it is not a plain path", path.display())));
     let path = std::path::absolute(path).map_err(|_| wrong())?;
     let real = path.canonicalize().unwrap_or(path);
@@ -34,7 +34,7 @@ fn absolute(path: &Path) -> std::result::Result<TreePath, Failure> {
 }
 
 /// `panicroom` in the XDG data folder.
-fn default_home() -> std::result::Result<PathBuf, Failure> {
+fn default_home() -> Result<PathBuf, Failure> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|h| h.join(".local/share")));
     data.map(|d| d.join("panicroom")).ok_or_else(|| {
@@ -59,7 +59,7 @@ pub fn quickstart(q: &Quickstart) -> Answer {
 
 /// All of a quickstart before the daemon runs: a config and a founded vault, and where the config is. Dying anywhere, the
 /// same command goes on.
-pub fn prepare(q: &Quickstart, faults: &Faults) -> std::result::Result<(Arc<Settings>, PathBuf), Failure> {
+pub fn prepare(q: &Quickstart, faults: &Faults) -> Result<(Arc<Settings>, PathBuf), Failure> {
     let root = absolute(&q.dir)?;
     if !root.as_path().is_dir() {
         return Err(Failure::Usage(
@@ -111,7 +111,7 @@ pub(super) fn shell(text: &str) -> String {
 }
 
 /// A second quickstart goes on with what the first one wrote.
-fn again(config: &Path, q: &Quickstart, root: &TreePath, faults: &Faults) -> std::result::Result<Settings, Failure> {
+fn again(config: &Path, q: &Quickstart, root: &TreePath, faults: &Faults) -> Result<Settings, Failure> {
     let mut settings = settings::load_from(config)?;
     if !settings.roots.iter().any(|r| r.path == *root) {
         let has: Vec<String> = settings.roots.iter().map(|r| r.path.to_string()).collect();
@@ -140,7 +140,7 @@ fn first(
     q: &Quickstart,
     root: &TreePath,
     faults: &Faults,
-) -> std::result::Result<Settings, Failure> {
+) -> Result<Settings, Failure> {
     let state = home.join(b"state").expect("a plain name");
     let vault = match &q.vault {
         Some(url) => address(url)?,
@@ -165,7 +165,7 @@ fn first(
 
 /// Said at all, and then the bound or its absence.
 #[expect(clippy::option_option, reason = "not said, none, and a bound are three answers")]
-fn rate(text: Option<&str>) -> std::result::Result<Option<Option<Rate>>, Failure> {
+fn rate(text: Option<&str>) -> Result<Option<Option<Rate>>, Failure> {
     match text {
         None => Ok(None),
         Some("none") => Ok(Some(None)),
@@ -173,7 +173,7 @@ fn rate(text: Option<&str>) -> std::result::Result<Option<Option<Rate>>, Failure
     }
 }
 
-fn listen(text: Option<&str>) -> std::result::Result<Listen, Failure> {
+fn listen(text: Option<&str>) -> Result<Listen, Failure> {
     match text {
         None => Ok(Listen::Default),
         Some("off") => Ok(Listen::Off),
@@ -191,7 +191,7 @@ pub fn init(line: &Line, i: &Init, faults: &Faults) -> Answer {
     let settings = Arc::new(if !asked {
         settings::load(line)?
     } else if line.config.exists() {
-        let roots = i.root.iter().map(|r| absolute(r)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let roots = i.root.iter().map(|r| absolute(r)).collect::<Result<Vec<_>, _>>()?;
         with_more(&line.config, &roots, i.vault.as_deref(), faults)?
     } else {
         let settings = write_config(&line.config, i, faults)?;
@@ -220,8 +220,8 @@ pub fn init(line: &Line, i: &Init, faults: &Faults) -> Answer {
     Ok(Exit::Done)
 }
 
-fn write_config(path: &Path, i: &Init, faults: &Faults) -> std::result::Result<Settings, Failure> {
-    let roots = i.root.iter().map(|r| absolute(r)).collect::<std::result::Result<Vec<_>, _>>()?;
+fn write_config(path: &Path, i: &Init, faults: &Faults) -> Result<Settings, Failure> {
+    let roots = i.root.iter().map(|r| absolute(r)).collect::<Result<Vec<_>, _>>()?;
     let (Some((root, others)), Some(vault)) = (roots.split_first(), &i.vault) else {
         return Err(Failure::Usage(
             Error::operator(format!("write the configuration {}: it needs a root and a vault", path.display()))

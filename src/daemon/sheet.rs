@@ -91,27 +91,27 @@ mod tests {
 
     const NOW: Wall = Wall(1_800_000_000_000);
 
-    fn days_ago(days: u64) -> Option<Wall> {
-        Some(Wall(NOW.0 - i64::try_from(days * DAY * 1000).unwrap()))
+    fn days_ago(days: u64) -> Wall {
+        Wall(NOW.0 - i64::try_from(days * DAY * 1000).unwrap())
     }
 
     #[test]
     fn a_check_is_good_for_a_year() {
         assert_eq!(standing(None, NOW), Standing::Never);
-        assert_eq!(standing(days_ago(365), NOW), Standing::Checked);
-        assert_eq!(standing(days_ago(366), NOW), Standing::LongAgo);
+        assert_eq!(standing(Some(days_ago(365)), NOW), Standing::Checked);
+        assert_eq!(standing(Some(days_ago(366)), NOW), Standing::LongAgo);
         assert_eq!(standing(Some(NOW.plus(GOOD_FOR)), NOW), Standing::Checked, "a clock that was ahead");
     }
 
     #[test]
     fn who_never_checked_is_asked_after_a_month_and_who_did_after_a_year_and_then_monthly() {
         assert_eq!(asking(None, None, NOW), Asking::Later);
-        assert_eq!(asking(None, days_ago(29), NOW), Asking::NotNow);
-        assert_eq!(asking(None, days_ago(30), NOW), Asking::Now);
-        assert_eq!(asking(days_ago(300), None, NOW), Asking::NotNow);
-        assert_eq!(asking(days_ago(366), None, NOW), Asking::Now);
-        assert_eq!(asking(days_ago(366), days_ago(400), NOW), Asking::Now);
-        assert_eq!(asking(days_ago(366), days_ago(1), NOW), Asking::NotNow);
+        assert_eq!(asking(None, Some(days_ago(29)), NOW), Asking::NotNow);
+        assert_eq!(asking(None, Some(days_ago(30)), NOW), Asking::Now);
+        assert_eq!(asking(Some(days_ago(300)), None, NOW), Asking::NotNow);
+        assert_eq!(asking(Some(days_ago(366)), None, NOW), Asking::Now);
+        assert_eq!(asking(Some(days_ago(366)), Some(days_ago(400)), NOW), Asking::Now);
+        assert_eq!(asking(Some(days_ago(366)), Some(days_ago(1)), NOW), Asking::NotNow);
     }
 
     #[test]

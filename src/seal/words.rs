@@ -36,6 +36,13 @@ pub fn look_like_words(text: &str) -> bool {
     words.len() == COUNT && words.iter().filter(|w| list().binary_search(&w.as_str()).is_ok()).count() >= COUNT / 2
 }
 
+/// Whether a text looks like a sheet's words of which some were left out or typed twice.
+pub fn look_like_some_words(text: &str) -> bool {
+    let words = split(text);
+    let known = words.iter().filter(|w| list().binary_search(&w.as_str()).is_ok()).count();
+    words.len() != COUNT && words.len() >= COUNT / 2 && known > words.len() / 2
+}
+
 /// How the line in a recovery sheet's QR code begins.
 const SCANNED: &str = "panicroom kit 1;";
 
@@ -205,5 +212,7 @@ mod tests {
         let other = Secret::from_bytes([9; 32]).words();
         assert!(message(&other).contains("not the words of this vault"));
         assert!(message(&other[..23]).contains("23 words, not 24"));
+        assert!(look_like_some_words(&other[..23].join(" ")) && !look_like_some_words(&other.join(" ")));
+        assert!(!look_like_some_words("abandon ability able about above absent"));
     }
 }

@@ -54,6 +54,9 @@ pub fn secret_from(store: &dyn ObjectStore, vault: &VaultFile, text: &str, stop:
             Err(e) => return Err(e),
         }
     }
+    if words::look_like_some_words(text) {
+        return words::parse(text, vault.id, &vault.check);
+    }
     let doing = format!("open the vault {}", store.url());
     Err(match (objects.len(), unreadable) {
         (0, _) => Error::operator(format!("{doing}: these are not 24 words, and the vault knows no passphrase"))
@@ -128,6 +131,8 @@ mod tests {
     fn a_vault_without_a_passphrase_asks_for_the_words() {
         let (store, _) = vault(None);
         let file = open_vault(&store, &Stop::new()).unwrap();
+        let e = secret_from(&store, &file, &vault(None).1.words()[1..].join(" "), &Stop::new()).unwrap_err();
+        assert!(e.to_string().contains("23 words, not 24"), "{e}");
         let e = secret_from(&store, &file, "anything", &Stop::new()).unwrap_err();
         assert!(e.to_string().contains("24 words"), "{e}");
     }

@@ -125,7 +125,7 @@ impl Pen {
         let Some(value) = value else {
             self.0.set_line_width(0.4).set_stroke_gray(0.4);
             self.line((inner, at.1 + 2.0), (at.0 + width, at.1 + 2.0));
-            return at.1 + 17.0;
+            return at.1 + 20.0;
         };
         // Broken anywhere: what is no prose must be whole.
         let letters: Vec<char> = value.chars().collect();
@@ -210,7 +210,8 @@ fn code(pen: &mut Pen, sheet: &Sheet) -> Result<()> {
     // Down to the fold, less half a margin.
     let side = (2.0 * PANEL.1 - after - MARGIN / 2.0).min(p.width);
     let module = side / small(width + 2 * QUIET);
-    let (left, top) = (p.x + small(QUIET) * module, after + small(QUIET) * module);
+    let left = p.x + (p.width - side) / 2.0 + small(QUIET) * module;
+    let top = after + small(QUIET) * module;
     for y in 0..width {
         let row = &dark[y * width..(y + 1) * width];
         let mut x = 0;

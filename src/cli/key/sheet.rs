@@ -106,25 +106,25 @@ fn without_class(url: &VaultUrl) -> VaultUrl {
     url
 }
 
-fn told(text: impl Into<String>) -> Option<Zeroizing<String>> {
-    Some(Zeroizing::new(text.into()))
+fn told(text: impl Into<String>) -> Zeroizing<String> {
+    Zeroizing::new(text.into())
 }
 
 fn place(url: &VaultUrl, vault: VaultId, known: &Place, host: Option<String>) -> Vec<Row> {
     let mut rows: Vec<Row> = match url {
-        VaultUrl::Folder(path) => vec![("Folder", told(path.to_string())), ("On the disk named", None)],
+        VaultUrl::Folder(path) => vec![("Folder", Some(told(path.to_string()))), ("On the disk named", None)],
         VaultUrl::Bucket(bucket) => vec![
-            ("Bucket (S3)", told(&bucket.name)),
-            ("Prefix in it", told(if bucket.prefix.is_empty() { "(none)" } else { &bucket.prefix })),
-            ("Region", bucket.region.clone().map(Zeroizing::new)),
-            ("Server", told(bucket.endpoint.as_deref().unwrap_or("Amazon Web Services (AWS)"))),
+            ("Bucket (S3)", Some(told(&bucket.name))),
+            ("Prefix in it", Some(told(if bucket.prefix.is_empty() { "(none)" } else { &bucket.prefix }))),
+            ("Region", bucket.region.clone().map(told)),
+            ("Server", Some(told(bucket.endpoint.as_deref().unwrap_or("Amazon Web Services (AWS)")))),
         ],
     };
-    rows.push(("Vault id", told(vault.to_string())));
+    rows.push(("Vault id", Some(told(vault.to_string()))));
     if let Some(name) = &known.name {
-        rows.push(("Called", told(name)));
+        rows.push(("Called", Some(told(name))));
     }
-    rows.extend(host.map(|host| ("Machine", told(host))));
+    rows.extend(host.map(|host| ("Machine", Some(told(host)))));
     rows
 }
 
@@ -137,8 +137,8 @@ fn way_in(url: &VaultUrl, account: &Account) -> Result<Vec<Row>> {
         None => (None, None),
     };
     Ok(vec![
-        ("Account id", account.account.clone().map(Zeroizing::new)),
-        ("Sign-in name", account.sign_in.clone().map(Zeroizing::new)),
+        ("Account id", account.account.clone().map(told)),
+        ("Sign-in name", account.sign_in.clone().map(told)),
         ("Restorer's access key", id),
         ("and its secret", secret),
     ])
@@ -151,7 +151,7 @@ fn access_key(file: &Path) -> Result<Key> {
     let text = Zeroizing::new(super::super::read_text(file, "the credentials file")?);
     let value = |name: &str| {
         let lines = text.lines().filter_map(|l| l.split_once('='));
-        lines.filter(|(n, _)| n.trim() == name).map(|(_, v)| v.trim()).find(|v| !v.is_empty()).and_then(told)
+        lines.filter(|(n, _)| n.trim() == name).map(|(_, v)| v.trim()).find(|v| !v.is_empty()).map(told)
     };
     match (value("aws_access_key_id"), value("aws_secret_access_key")) {
         (id @ Some(_), secret @ Some(_)) => Ok((id, secret)),
@@ -164,8 +164,8 @@ fn heir(url: &VaultUrl) -> Vec<&'static str> {
     let mut out = vec![];
     match url {
         VaultUrl::Folder(_) => out.push(
-            "Find the disk named above and keep it cool and dry. Plug it into a Linux computer. If its files show up under \
-             another path than the one above, that path takes its place in the commands.",
+            "Find the disk named under 1 and keep it cool and dry. Plug it into a Linux computer. If its files show up under \
+             another path than the one there, that path takes its place in the commands.",
         ),
         VaultUrl::Bucket(_) => out.extend([
             "Keep the bill paid. An account that is not paid is closed, and some weeks later the provider deletes what is \
@@ -189,7 +189,8 @@ fn steps(url: &VaultUrl, address: &str) -> Vec<Step> {
     let says = |text: &str| Step { says: text.to_owned(), command: None };
     let mut out = vec![says(
         "Take any Linux computer and the program panicroom, which is free. Without it: the objects meta_rescue_... of the \
-         vault hold a reader in Python and a page that explains every byte.",
+         vault hold a reader in Python and a page that explains every byte. The program's page \"The day after\" has these \
+         steps at length.",
     )];
     if matches!(url, VaultUrl::Bucket(_)) {
         out.push(Step {
@@ -207,8 +208,8 @@ fn steps(url: &VaultUrl, address: &str) -> Vec<Step> {
             command: command("panicroom restore --plan --to restored"),
         },
         Step {
-            says: "Bring it back. One folder first: put its path, as step \"See what there is\" shows it, behind the word \
-                   restore. The same command again goes on where it was cut off:"
+            says: "Bring it back. One folder first: put its path, as ls shows it, behind the word restore. The same command \
+                   again goes on where it was cut off:"
                 .to_owned(),
             command: command("panicroom restore --to restored"),
         },

@@ -75,7 +75,7 @@ fn folded(text: &str, indent: &str, put: &mut dyn FnMut(&str)) {
     for word in text.split_whitespace() {
         if line.chars().count() + 1 + word.chars().count() > WIDTH && !line.trim().is_empty() {
             put(&line);
-            line = indent.to_owned();
+            indent.clone_into(&mut line);
         } else if !line.is_empty() && !line.ends_with(' ') {
             line.push(' ');
         }
