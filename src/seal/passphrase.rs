@@ -94,7 +94,7 @@ mod tests {
     fn what_is_easily_guessed_is_refused_without_being_repeated() {
         for weak in [
             "",
-            "password",
+            "sunshine",
             "Tr0ub4dor&3",
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
             "panicroom backup",
