@@ -103,7 +103,7 @@ mod tests {
             let e = strong_enough(weak).unwrap_err().to_string();
             assert!(e.contains("guesses") && (weak.is_empty() || !e.contains(weak)), "{e}");
         }
-        for strong in ["correct horse battery staple", "Im Garten blüht der Rhabarber 71 mal", "v9#kQ2!xLp0z"] {
+        for strong in ["correct horse battery staple", "Im Garten blüht der Rhabarber 71 mal", "v9#kQ2!xLp0z7-Rm"] {
             strong_enough(strong).unwrap();
         }
         assert!(strong_enough(&"long ".repeat(50)).unwrap_err().to_string().contains("longer"));
