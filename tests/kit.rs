@@ -162,6 +162,34 @@ fn a_sheet_is_written_for_the_right_words_only_and_never_over_a_file() {
 }
 
 #[test]
+fn an_address_that_does_not_fit_on_a_page_is_told_and_fits_in_text() {
+    let machine = Machine::bare();
+    let words = machine.words();
+    let words = words.to_str().unwrap();
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let long = (0..4).map(|n| format!("/{n}{}", "x".repeat(240))).collect::<String>();
+    for (length, code) in [(250, 0), (long.len(), 4)] {
+        let at = format!("{}{}", machine.vault().display(), &long[..length]);
+        fs::write(machine.config(), config.replace(machine.vault().to_str().unwrap(), &at)).unwrap();
+        fs::create_dir_all(&at).unwrap();
+        let _ = fs::remove_dir_all(machine.state());
+        let _ = fs::remove_file(words);
+        machine.run(&["init", "--words-file", words]).exits(0);
+        let kit = ["key", "kit", "--key-file", words];
+        let page = format!("{length}.pdf");
+        let ran = machine.run(&[&kit[..], &["--out", &page]].concat()).exits(code);
+        if code == 0 {
+            let Some(seen) = look(&machine.path(&page)) else { continue };
+            assert!(seen.scanned.contains(&at), "{}", seen.scanned);
+        } else {
+            ran.says("does not fit on one page").says("--text");
+            assert!(!machine.path(&page).exists());
+        }
+        machine.run(&[&kit[..], &["--text"]].concat()).exits(0).says(&at);
+    }
+}
+
+#[test]
 fn the_sheet_as_text_says_the_same_and_the_same_sheet_gives_the_same_page() {
     let machine = Machine::new();
     let words = machine.words();

@@ -4,7 +4,7 @@
 
 use super::sheet::{Command, INTRO, Row, SCAN_NOTE, Sheet, TITLE, WORDS_NOTE};
 use super::width::wrapped;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::seal::words::COUNT;
 use pdf_writer::{Content, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 
@@ -38,17 +38,19 @@ const FONTS: [(Font, &[u8], &[u8]); 4] = [
     (Font::MonoBold, b"F4", b"Courier-Bold"),
 ];
 
-/// The page, wiped by whoever asked for it.
+/// The page, wiped by whoever asked for it. Operator: the vault's address is too long for one page.
 pub fn pdf(sheet: &Sheet) -> Result<Vec<u8>> {
     let mut pen = Pen(Content::new());
     pen.folds();
     head(&mut pen, sheet);
-    place(&mut pen, sheet);
+    let ends = [(place(&mut pen, sheet), 1.0), (way_in(&mut pen, sheet), 3.0), (steps(&mut pen, sheet), 4.0)];
     words(&mut pen, sheet);
     code(&mut pen, sheet)?;
-    way_in(&mut pen, sheet);
     heir(&mut pen, sheet);
-    steps(&mut pen, sheet);
+    if ends.iter().any(|(y, panels)| *y > panels * PANEL.1) {
+        return Err(Error::operator("print the sheet: what is to be said does not fit on one page")
+            .remedy("take '--text', which has room for a long address"));
+    }
     Ok(page(pen.0, sheet))
 }
 
@@ -179,12 +181,11 @@ fn head(pen: &mut Pen, sheet: &Sheet) {
     }
 }
 
-fn place(pen: &mut Pen, sheet: &Sheet) {
+/// How far down it went, as with the panels below.
+fn place(pen: &mut Pen, sheet: &Sheet) -> f32 {
     let p = panel(1, 0);
-    let mut y = pen.heading(p, "1  Where the backup is");
-    for row in &sheet.place {
-        y = pen.row((p.x, y), p.width, row);
-    }
+    let top = pen.heading(p, "1  Where the backup is");
+    sheet.place.iter().fold(top, |y, row| pen.row((p.x, y), p.width, row))
 }
 
 fn words(pen: &mut Pen, sheet: &Sheet) {
@@ -228,7 +229,7 @@ fn code(pen: &mut Pen, sheet: &Sheet) -> Result<()> {
     Ok(())
 }
 
-fn way_in(pen: &mut Pen, sheet: &Sheet) {
+fn way_in(pen: &mut Pen, sheet: &Sheet) -> f32 {
     let p = panel(0, 2);
     if sheet.way_in.is_empty() {
         let y = pen.heading(p, "3  Notes");
@@ -237,12 +238,10 @@ fn way_in(pen: &mut Pen, sheet: &Sheet) {
             let y = y + 12.0 + f32::from(n) * 22.0;
             pen.line((p.x, y), (p.x + p.width, y));
         }
-        return;
+        return y;
     }
-    let mut y = pen.heading(p, "3  Getting in");
-    for row in &sheet.way_in {
-        y = pen.row((p.x, y + 3.0), p.width, row);
-    }
+    let top = pen.heading(p, "3  Getting in");
+    sheet.way_in.iter().fold(top, |y, row| pen.row((p.x, y + 3.0), p.width, row))
 }
 
 fn heir(pen: &mut Pen, sheet: &Sheet) {
@@ -253,7 +252,7 @@ fn heir(pen: &mut Pen, sheet: &Sheet) {
     }
 }
 
-fn steps(pen: &mut Pen, sheet: &Sheet) {
+fn steps(pen: &mut Pen, sheet: &Sheet) -> f32 {
     let p = panel(0, 3);
     let width = PAGE.0 - 2.0 * MARGIN;
     let mut y = pen.heading(p, "4  The day after");
@@ -268,6 +267,7 @@ fn steps(pen: &mut Pen, sheet: &Sheet) {
         }
         y += 3.0;
     }
+    y
 }
 
 /// A command in lines of at most so many letters, which a shell reads as one.

@@ -21,6 +21,9 @@ pub const WORDS_NOTE: &str = "Read down the columns. Type them when panicroom as
 pub const SCAN_NOTE: &str = "The words, the vault's id and its address once more, for a camera. The text in it can be typed \
     or pasted where words are asked for. A photograph of it is a copy of the words.";
 
+/// Letters of an address that fit on a line of the page beside the longest command.
+const LONG: usize = 96;
+
 /// One vault's sheet. Its words are wiped when it is dropped, as far as they are ours.
 pub struct Sheet {
     pub vault: VaultId,
@@ -184,7 +187,10 @@ fn heir(url: &VaultUrl) -> Vec<&'static str> {
 }
 
 fn steps(url: &VaultUrl, address: &str) -> Vec<Step> {
-    let vault = shell(address);
+    let quoted = shell(address);
+    // A long address is typed once only.
+    let is_long = quoted.chars().count() > LONG;
+    let vault = if is_long { "\"$VAULT\"" } else { &quoted };
     let command = |head: &str| Some(Command { head: head.to_owned(), tail: format!("--vault {vault}") });
     let says = |text: &str| Step { says: text.to_owned(), command: None };
     let mut out = vec![says(
@@ -199,6 +205,12 @@ fn steps(url: &VaultUrl, address: &str) -> Vec<Step> {
                 head: "export AWS_ACCESS_KEY_ID=...".to_owned(),
                 tail: "AWS_SECRET_ACCESS_KEY=...".to_owned(),
             }),
+        });
+    }
+    if is_long {
+        out.push(Step {
+            says: "Say where the vault is:".to_owned(),
+            command: Some(Command { head: "export".to_owned(), tail: format!("VAULT={quoted}") }),
         });
     }
     out.extend([
