@@ -6,6 +6,7 @@ pub mod args;
 mod ask;
 pub mod begin;
 mod cost;
+pub mod key;
 mod log;
 mod log_state;
 mod look;
@@ -20,7 +21,7 @@ mod time;
 
 use crate::error::{Error, Kind, Result};
 use crate::worker::Faults;
-use args::{Command, Key, Line, Setup};
+use args::{Command, Line, Setup};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -109,9 +110,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Verify(_) => later("verify"),
         Command::Drill(_) => later("drill"),
         Command::Cost(a) => cost::cost(line, a),
-        Command::Key(Key::Kit(_)) => later("key kit"),
-        Command::Key(Key::Check(_)) => later("key check"),
-        Command::Key(Key::Passphrase(_)) => later("key passphrase"),
+        Command::Key(k) => key::key(line, k),
         Command::Setup(Setup::Aws) => later("setup aws"),
         Command::Setup(Setup::Print) => later("setup print"),
         Command::Doctor => later("doctor"),

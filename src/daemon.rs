@@ -8,4 +8,5 @@ pub mod home;
 pub mod open;
 pub mod orders;
 pub mod run;
+pub mod sheet;
 pub mod spell;

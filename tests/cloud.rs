@@ -132,7 +132,8 @@ fn quickstart_into_a_bucket_becomes_safe_and_the_command_it_prints_brings_everyt
     let mut ask = program(&server, Keys::Nowhere, &machine);
     let ran = Ran::from(ask.arg("--config").arg(home.join("config.toml")).args(["status", "--json"]).output().unwrap());
     let status: Value = ran.exits(0).json();
-    assert_eq!((&status["mood"], &status["roots"][0]["safe_files"]), (&"good".into(), &10.into()), "{status:#}");
+    assert_eq!((&status["mood"], &status["roots"][0]["safe_files"]), (&"warning".into(), &10.into()), "{status:#}");
+    assert_eq!(status["vaults"][0]["sheet_due"], true, "amber for the sheet alone: {status:#}");
     let page = get(&address, "/");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("Everything is safe"), "{page}");
     assert!(!page.contains("a fire takes both"), "{page}");

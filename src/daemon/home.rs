@@ -161,6 +161,10 @@ impl VaultHome {
     pub fn spool(&self) -> PathBuf {
         self.dir.join("spool")
     }
+    /// See [`super::sheet`].
+    pub(super) fn sheet(&self) -> PathBuf {
+        self.dir.join("sheet")
+    }
     fn key_path(&self) -> PathBuf {
         self.dir.join("keys")
     }

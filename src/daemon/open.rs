@@ -45,8 +45,8 @@ const HEARTBEAT: Duration = Duration::from_secs(6 * 3600);
 /// waits in the foreground hands in a store that never gives up.
 const REBUILD: Patience = Patience::Tries(8);
 
-/// Facts of a catalog that no vault knows: what was counted.
-const KEPT: [&str; 1] = ["sent"];
+/// Facts of a catalog that no vault knows: what was counted, and when somebody was asked for the sheet.
+const KEPT: [&str; 2] = ["sent", "sheet_asked"];
 
 /// Whether a folder vault's folder may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
