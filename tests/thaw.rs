@@ -230,7 +230,9 @@ fn a_copy_that_goes_before_its_time_is_found_by_the_read_and_asked_for_again() {
             while !cold.vault.store.calls().iter().any(read) {
                 std::thread::yield_now();
             }
-            names.iter().for_each(|name| cold.vault.store.freeze(name));
+            for name in &names {
+                cold.vault.store.freeze(name);
+            }
         });
         cold.fetch().unwrap()
     });
@@ -254,10 +256,10 @@ fn a_speed_that_is_refused_is_replaced_by_the_next_cheaper_one() {
         .filter_map(|call| if let Call::Thaw(_, speed) = call { Some(speed) } else { None })
         .collect();
     assert_eq!(speeds, [[Speed::Expedited].as_slice(), &[Speed::Standard; 4]].concat());
-    cold.vault.store.refuse(Speed::Standard);
-    cold.vault.store.refuse(Speed::Bulk);
     let cold = Cold::new(1, HOUR, |store| store);
-    Speed::ALL.into_iter().for_each(|speed| cold.vault.store.refuse(speed));
+    for speed in Speed::ALL {
+        cold.vault.store.refuse(speed);
+    }
     cold.plan(&[]);
     cold.agree(Terms::of(Some("GLACIER"), Speed::Expedited));
     assert_eq!(cold.fetch().unwrap_err().kind(), Kind::Operator);

@@ -9,7 +9,7 @@ pub mod pace;
 
 use super::fetch::Fetching;
 use super::progress::Wait;
-use crate::catalog::jobs::{Cursor, Enough, JobFile, ThawRow, ThawState, ThawSum, Wave};
+use crate::catalog::jobs::{Cursor, Enough, JobFile, NewInRound, ThawRow, ThawState, ThawSum, Wave};
 use crate::clock::{Steady, Wall};
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
@@ -119,7 +119,7 @@ impl<'a> Thawer<'a> {
             if packs.is_empty() {
                 return Ok(());
             }
-            for (pack, hash, tier, known) in packs {
+            for NewInRound { pack, hash, tier, known } in packs {
                 self.with.stop.check()?;
                 let (seen, until) = self.look_at(&name(hash, tier))?;
                 let state = match (seen, known) {
