@@ -6,5 +6,6 @@ pub mod desk;
 pub mod found;
 pub mod home;
 pub mod open;
+pub mod orders;
 pub mod run;
 pub mod spell;
