@@ -96,7 +96,10 @@ fn what_is_not_known_is_never_nothing() {
     machine.run(&["cost"]).exits(0).says("not known").says("[prices] file").says_not("0.00");
     // Of another region there is a hint, and it is marked.
     let elsewhere = with_bucket("class = \"DEEP_ARCHIVE\"\nregion = \"eu-central-1\"");
-    assert_eq!(vault(&elsewhere, &[])["prices"], "elsewhere");
+    let bill = vault(&elsewhere, &[]);
+    assert_eq!((&bill["prices"], &bill["month"]), (&"elsewhere".into(), &Value::Null));
+    assert_eq!(bill["restore"][0]["cost"]["total"], Value::Null);
+    assert!(bill["hint"]["month"].as_f64() > Some(0.0) && bill["hint"]["offer"]["region"] == "us-east-1");
     elsewhere.run(&["cost"]).exits(0).says("eu-central-1 is not known").says("hint only, in us-east-1");
 }
 

@@ -38,12 +38,11 @@ pub fn cost(line: &Line, args: &Cost) -> Answer {
     let rate = |text: &str| text.parse::<Rate>().map_err(|e| Failure::Usage(Error::operator(e)));
     let downlink = args.downlink.as_deref().map(rate).transpose()?;
     let clock = SystemClock::shared();
-    let (vaults, configured) = match &args.from.vault {
-        Some(url) => (vec![alone(line, args, url, &*clock)?], None),
-        None => {
-            let settings = settings::load(line)?;
-            (of_config(&settings, &*clock)?, settings.prices_file)
-        }
+    let (vaults, configured) = if let Some(url) = &args.from.vault {
+        (vec![alone(line, args, url, &*clock)?], None)
+    } else {
+        let settings = settings::load(line)?;
+        (of_config(&settings, &*clock)?, settings.prices_file)
     };
     let book = book(args.prices.clone().or(configured))?;
     let bills: Vec<Bill> = vaults.iter().map(|v| Bill::of(v, &book, downlink)).collect();

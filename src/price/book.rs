@@ -129,8 +129,7 @@ fn contradiction(new: &Offer, before: &[Offer]) -> Option<String> {
 
 /// `name:line: key: what; remedy`.
 fn mistake(name: &Path, text: &str, at: usize, what: &str) -> Error {
-    let at = at.min(text.len());
-    let line = text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count();
+    let line = text.get(..at).unwrap_or_default().matches('\n').count();
     let key = text.lines().nth(line).and_then(|l| l.split_once('=')).map_or("", |(key, _)| key.trim());
     let key = if key.is_empty() || what.contains(key) { String::new() } else { format!("{key}: ") };
     let error = Error::operator(format!("{}:{}: {key}{what}", name.display(), line + 1));
@@ -142,6 +141,7 @@ mod tests {
     use super::*;
     use crate::error::Kind;
     use crate::model::Speed;
+    use proptest::prelude::*;
 
     const ONE: &str = "[[offer]]\nprovider = \"aws\"\nregion = \"*\"\nclass = \"STANDARD\"\nas_of = \"2026-08-21\"\nsource = \"a page\"\ncurrency = \"USD\"\n";
 
@@ -197,6 +197,20 @@ mod tests {
             let shown = error.to_string();
             assert!(shown.starts_with(&format!("my-prices.toml:{line}: ")), "not line {line}: {shown}\n{text}");
             assert!(shown.contains(said) && shown.contains("; "), "{said}: {shown}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_list_cut_off_or_scribbled_over_is_read_or_refused_with_a_line(cut in 0..SHIPPED.len(), scribble in "[=\\[\\]\"{},.0-9a-z\n-]{0,6}") {
+            let text = format!("{}{scribble}", SHIPPED.get(..cut).unwrap_or_default());
+            if let Err(error) = parse(&text) {
+                prop_assert_eq!(error.kind(), Kind::Operator);
+                let shown = error.to_string();
+                let line = shown.strip_prefix("my-prices.toml:").and_then(|r| r.split(':').next()).and_then(|n| n.parse::<usize>().ok());
+                prop_assert!(line.is_some_and(|n| (1..=text.lines().count() + 1).contains(&n)), "{}", shown);
+            }
         }
     }
 

@@ -116,7 +116,9 @@ mod tests {
             sizes in prop::collection::vec(0..10_000_000_u64, 0..50), power in 0..24_u32,
         ) {
             let mut held = Held::default();
-            sizes.iter().for_each(|s| held.add(*s, 0));
+            for size in &sizes {
+                held.add(*size, 0);
+            }
             let least = 1_u64 << power;
             let exact: u64 = sizes.iter().map(|s| (*s).max(least)).sum();
             prop_assert_eq!(held.billed(least), u128::from(exact));
@@ -130,7 +132,9 @@ mod tests {
         ) {
             let of = |list: &[(u64, u64)]| {
                 let mut held = Held::default();
-                list.iter().for_each(|(size, days)| held.add(*size, *days));
+                for (size, days) in list {
+                    held.add(*size, *days);
+                }
                 held
             };
             prop_assert_eq!(of(&a).and(&of(&b)), of(&[a, b].concat()));

@@ -115,20 +115,18 @@ pub fn quote<'a>(book: &'a PriceBook, offer: &'a Offer, stock: &Stock, downlink:
 
 /// Without an offer of the standard class its rate still tells the storage.
 fn hot_month(offer: &Offer, standard: Option<&Offer>, held: &Held) -> Month {
-    match standard {
-        Some(standard) => month(standard, held),
-        None => {
-            let bare = Offer {
-                store_gb_month: offer.standard_gb_month,
-                min_bytes: 0,
-                min_bill_gb: 0,
-                overhead_class_bytes: 0,
-                overhead_standard_bytes: 0,
-                ..offer.clone()
-            };
-            month(&bare, held)
-        }
+    if let Some(standard) = standard {
+        return month(standard, held);
     }
+    let bare = Offer {
+        store_gb_month: offer.standard_gb_month,
+        min_bytes: 0,
+        min_bill_gb: 0,
+        overhead_class_bytes: 0,
+        overhead_standard_bytes: 0,
+        ..offer.clone()
+    };
+    month(&bare, held)
 }
 
 fn hot_upload(offer: &Offer, standard: Option<&Offer>, objects: u64) -> Option<Money> {
@@ -154,11 +152,12 @@ impl Quote<'_> {
         if bytes == 0 { Some(Money::nothing(self.offer.currency)) } else { month(&bare, &held).total }
     }
 
-    /// Keys of the prices nobody verified, of both offers.
+    /// Keys of the prices nobody verified, of both offers; those nothing here is reckoned from left out.
     pub fn unsure(&self) -> Vec<&str> {
         let standard = self.standard.filter(|s| s.class != self.offer.class);
         let mut out: Vec<&str> = self.offer.unsure.iter().map(String::as_str).collect();
         out.extend(standard.into_iter().flat_map(|s| &s.unsure).map(String::as_str));
+        out.retain(|key| *key != "head_1000");
         out.sort_unstable();
         out.dedup();
         out

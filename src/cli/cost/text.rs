@@ -14,13 +14,13 @@ fn said(money: Option<Money>) -> String {
     money.map_or_else(|| UNKNOWN.to_owned(), |m| m.to_string())
 }
 
-/// Rounded up to the minute below two hours, to the hour below two days.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hours of at most a few years")]
-fn hours(hours: Option<f64>) -> String {
+/// `at once`, `after 12 hours at most`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hours of at most some years")]
+fn after(hours: Option<f64>) -> String {
     match hours {
-        None => UNKNOWN.to_owned(),
+        None => format!("after a time that is {UNKNOWN}"),
         Some(h) if h <= 0.0 => "at once".to_owned(),
-        Some(h) => format!("{} at most", words_for((h.min(1e9) * 3600.0).ceil() as u64)),
+        Some(h) => format!("after {} at most", words_for((h.min(1e9) * 3600.0).ceil() as u64)),
     }
 }
 
@@ -180,13 +180,14 @@ fn restores(bill: &Bill, downlink: Option<Rate>, to: &mut dyn Write) -> Result<(
             said(estimate.copies),
             said(estimate.egress)
         )?;
-        let last = match (estimate.hours_last, downlink) {
-            (Some(_), Some(_)) => format!("all here after {}", hours(estimate.hours_last)),
-            _ => {
-                format!("all thawed after {}, then the download (--downlink RATE tells)", hours(estimate.hours_thawed))
+        let last = match downlink {
+            Some(_) => format!("all here {}", after(estimate.hours_last)),
+            None if frozen => {
+                format!("all thawed {}, then the download (--downlink RATE tells)", after(estimate.hours_thawed))
             }
+            None => "then the download (--downlink RATE tells)".to_owned(),
         };
-        writeln!(to, "               first pack after {}, {last}", hours(estimate.hours_first))?;
+        writeln!(to, "               first pack {}, {last}", after(estimate.hours_first))?;
     }
     Ok(())
 }
