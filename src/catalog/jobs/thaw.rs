@@ -304,7 +304,7 @@ impl JobFile {
     pub fn thaw_in_round(&self, round: u32, pack: i64, state: ThawState, until: Option<Wall>) -> Result<()> {
         self.write("plan a round", |tx| {
             tx.prepare_cached(
-                "INSERT INTO thaw (pack, wanted, bytes, round, state, until) VALUES (?1, 0, 0, ?2, ?3, ?4)
+                "INSERT INTO thaw (pack, wanted, bytes, round, state, until) VALUES (?1, 0, 1, ?2, ?3, ?4)
                  ON CONFLICT (pack) DO UPDATE SET round = ?2, state = ?3, until = ?4, turn = NULL, chunk = 0",
             )?
             .execute((pack, round, state as i64, until.map(|w| w.0)))
