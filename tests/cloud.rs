@@ -298,6 +298,10 @@ fn promise_11_a_vault_in_deep_archive_is_priced_agreed_on_thawed_and_restored_th
     ran(&["restore", "--vault", "disk", "--key-file", "words", "--to", "out4"]).exits(2).says("there are main, usb");
     fs::rename(machine.path("usb"), machine.path("drawer")).unwrap();
     let without = ["restore", "--key-file", "words", "--to", "out4", "--plan"];
-    ran(&without).exits(0).says("'usb' is passed over").says("from the vault 'main'").says("are frozen in DEEP_ARCHIVE");
+    ran(&without)
+        .exits(0)
+        .says("'usb' is passed over")
+        .says("from the vault 'main'")
+        .says("are frozen in DEEP_ARCHIVE");
     assert_eq!(server.boto3(asked), packs);
 }
