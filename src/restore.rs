@@ -2,7 +2,8 @@
 //!
 //! [`plan`](plan::plan) walks the catalog and writes the job: which chunks of which packs go where. It reads no
 //! contents, thaws nothing and places nothing. [`fetch`](fetch::fetch) works the job off pack by pack, each block read
-//! once and every chunk proved by its id; then hard links, other things, and folders, the deepest first.
+//! once and every chunk proved by its id; then hard links, other things, and folders, the deepest first. Where packs are
+//! frozen, [`thaw`] asks for them, and hands the fetch what can be read.
 //!
 //! Dying in the plan leaves a job that says it is not planned: plan again. Dying in the fetch loses at most the
 //! batch on its way; fetching with the same job goes on from the last one (promise 11).
@@ -15,17 +16,19 @@ pub mod list;
 pub mod plan;
 mod progress;
 mod settle;
+pub mod thaw;
 mod unit;
 mod walk;
 
 pub use fetch::{BATCH_BYTES, Fetching, Report, Shortfalls, fetch};
 pub use plan::{Cost, Plan, Planning, SpeedPlan, plan};
-pub use progress::{Phase, Progress, Seen};
+pub use progress::{Phase, Progress, Seen, Wait};
 
-use crate::catalog::When;
+use crate::catalog::{Catalog, When};
 use crate::error::{Error, Result};
 use crate::model::TreePath;
 use crate::place::Clobber;
+use crate::worker::Stop;
 
 /// What to restore.
 #[derive(Clone, Debug)]
@@ -47,14 +50,27 @@ pub enum Layout {
 }
 
 impl Wanted {
-    /// The wanted paths and where each goes: sorted, none within another unless stripping tells them apart.
+    /// Whether a vault has all of it, as its catalog says.
+    pub fn is_in(&self, catalog: &Catalog) -> Result<bool> {
+        let stop = Stop::new();
+        let walk = walk::Walk { catalog, when: self.when, stop: &stop };
+        self.paths.iter().try_fold(true, |all, path| Ok(all && walk.has(path)?))
+    }
+
+    /// The wanted paths in the order given and where each goes; none within another unless stripping tells them apart.
     fn tops(&self) -> Result<Vec<(TreePath, TreePath)>> {
-        let mut paths = if self.paths.is_empty() { vec![TreePath::root()] } else { self.paths.clone() };
-        paths.sort();
-        paths.dedup();
+        let mut paths: Vec<TreePath> = Vec::new();
+        for path in &self.paths {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+        if paths.is_empty() {
+            paths.push(TreePath::root());
+        }
         if self.layout == Layout::Whole {
-            paths.dedup_by(|path, before| path.is_within(before));
-            return Ok(paths.into_iter().map(|p| (p.clone(), p)).collect());
+            let is_within_another = |path: &TreePath| paths.iter().any(|p| p != path && path.is_within(p));
+            return Ok(paths.iter().filter(|p| !is_within_another(p)).map(|p| (p.clone(), p.clone())).collect());
         }
         let mut tops: Vec<(TreePath, TreePath)> = Vec::new();
         for path in paths {
@@ -88,7 +104,7 @@ mod tests {
     #[test]
     fn a_path_within_another_is_wanted_once() {
         let found = tops(&["/a/b", "/c", "/a", "/a/b/d", "/ab"], Layout::Whole).unwrap();
-        assert_eq!(found, [(p("/a"), p("/a")), (p("/ab"), p("/ab")), (p("/c"), p("/c"))]);
+        assert_eq!(found, [(p("/c"), p("/c")), (p("/a"), p("/a")), (p("/ab"), p("/ab"))]);
         assert_eq!(tops(&[], Layout::Strip).unwrap(), [(p("/"), p("/"))]);
     }
 

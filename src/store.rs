@@ -6,6 +6,7 @@
 //! nobody reads); which of the two is settled by the next `create` of the same name.
 
 pub mod abilities;
+mod access;
 mod body;
 pub mod folder;
 pub mod identity;
@@ -16,6 +17,8 @@ pub mod retry;
 pub mod s3;
 pub mod throttle;
 
+pub use crate::model::Speed;
+pub use access::{Access, Thaw, is_archive, is_frozen};
 pub use body::is_body_damage;
 
 use crate::clock::Wall;
@@ -97,23 +100,8 @@ pub struct ObjectInfo {
     pub class: Option<String>,
     pub sha256: Option<Sha256>,
     pub modified: Option<Wall>,
-}
-
-/// What a request to thaw came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thaw {
-    /// Readable now, nothing to wait for.
-    Ready,
-    /// Asked for (now or before); look again later.
-    Waiting,
-}
-
-/// How urgently to thaw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speed {
-    Bulk,
-    Standard,
-    Expedited,
+    /// None: this look cannot tell.
+    pub access: Option<Access>,
 }
 
 /// Calls made so far by kind: calls are money.
@@ -134,7 +122,7 @@ pub trait ObjectStore: Send + Sync {
     fn create(&self, object: &NewObject, stop: &Stop) -> Result<Created>;
 
     /// The whole object or a range of it; at most the length asked for. Damaged when it is missing or shorter
-    /// than the range, Operator when it is frozen and needs a thaw first.
+    /// than the range, Operator when it is frozen and needs a thaw first ([`is_frozen`]).
     fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.read_into(name, range, &mut bytes, stop)?;
@@ -147,10 +135,15 @@ pub trait ObjectStore: Send + Sync {
     /// None when there is no such object.
     fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>>;
 
-    /// Every object whose name begins with `prefix`, in name order, page by page; `each` may end it by an error.
+    /// Every object whose name begins with `prefix`, in name order, page by page; `each` may end it by an error. Tells
+    /// of packs whether they can be read, where the server offers that.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()>;
 
+    /// Asks for a copy that can be read for so many days, in one request; money. Damaged when there is no such object.
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw>;
+
+    /// Whether objects here can be frozen at all: false saves every look.
+    fn may_freeze(&self) -> bool;
 
     fn requests(&self) -> Requests;
 

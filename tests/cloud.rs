@@ -7,7 +7,6 @@ mod machine;
 #[path = "support/portable.rs"]
 mod portable;
 #[path = "support/servers.rs"]
-#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod servers;
 #[path = "support/tree.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
@@ -228,4 +227,82 @@ fn init_backup_restore_and_rebuild_work_with_a_bucket_and_keys_from_a_file() {
     let text = config.replace(&folder, &keys(&server.credentials())).replace("s3://box/", "s3://no-such-box/");
     fs::write(machine.config(), text.replace("/state\"", "/state2\"")).unwrap();
     configured(&["init", "--words-file", "words2"]).exits(4).says("bucket");
+}
+
+#[test]
+fn promise_11_a_vault_in_deep_archive_is_priced_agreed_on_thawed_and_restored_through_an_interruption() {
+    let Some(server) = Server::moto() else { return };
+    server.make_bucket("cold");
+    let machine = Machine::bare();
+    let url = format!("s3://cold/v?class=DEEP_ARCHIVE&{}", server.query());
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let folder = format!("url = \"file://{}\"", machine.vault().display());
+    let keys = format!("url = \"{url}\"\ncredentials_file = \"{}\"", server.credentials().display());
+    fs::write(machine.config(), config.replace(&folder, &keys)).unwrap();
+    let configured = |arguments: &[&str]| {
+        let mut command = program(&server, Keys::Nowhere, &machine);
+        command.arg("--config").arg(machine.config()).args(arguments);
+        command
+    };
+    let ran = |arguments: &[&str]| Ran::from(configured(arguments).output().unwrap());
+    ran(&["init", "--words-file", "words"]).exits(0);
+    ran(&["backup"]).exits(0).says("Everything is safe: 10 files");
+    // A thaw of moto takes its time only of objects older than that.
+    server.slow_thaws(2);
+    panicroom::worker::Stop::new().wait(std::time::Duration::from_secs(3));
+
+    let restore = ["restore", "--key-file", "words", "--to", "out"];
+    let with = |more: &[&'static str]| [&restore[..], more].concat();
+    let plan: Value = ran(&with(&["--plan", "--json"])).exits(0).json();
+    assert!(plan["frozen_packs"].as_u64().unwrap() > 0 && plan["class"] == "DEEP_ARCHIVE", "{plan:#}");
+    assert_eq!(plan["speeds"][0]["speed"], "bulk", "{plan:#}");
+    assert!(plan["speeds"][0]["hours_last"].is_null(), "a server of one's own has no known hours: {plan:#}");
+    let thawed = "print(s3.head_object(Bucket='cold', Key=[o['Key'] for o in s3.list_objects_v2(Bucket='cold', \
+        Prefix='v/data_')['Contents']][0]).get('Restore'))";
+    ran(&restore).exits(4).says("nobody is there to be asked").says("--yes");
+    assert_eq!(server.boto3(thawed), "None", "nothing was asked for");
+    assert!(!back(&machine, &machine.path("out")).exists());
+
+    let waits = with(&["--yes", "--max-cost", "1", "--poll", "1s"]);
+    let running = Running::start(configured(&waits), machine.path("thaw.log"));
+    let mut running = running;
+    running.until("waiting for");
+    assert!(running.said().contains("to thaw (bulk), the first by 20"), "{}", running.said());
+    let pid = rustix::process::Pid::from_child(&running.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = patiently(|| running.child.try_wait().unwrap(), || "it does not stop".to_owned());
+    let said = running.said();
+    assert!(ended.code() == Some(1) && said.contains("interrupted"), "{said}");
+    assert_ne!(server.boto3(thawed), "None");
+    let job = said.split("--resume ").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    ran(&["restore", "--key-file", "words", "--resume", &job]).exits(0).says("thawing at the speed bulk");
+    assert_same(&back(&machine, &machine.path("out")), &machine.data());
+
+    // Alone with the address and the words. moto does not list what is thawed, so it is asked for again, and there at once.
+    let mut alone = program(&server, Keys::Environment, &machine);
+    alone.args(["restore", "--vault", &url, "--key-file", "words", "--to", "out2", "--yes"]);
+    Ran::from(alone.output().unwrap()).exits(0);
+    assert_same(&back(&machine, &machine.path("out2")), &machine.data());
+
+    // A disk that has it all goes before the archive, and is named; a disk that is gone is passed over.
+    fs::create_dir(machine.path("usb")).unwrap();
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let usb = format!("{config}\n[[vault]]\nname = \"usb\"\nurl = \"file://{}\"\n", machine.path("usb").display());
+    fs::write(machine.config(), usb).unwrap();
+    ran(&["init", "--words-file", "words2"]).exits(0);
+    ran(&["backup"]).exits(0);
+    let asked = "print(sum(1 for o in s3.list_objects_v2(Bucket='cold', Prefix='v/data_')['Contents']))";
+    let packs = server.boto3(asked);
+    ran(&["restore", "--key-file", "words2", "--to", "out3"]).exits(0).says("from the vault 'usb'");
+    assert_same(&back(&machine, &machine.path("out3")), &machine.data());
+    ran(&["restore", "--vault", "main", "--key-file", "words", "--to", "out4"]).exits(4).says("nobody is there");
+    ran(&["restore", "--vault", "disk", "--key-file", "words", "--to", "out4"]).exits(2).says("there are main, usb");
+    fs::rename(machine.path("usb"), machine.path("drawer")).unwrap();
+    let without = ["restore", "--key-file", "words", "--to", "out4", "--plan"];
+    ran(&without)
+        .exits(0)
+        .says("'usb' is passed over")
+        .says("from the vault 'main'")
+        .says("are frozen in DEEP_ARCHIVE");
+    assert_eq!(server.boto3(asked), packs);
 }

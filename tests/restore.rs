@@ -5,7 +5,7 @@ mod vault_builder;
 
 use panicroom::catalog::jobs::JobFile;
 use panicroom::catalog::{Catalog, When};
-use panicroom::clock::Wall;
+use panicroom::clock::{SystemClock, Wall};
 use panicroom::error::{Error, Kind};
 use panicroom::format::Name;
 use panicroom::model::{HardLink, SegmentNo, Shape, Tier, TreePath};
@@ -83,6 +83,7 @@ impl Machine {
             keys: &vault.keys,
             target: &target,
             progress: &progress,
+            clock: &*SystemClock::shared(),
             faults: &Faults::default(),
             stop: &stop,
             threads: 2,
@@ -696,6 +697,7 @@ fn promise_11_a_restore_over_a_rude_store_ends_whole() {
             keys: &v.keys,
             target: &target,
             progress: &progress,
+            clock: &*SystemClock::shared(),
             faults: &Faults::default(),
             stop: &stop,
             threads: 3,

@@ -3,14 +3,16 @@
 #[path = "support/wire.rs"]
 mod wire;
 
-use panicroom::clock::SystemClock;
+use panicroom::clock::{SystemClock, Wall};
 use panicroom::config::url::VaultUrl;
 use panicroom::error::{Kind, Result};
 use panicroom::model::{Rate, Sha256};
 use panicroom::store::abilities::{Abilities, Ability};
 use panicroom::store::s3::{Credentials, S3Store, Settings};
 use panicroom::store::throttle::Throttle;
-use panicroom::store::{Body, Created, NewObject, ObjectName, ObjectStore, is_body_damage};
+use panicroom::store::{
+    Access, Body, Created, NewObject, ObjectInfo, ObjectName, ObjectStore, Speed, Thaw, is_body_damage, is_frozen,
+};
 use panicroom::worker::Stop;
 use sha2::Digest;
 use std::path::PathBuf;
@@ -50,6 +52,7 @@ fn aws() -> Abilities {
         checksum_header: Ability::Yes,
         checksum_echo: Ability::Yes,
         etag_is_md5: Ability::Yes,
+        thaw_in_list: Ability::Unknown,
     }
 }
 
@@ -291,4 +294,141 @@ fn a_stop_ends_a_body_that_trickles_and_nothing_is_created() {
     });
     assert_eq!(ended.unwrap_err().kind(), Kind::Stopping);
     assert!(wire.heard().is_empty());
+}
+
+// --- cold storage ------------------------------------------------------------------------------------------------
+
+/// A listing of archived packs; `status` goes into each of them.
+fn archived(objects: &[(&str, &str)]) -> Answer {
+    let contents = objects.iter().fold(String::new(), |all, (name, status)| {
+        all + &format!(
+            "<Contents><Key>p/{name}</Key><Size>12</Size><StorageClass>DEEP_ARCHIVE</StorageClass>{status}</Contents>"
+        )
+    });
+    let body = format!(
+        "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
+    );
+    Answer::Say { status: 200, headers: vec![("content-type", "application/xml".to_owned())], body }
+}
+
+const UNDERWAY: &str = "<RestoreStatus><IsRestoreInProgress>true</IsRestoreInProgress></RestoreStatus>";
+const THAWED: &str = "<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress>\
+    <RestoreExpiryDate>2012-12-21T00:00:00.000Z</RestoreExpiryDate></RestoreStatus>";
+const UNTIL: Option<Wall> = Some(Wall(1_356_048_000_000));
+
+fn listed(store: &S3Store) -> Vec<Option<Access>> {
+    let mut found = vec![];
+    let mut each = |info: ObjectInfo| -> Result<()> {
+        found.push(info.access);
+        Ok(())
+    };
+    store.list("data_", &mut each).unwrap();
+    found
+}
+
+#[test]
+fn a_listing_asks_for_thaws_and_believes_silence_only_from_a_server_that_has_spoken() {
+    let wire = Wire::new(|_, before| match before {
+        1 => archived(&[("data_1", UNDERWAY), ("data_2", THAWED), ("data_3", "")]),
+        _ => archived(&[("data_1", "")]),
+    });
+    let store = store(&wire, aws(), throttle(None));
+    assert_eq!(listed(&store), [None], "nothing is made up");
+    let told = [Access::Thawing, Access::Thawed { until: UNTIL }, Access::Frozen].map(Some);
+    assert_eq!(listed(&store), told);
+    assert_eq!(store.abilities().thaw_in_list, Ability::Yes);
+    assert_eq!(listed(&store), [Some(Access::Frozen)]);
+    for request in wire.heard() {
+        assert_eq!(request.headers["x-amz-optional-object-attributes"], "RestoreStatus");
+    }
+    store.list("meta_", &mut |_| Ok(())).unwrap();
+    assert!(!wire.heard().last().unwrap().headers.contains_key("x-amz-optional-object-attributes"));
+}
+
+#[test]
+fn a_server_that_refuses_to_list_thaws_is_asked_once_and_remembered() {
+    let wire = Wire::new(|request, _| {
+        if request.headers.contains_key("x-amz-optional-object-attributes") {
+            return Answer::error(501, "NotImplemented", "A header you provided is not implemented");
+        }
+        archived(&[("data_1", "")])
+    });
+    let first = store(&wire, aws(), throttle(None));
+    assert_eq!(listed(&first), [None]);
+    assert_eq!(first.abilities().thaw_in_list, Ability::No);
+    assert_eq!(listed(&store(&wire, first.abilities(), throttle(None))), [None]);
+    assert_eq!(methods(&wire), ["LIST", "LIST", "LIST"]);
+}
+
+#[test]
+fn a_look_tells_whether_an_object_can_be_read_and_until_when() {
+    let cold = ("x-amz-storage-class", "GLACIER".to_owned());
+    let restore = |text: &str| ("x-amz-restore", text.to_owned());
+    let thawed = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2012 00:00:00 GMT\"";
+    for (headers, access) in [
+        (vec![], Access::Warm),
+        (vec![("x-amz-storage-class", "GLACIER_IR".to_owned())], Access::Warm),
+        (vec![cold.clone()], Access::Frozen),
+        (vec![("x-amz-archive-status", "ARCHIVE_ACCESS".to_owned())], Access::Frozen),
+        (vec![cold.clone(), restore("ongoing-request=\"true\"")], Access::Thawing),
+        (vec![cold, restore(thawed)], Access::Thawed { until: UNTIL }),
+    ] {
+        let wire = Wire::new(move |_, _| Answer::ok(headers.clone()));
+        let store = store(&wire, aws(), throttle(None));
+        assert_eq!(store.head(&object().name).unwrap().unwrap().access, Some(access));
+    }
+}
+
+#[test]
+fn a_thaw_is_one_request_and_every_answer_of_aws_is_understood() {
+    for (status, code, words, speed, thaw) in [
+        (202, "", "", Speed::Bulk, Thaw::Asked),
+        (200, "", "", Speed::Bulk, Thaw::Ready),
+        (409, "RestoreAlreadyInProgress", "Object restore is already in progress", Speed::Bulk, Thaw::Underway),
+        (403, "ObjectAlreadyInActiveTierError", "not allowed against this storage tier", Speed::Bulk, Thaw::Ready),
+        (
+            403,
+            "InvalidObjectState",
+            "Restore is not allowed for the object's current storage class",
+            Speed::Bulk,
+            Thaw::Ready,
+        ),
+        (503, "GlacierExpeditedRetrievalNotAvailable", "try again later", Speed::Expedited, Thaw::NotAtThisSpeed),
+        (400, "InvalidArgument", "Expedited is not available", Speed::Expedited, Thaw::NotAtThisSpeed),
+    ] {
+        let wire = Wire::new(move |_, _| match code {
+            "" => Answer::Say { status, headers: vec![], body: String::new() },
+            _ => Answer::error(status, code, words),
+        });
+        let store = store(&wire, aws(), throttle(None));
+        assert_eq!(store.thaw(&object().name, speed, 3).unwrap(), thaw, "{status} {code}");
+        let heard = wire.heard();
+        assert_eq!((heard.len(), heard[0].method.as_str()), (1, "POST"), "{code}");
+        assert!(heard[0].target.starts_with("/box/p/data_1?restore"), "{}", heard[0].target);
+        let body = String::from_utf8_lossy(&heard[0].body);
+        let tier = if speed == Speed::Bulk { "<Tier>Bulk</Tier>" } else { "<Tier>Expedited</Tier>" };
+        assert!(body.contains("<Days>3</Days>") && body.contains(tier), "{body}");
+    }
+    for (status, code, kind) in
+        [(503, "SlowDown", Kind::Retry), (403, "AccessDenied", Kind::Operator), (404, "NoSuchKey", Kind::Damaged)]
+    {
+        let wire = Wire::new(move |_, _| Answer::error(status, code, "no"));
+        let error = store(&wire, aws(), throttle(None)).thaw(&object().name, Speed::Bulk, 3).unwrap_err();
+        assert_eq!(error.kind(), kind, "{code}: {error}");
+    }
+}
+
+#[test]
+fn a_copy_that_expired_half_way_is_told_from_every_other_refusal() {
+    let wire = Wire::new(|_, before| match before {
+        0 => Answer::Say { status: 206, headers: vec![], body: "sealed bytes".to_owned() },
+        1 => Answer::error(403, "InvalidObjectState", "The operation is not valid for the object's storage class"),
+        _ => Answer::error(403, "AccessDenied", "no"),
+    });
+    let store = store(&wire, aws(), throttle(None));
+    let read = || store.read(&object().name, Some(0..12), &Stop::new());
+    assert_eq!(read().unwrap(), BYTES);
+    let gone = read().unwrap_err();
+    assert!(is_frozen(&gone) && gone.kind() == Kind::Operator, "{gone}");
+    assert!(!is_frozen(&read().unwrap_err()));
 }

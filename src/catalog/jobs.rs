@@ -6,7 +6,10 @@
 //!
 //! Dying here: the plan is not there before its last fact (`plan`) is; a fetch goes on from its last batch.
 
+mod thaw;
 mod work;
+
+pub use thaw::{Enough, NewInRound, ThawRow, ThawState, ThawSum, Wave};
 
 use super::{add_to_fact, connect, objects, set_fact};
 use crate::error::{Error, Kind, Result};
@@ -23,7 +26,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../migrations/restore/0001_init.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("../../migrations/restore/0001_init.sql")),
+    M::up(include_str!("../../migrations/restore/0002_thaw.sql")),
+];
 
 #[derive(Debug)]
 pub struct JobFile {

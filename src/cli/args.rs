@@ -146,7 +146,7 @@ mod tests {
             "versions PATH --vault URL --key-file F",
             "find GLOB --vault URL --key-file F",
             "restore --to DIR",
-            "restore A B --to DIR --at 3d --plan --speed bulk --max-cost 1.50 --yes --overwrite --strip --poll 1h",
+            "restore A B --to DIR --at 3d --plan --speed bulk --max-cost 1.50 --yes --overwrite --strip --poll 1h --downlink RATE",
             "restore --to DIR --speed standard --vault URL --key-file F --json",
             "restore --to DIR --speed expedited",
             "restore --resume abc123",

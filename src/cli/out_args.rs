@@ -6,7 +6,8 @@ use std::path::PathBuf;
 /// Which vault, and what opens it.
 #[derive(Debug, Clone, Args)]
 pub struct From {
-    /// The vault itself, without a configuration: file:///path or s3://bucket/prefix?region=…
+    /// The vault itself, without a configuration: file:///path or s3://bucket/prefix?region=…; or the name of a
+    /// configured one
     #[arg(long, value_name = "URL")]
     pub vault: Option<String>,
     /// File with the 24 words or the passphrase (asked for when it is not given)
@@ -59,16 +60,16 @@ pub struct Restore {
     /// As of then: RFC 3339, local "YYYY-MM-DD HH:MM", or "3d" ago
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-    /// Only say what it would take
+    /// Only say what it would take, cost and last, at every speed; spends nothing
     #[arg(long)]
     pub plan: bool,
-    /// How urgently to thaw
+    /// How urgently to thaw (bulk when left out: the cheapest)
     #[arg(long, value_enum)]
     pub speed: Option<SpeedArg>,
-    /// Refuse to spend more than this
+    /// Refuse what costs more than this, or what has no known price
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<f64>,
-    /// Do not ask
+    /// Do not ask before money is spent
     #[arg(long)]
     pub yes: bool,
     /// Replace files that differ
@@ -77,9 +78,13 @@ pub struct Restore {
     /// Drop each path's parent
     #[arg(long)]
     pub strip: bool,
-    /// How often to look whether packs are thawed
+    /// How often to look whether packs are thawed (15m for Deep Archive, 1m for expedited)
     #[arg(long, value_name = "DURATION")]
     pub poll: Option<String>,
+    /// How fast your line brings data in, as in "20 Mbit/s", before that is measured: for the hours, and for how much is
+    /// thawed at first
+    #[arg(long, value_name = "RATE")]
+    pub downlink: Option<String>,
     /// Go on with a restore that was cut off
     #[arg(long, value_name = "JOB")]
     pub resume: Option<String>,

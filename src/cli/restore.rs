@@ -1,6 +1,10 @@
 //! `restore` and `rebuild`: from a vault and the words to files on a disk, or to a catalog.
 //!
-//! A restore is a durable job: the same command again, or `--resume JOB`, goes on where it was cut off.
+//! A restore is a durable job: the same command again, or `--resume JOB`, goes on where it was cut off. What it costs is
+//! shown and agreed on before ([`bill`]); what it waits for is said ([`show`]).
+
+mod bill;
+mod show;
 
 use super::args::Line;
 use super::log_state::Log;
@@ -11,24 +15,24 @@ use super::{Answer, Exit, Failure, patience, settings, time};
 use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
 use crate::daemon::open::{Folders, open_store};
-use crate::daemon::spell::words_for;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
+use crate::price::PriceBook;
 use crate::restore::fetch::BATCH_BYTES;
-use crate::restore::{Fetching, Layout, Phase, Plan, Planning, Progress, Report, Wanted, fetch, plan};
+use crate::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan};
 use crate::seal::keys::OpenKeys;
 use crate::seal::sha256;
 use crate::store::abilities::Abilities;
+use crate::store::is_frozen;
 use crate::store::throttle::Throttle;
 use crate::upkeep::unlock;
 use crate::worker::{Faults, Stop};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// A job's files: named by what was asked for, so that the same command finds its own.
 struct Job {
@@ -46,7 +50,9 @@ impl Job {
             wanted.layout,
             wanted.clobber
         );
-        for path in &wanted.paths {
+        // In whatever order they are given: it is the same restore.
+        let paths: std::collections::BTreeSet<_> = wanted.paths.iter().collect();
+        for path in paths {
             text.push_str(&path.to_string());
             text.push('\n');
         }
@@ -76,8 +82,7 @@ impl Job {
 }
 
 fn wanted(args: &Restore) -> std::result::Result<Wanted, Failure> {
-    let mut paths: Vec<TreePath> = args.paths.iter().map(|p| typed(p)).collect::<std::result::Result<_, _>>()?;
-    paths.sort();
+    let paths: Vec<TreePath> = args.paths.iter().map(|p| typed(p)).collect::<std::result::Result<_, _>>()?;
     Ok(Wanted {
         paths,
         when: time::when(args.at.as_deref(), SystemClock::shared().wall())?,
@@ -88,13 +93,22 @@ fn wanted(args: &Restore) -> std::result::Result<Wanted, Failure> {
 
 pub fn restore(line: &Line, args: &Restore) -> Answer {
     let wanted = wanted(args)?;
+    let wish = bill::Wish::of(args)?;
     let progress = Arc::new(Progress::default());
     // Claimed before anything is waited for, and before a job of it is looked at: another one's is left alone.
     let claimed = match &args.to {
         Some(to) if args.resume.is_none() => Some(claim(to, args)?),
         _ => None,
     };
-    let source = source::open(line, &args.from, Some(Arc::clone(&progress)))?;
+    let mut suits = |source: &Source| match &args.resume {
+        Some(id) => is_job_of(source, id),
+        None => wanted.is_in(&source.catalog),
+    };
+    let source = source::open_cheapest(line, &args.from, Some(Arc::clone(&progress)), &mut suits)?;
+    if let Some(name) = &source.chosen {
+        eprintln!("from the vault '{name}' ({}); '--vault NAME' takes another", source.url);
+    }
+    let book = bill::book(source.prices.as_ref())?;
     let (job, file, to, target) = match (&args.resume, claimed) {
         (Some(id), _) => {
             let (job, file, to) = resumed(&source, id)?;
@@ -112,7 +126,7 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
     let keys = source::unlocked(&source, &args.from)?;
     // Not before: a prompt for the words ends by an interrupt as everything does.
     stop_on_signal(&source.stop);
-    let planned = if let Some(plan) = Plan::of(&file)? {
+    let mut planned = if let Some(plan) = Plan::of(&file)? {
         plan
     } else {
         let with = Planning {
@@ -132,7 +146,8 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
             interrupted(e, "the same command begins again")
         })?
     };
-    show_plan(line, args, &planned);
+    bill::look_up(&mut planned, &source, &book, &wish)?;
+    show_plan(line, args, &planned, &book, &source, &wish);
     if args.plan {
         drop(file);
         if args.resume.is_none() {
@@ -140,8 +155,15 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         }
         return Ok(Exit::Done);
     }
-    agree(args, &planned)?;
+    show::where_it_stands(&file, &job.id)?;
+    bill::settle(line, args, &planned, &file, target.free()?, &wish)?;
     let report = carry_out(&source, &keys, &target, &progress, &file).map_err(|e| {
+        if is_frozen(&e) {
+            // Something moved it to an archive since the plan: its price was not shown.
+            job.remove();
+            return e
+                .remedy("it froze since the plan was made: the same command plans again, and shows what a thaw costs");
+        }
         let next = format!("the same command, or 'panicroom restore --resume {}', goes on from here", job.id);
         interrupted(e, &next)
     })?;
@@ -209,7 +231,16 @@ fn resumed(source: &Source, id: &str) -> std::result::Result<(Job, JobFile, Path
     Ok((job, file, to))
 }
 
-fn show_plan(line: &Line, args: &Restore, plan: &Plan) {
+/// Whether a job was begun from this vault; one that nobody knows is said to be unknown later.
+fn is_job_of(source: &Source, id: &str) -> Result<bool> {
+    let path = source.jobs.join(format!("{id}.db"));
+    if !id.bytes().all(|b| b.is_ascii_hexdigit()) || !path.exists() {
+        return Ok(true);
+    }
+    Ok(JobFile::open(&path)?.fact::<Vec<u8>>("vault")?.as_deref() == Some(&source.keys.seal().vault.0[..]))
+}
+
+fn show_plan(line: &Line, args: &Restore, plan: &Plan, book: &PriceBook, source: &Source, wish: &bill::Wish) {
     if args.plan && line.json {
         println!("{}", serde_json::to_string_pretty(plan).unwrap_or_default());
         return;
@@ -233,24 +264,8 @@ fn show_plan(line: &Line, args: &Restore, plan: &Plan) {
     if plan.failed > 0 {
         let _ = writeln!(out, "{} cannot be restored: the vault has lost what they need", plan.failed);
     }
-    if plan.frozen_packs > 0 {
-        let _ = writeln!(out, "{} packs are frozen and need a thaw first", plan.frozen_packs);
-    }
-}
-
-/// Money is never spent unasked; what costs nothing never asks.
-fn agree(args: &Restore, plan: &Plan) -> std::result::Result<(), Failure> {
-    if plan.frozen_packs > 0 {
-        return Err(Failure::Work(
-            Error::operator(format!(
-                "restore: {} packs lie in an archive class, and this release does not thaw",
-                plan.frozen_packs
-            ))
-            .remedy("thaw the data_ objects with your provider's tools, then give the same command again"),
-        ));
-    }
-    let _ = args;
-    Ok(())
+    let place = bill::place(plan, &source.url);
+    let _ = bill::show(plan, book.terms(&place).offer(), wish, &mut out);
 }
 
 fn carry_out(source: &Source, keys: &OpenKeys, target: &Target, progress: &Progress, file: &JobFile) -> Result<Report> {
@@ -258,13 +273,14 @@ fn carry_out(source: &Source, keys: &OpenKeys, target: &Target, progress: &Progr
     let threads = std::thread::available_parallelism().map_or(2, usize::from).saturating_add(1).clamp(3, 5);
     let over = AtomicBool::new(false);
     std::thread::scope(|s| {
-        s.spawn(|| show_progress(progress, &over));
+        s.spawn(|| show::progress(progress, &over));
         let with = Fetching {
             catalog: &source.catalog,
             store: &*source.store,
             keys,
             target,
             progress,
+            clock: &*SystemClock::shared(),
             faults: &Faults::default(),
             stop: &source.stop,
             threads,
@@ -274,39 +290,6 @@ fn carry_out(source: &Source, keys: &OpenKeys, target: &Target, progress: &Progr
         over.store(true, Ordering::SeqCst);
         report
     })
-}
-
-fn show_progress(progress: &Progress, over: &AtomicBool) {
-    if !std::io::stderr().is_terminal() {
-        return;
-    }
-    let bar = indicatif::ProgressBar::new(1);
-    if let Ok(style) = indicatif::ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
-        bar.set_style(style);
-    }
-    let clock = SystemClock::shared();
-    let begun = clock.steady();
-    while !over.load(Ordering::SeqCst) {
-        let seen = progress.look();
-        bar.set_length(seen.bytes_total.max(1));
-        bar.set_position(seen.bytes);
-        let passed = clock.steady().since(begun).as_secs();
-        let eta = (seen.bytes > 0 && seen.bytes < seen.bytes_total && passed > 2)
-            .then(|| words_for(passed * (seen.bytes_total - seen.bytes) / seen.bytes));
-        let what = match seen.phase {
-            Phase::Planning => "planning".to_owned(),
-            Phase::Finishing | Phase::Done => "links and folders".to_owned(),
-            Phase::Fetching => format!(
-                "{} of {} files{}",
-                seen.files,
-                seen.files_total,
-                eta.map_or(String::new(), |e| format!(", about {e} to go"))
-            ),
-        };
-        bar.set_message(seen.waiting.unwrap_or(what));
-        clock.sleep(Duration::from_millis(200));
-    }
-    bar.finish_and_clear();
 }
 
 /// An interrupt ends the batch in hand and leaves a job to go on with; a second one does not wait for that.

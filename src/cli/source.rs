@@ -6,7 +6,7 @@ use super::out_args::From;
 use super::{Failure, patience, read_text, settings};
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
-use crate::config::{VaultSettings, VaultUrl};
+use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::Home;
 use crate::daemon::open::{Folders, open_store};
 use crate::error::{Doing, Error, Kind, Result};
@@ -16,9 +16,9 @@ use crate::model::{Sha256, WriterId};
 use crate::restore::Progress;
 use crate::seal::keys::{OpenKeys, SealKeys};
 use crate::seal::{SystemEntropy, random, sha256};
-use crate::store::ObjectStore;
 use crate::store::abilities::Abilities;
 use crate::store::throttle::Throttle;
+use crate::store::{ObjectStore, is_archive};
 use crate::upkeep::{rebuild, unlock};
 use crate::worker::Stop;
 use std::fs::File;
@@ -40,6 +40,11 @@ pub struct Source {
     pub log: Log,
     /// Where restore jobs of this vault are kept.
     pub jobs: PathBuf,
+    pub url: VaultUrl,
+    /// Its name, where it was chosen among several.
+    pub chosen: Option<String>,
+    /// The operator's own price list.
+    pub prices: Option<PathBuf>,
     /// Keeps the catalog's file from being cleared away.
     _held: Option<File>,
     /// The network's threads, for as long as the store is used.
@@ -102,17 +107,36 @@ pub fn secret_text(from: &From) -> std::result::Result<Zeroizing<String>, Failur
     Ok(text)
 }
 
-/// Opens the backup a command is about. With `--vault` the words are needed even to look; a configured vault shows its
-/// names with the machine's own keys. `progress` is told what is waited for.
+/// Opens the backup a command is about. With the address of a vault the words are needed even to look; a configured vault
+/// shows its names with the machine's own keys. `progress` is told what is waited for.
 pub fn open(
     line: &super::args::Line,
     from: &From,
     progress: Option<Arc<Progress>>,
 ) -> std::result::Result<Source, Failure> {
-    match &from.vault {
+    match address(from) {
         Some(url) => alone(url, from, progress),
-        None => configured(line, progress),
+        None => configured(line, from, progress, &mut |_| Ok(true)),
     }
+}
+
+/// The same, and of several configured vaults that suit the cheapest: folders before buckets, and buckets whose class
+/// needs no thaw before archives. One that cannot be opened is named and passed over.
+pub fn open_cheapest(
+    line: &super::args::Line,
+    from: &From,
+    progress: Option<Arc<Progress>>,
+    suits: &mut dyn FnMut(&Source) -> Result<bool>,
+) -> std::result::Result<Source, Failure> {
+    match address(from) {
+        Some(url) => alone(url, from, progress),
+        None => configured(line, from, progress, suits),
+    }
+}
+
+/// An address, as told from the name of a configured vault.
+fn address(from: &From) -> Option<&str> {
+    from.vault.as_deref().filter(|text| text.contains(':'))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -123,11 +147,74 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .doing(Kind::Retry, || "start the runtime".to_owned())
 }
 
-fn configured(line: &super::args::Line, progress: Option<Arc<Progress>>) -> std::result::Result<Source, Failure> {
+/// What reading from it costs, roughly: a disk, a server, an archive.
+fn dearness(url: &VaultUrl) -> u8 {
+    match url {
+        VaultUrl::Folder(_) => 0,
+        VaultUrl::Bucket(bucket) if !is_archive(bucket.class()) => 1,
+        VaultUrl::Bucket(_) => 2,
+    }
+}
+
+fn configured(
+    line: &super::args::Line,
+    from: &From,
+    progress: Option<Arc<Progress>>,
+    suits: &mut dyn FnMut(&Source) -> Result<bool>,
+) -> std::result::Result<Source, Failure> {
     let settings = settings::load(line)?;
     let home = Home::new(&settings.state_dir);
-    let vault: &VaultSettings =
-        settings.vaults.iter().find(|v| home.vault(&v.name).catalog().exists()).unwrap_or(&settings.vaults[0]);
+    let mut vaults: Vec<&VaultSettings> = match &from.vault {
+        Some(name) => vec![named(&settings, name)?],
+        None => settings.vaults.iter().filter(|v| home.vault(&v.name).catalog().exists()).collect(),
+    };
+    if vaults.is_empty() {
+        vaults.extend(settings.vaults.first());
+    }
+    vaults.sort_by_key(|vault| dearness(&vault.url));
+    let (mut first, mut trouble) = (None, None);
+    for vault in &vaults {
+        match of_vault(&settings, &home, vault, progress.clone()) {
+            Ok(source) => {
+                let chosen = (vaults.len() > 1).then(|| vault.name.clone());
+                let source = Source { chosen, ..source };
+                if source.chosen.is_none() || suits(&source)? {
+                    return Ok(source);
+                }
+                first.get_or_insert(source);
+            }
+            Err(Failure::Work(e)) if vaults.len() > 1 => {
+                eprintln!("the vault '{}' is passed over: {e}", vault.name);
+                trouble.get_or_insert(e);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    match (first, trouble) {
+        (Some(source), _) => Ok(source),
+        (None, Some(e)) => Err(Failure::Work(e)),
+        (None, None) => Err(Failure::Usage(Error::operator("open a vault: none is configured"))),
+    }
+}
+
+fn named<'a>(settings: &'a Settings, name: &str) -> std::result::Result<&'a VaultSettings, Failure> {
+    settings.vaults.iter().find(|v| v.name == name).ok_or_else(|| {
+        let known: Vec<&str> = settings.vaults.iter().map(|v| v.name.as_str()).collect();
+        Failure::Usage(
+            Error::operator(format!("open the vault '{name}': it is not in the configuration")).remedy(format!(
+                "there are {}; or give an address: file:///path, s3://bucket/prefix",
+                known.join(", ")
+            )),
+        )
+    })
+}
+
+fn of_vault(
+    settings: &Settings,
+    home: &Home,
+    vault: &VaultSettings,
+    progress: Option<Arc<Progress>>,
+) -> std::result::Result<Source, Failure> {
     let mine = home.vault(&vault.name);
     let keys = mine.keys()?;
     let runtime = runtime()?;
@@ -144,8 +231,19 @@ fn configured(line: &super::args::Line, progress: Option<Arc<Progress>>) -> std:
     let catalog = Catalog::look(&mine.catalog())?;
     let stop = Stop::new();
     let store = patience::patient(opened.store, &stop, progress);
-    let (keys, jobs) = (Keys::Machine(keys), home.jobs());
-    Ok(Source { store, stop, catalog, keys, log: Log::default(), jobs, _held: None, _runtime: runtime })
+    Ok(Source {
+        store,
+        stop,
+        catalog,
+        keys: Keys::Machine(keys),
+        log: Log::default(),
+        jobs: home.jobs(),
+        url: vault.url.clone(),
+        chosen: None,
+        prices: settings.prices_file.clone(),
+        _held: None,
+        _runtime: runtime,
+    })
 }
 
 fn alone(url: &str, from: &From, progress: Option<Arc<Progress>>) -> std::result::Result<Source, Failure> {
@@ -162,7 +260,19 @@ fn alone(url: &str, from: &From, progress: Option<Arc<Progress>>) -> std::result
     make_private(&folder)?;
     let (catalog, log, held) = catalog_of(&*store, &keys, &folder, &stop)?;
     let (keys, jobs) = (Keys::Open(Box::new(keys)), folder.join("jobs"));
-    Ok(Source { store, stop, catalog, keys, log, jobs, _held: Some(held), _runtime: runtime })
+    Ok(Source {
+        store,
+        stop,
+        catalog,
+        keys,
+        log,
+        jobs,
+        url: parsed,
+        chosen: None,
+        prices: None,
+        _held: Some(held),
+        _runtime: runtime,
+    })
 }
 
 fn open_keys(

@@ -4,6 +4,7 @@
 use super::fetch::{Abort, Fetching};
 use super::layout::starts;
 use super::settle::Event;
+use super::thaw::{Thawer, Turn};
 use super::unit::{Outcome, Owner, PackAt, Slice, Unit, UnitBlock};
 use crate::catalog::jobs::{Cursor, FileRow, JobFile, PieceRow, Whose};
 use crate::error::{Error, Result};
@@ -33,6 +34,8 @@ pub(super) struct Cutter<'a> {
     abort: &'a Abort,
     batch_bytes: u64,
     batch: u64,
+    /// Place of the pack in hand in the order of fetching: its id, or its turn.
+    at: i64,
     /// Units, bytes and pieces of the batch so far.
     sent: u64,
     bytes: u64,
@@ -58,14 +61,46 @@ impl<'a> Cutter<'a> {
         abort: &'a Abort,
     ) -> Self {
         let (stop, batch_bytes) = (with.stop, with.batch_bytes);
-        Self { job, stop, round, units, tell, abort, batch_bytes, batch: 0, sent: 0, bytes: 0, pieces: 0 }
+        Self { job, stop, round, units, tell, abort, batch_bytes, batch: 0, at: 0, sent: 0, bytes: 0, pieces: 0 }
     }
 
-    pub fn run(&mut self, from: Cursor) -> Result<()> {
-        let (mut next, mut chunk) = (from.pack, from.chunk);
-        while let Some(pack) = self.job.pack_from(self.round, next)? {
-            self.pack(pack, if pack == from.pack { chunk } else { 0 })?;
-            (next, chunk) = (pack + 1, 0);
+    /// In the order of ids, or where there is cold storage in that of thawing.
+    pub fn run(&mut self, from: Cursor, mut thawer: Option<&mut Thawer<'_>>) -> Result<()> {
+        let mut next = from.pack;
+        loop {
+            let turn = match &mut thawer {
+                Some(thawer) => thawer.next(next)?,
+                None => match self.job.pack_from(self.round, next)? {
+                    Some(pack) => Turn::Pack { turn: pack, pack, chunk: 0 },
+                    None => Turn::Over,
+                },
+            };
+            let at = |turn, chunk| if turn == from.pack && from.chunk > 0 { from.chunk } else { chunk };
+            match turn {
+                Turn::Pack { turn, pack, chunk } => {
+                    self.at = turn;
+                    self.pack(pack, at(turn, chunk))?;
+                    next = turn + 1;
+                }
+                Turn::Unpaid { turn, pack } => {
+                    let e = Error::path("another copy of it lies frozen in a pack that was not in the plan")
+                        .remedy("restore it again by itself: its price is shown then");
+                    self.fail_all(&mut Pieces::of(self.job, self.round, pack), &e)?;
+                    next = turn + 1;
+                }
+                Turn::NotYet => {
+                    if self.sent > 0 {
+                        self.close(Cursor { round: self.round, pack: next, chunk: 0 })?;
+                    }
+                    if let Some(thawer) = &mut thawer {
+                        thawer.wait(&|| self.abort.raised())?;
+                    }
+                    if self.abort.raised() {
+                        return Err(Error::stopping());
+                    }
+                }
+                Turn::Over => break,
+            }
             if self.bytes >= self.batch_bytes || self.pieces >= BATCH_PIECES {
                 self.close(Cursor { round: self.round, pack: next, chunk: 0 })?;
             }
@@ -100,14 +135,7 @@ impl<'a> Cutter<'a> {
 
     /// All pieces of a pack from chunk `from` on.
     fn pack(&mut self, id: i64, from: u32) -> Result<()> {
-        let mut pieces = Pieces {
-            job: self.job,
-            round: self.round,
-            pack: id,
-            after: (-1, -1, -1),
-            page: VecDeque::new(),
-            ended: false,
-        };
+        let mut pieces = Pieces::of(self.job, self.round, id);
         let found = self.job.pack(id)?;
         let Some((record, hash, tier)) = found.and_then(|p| p.record.map(|r| (r, p.hash, p.tier))) else {
             let e = Error::path("no segment of the log tells what is in its pack, and the pack itself cannot be read");
@@ -141,7 +169,7 @@ impl<'a> Cutter<'a> {
                 self.send(&pack, &mut blocks)?;
                 stretch = 0;
                 if self.bytes >= self.batch_bytes || self.pieces >= BATCH_PIECES {
-                    self.close(Cursor { round: self.round, pack: id, chunk: at })?;
+                    self.close(Cursor { round: self.round, pack: self.at, chunk: at })?;
                 }
             }
             let mut slices: Vec<Slice> = carried.iter().map(|c| c.slice(at, end, &pack)).collect();
@@ -240,7 +268,11 @@ struct Pieces<'a> {
     ended: bool,
 }
 
-impl Pieces<'_> {
+impl<'a> Pieces<'a> {
+    fn of(job: &'a JobFile, round: u32, pack: i64) -> Self {
+        Self { job, round, pack, after: (-1, -1, -1), page: VecDeque::new(), ended: false }
+    }
+
     fn fill(&mut self) -> Result<()> {
         if self.page.is_empty() && !self.ended {
             self.page = self.job.pieces(self.round, self.pack, self.after, PAGE)?.into();

@@ -9,15 +9,18 @@ use super::finish::Finisher;
 use super::plan::Plan;
 use super::progress::{Phase, Progress};
 use super::settle::{Event, Settler};
+use super::thaw::Thawer;
+use super::thaw::pace::Terms;
 use super::unit::{Attempt, Bench, Hands, OpenParts, Unit};
 use crate::catalog::Catalog;
 use crate::catalog::jobs::{Cursor, JobFile, ThingKind};
 use crate::chunk::Chunker;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
 use crate::seal::keys::OpenKeys;
-use crate::store::ObjectStore;
+use crate::store::{ObjectStore, is_frozen};
 use crate::worker::{Faults, Stop};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -36,6 +39,7 @@ pub struct Fetching<'a> {
     pub keys: &'a OpenKeys,
     pub target: &'a Target,
     pub progress: &'a Progress,
+    pub clock: &'a dyn Clock,
     pub faults: &'a Faults,
     pub stop: &'a Stop,
     /// Threads that read, open and write: at least 1.
@@ -61,7 +65,7 @@ pub struct Report {
 }
 
 /// Works off a planned job, from wherever an earlier run came to. An error leaves the job to be resumed.
-/// Operator: packs are frozen, or the target has no room.
+/// Operator: the target has no room, or packs are frozen and their thaw was not agreed on ([`super::thaw::agree`]).
 pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
     let plan = planned(with, job)?;
     // As much as there is now: the plan may be older than the room that was made since.
@@ -90,7 +94,16 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
         finisher.name_whole_files()?;
         let mut cursor = job.cursor()?;
         while job.pack_from(cursor.round, 0)?.is_some() {
-            Round { with, job, clobber, attempt, parts: &parts, finisher: &finisher }.run(cursor)?;
+            let round = Round { with, job, clobber, attempt, parts: &parts, finisher: &finisher };
+            let mut thawer = Thawer::of(with, job, cursor.round)?;
+            if let Some(thawer) = &thawer {
+                thawer.look_at_turns(cursor)?;
+            }
+            while let Err(e) = round.run(cursor, thawer.as_mut()) {
+                let Some(thawer) = thawer.as_mut().filter(|_| is_frozen(&e)) else { return Err(e) };
+                cursor = job.cursor()?;
+                thawer.frozen_again(cursor)?;
+            }
             cursor = Cursor { round: cursor.round + 1, ..Cursor::default() };
         }
         with.progress.enter(Phase::Finishing);
@@ -114,12 +127,12 @@ fn planned(with: &Fetching<'_>, job: &JobFile) -> Result<Plan> {
             Error::operator("resume a restore: it is of another vault").remedy("name the vault it was begun from")
         );
     }
-    if plan.frozen_packs > 0 {
+    if plan.needs_terms() && Terms::read(job)?.is_none() {
         return Err(Error::operator(format!(
-            "restore from {} packs in cold storage: they must be thawed first",
-            plan.frozen_packs
+            "restore from {} packs in cold storage: nobody agreed to their thaw",
+            plan.frozen_packs + plan.thawed_packs
         ))
-        .remedy("thaw them, then plan again"));
+        .remedy("give the same command again: it shows what the thaw costs, and asks"));
     }
     Ok(plan)
 }
@@ -180,7 +193,7 @@ impl Abort {
 }
 
 impl Round<'_> {
-    fn run(&self, from: Cursor) -> Result<()> {
+    fn run(&self, from: Cursor, thawer: Option<&mut Thawer<'_>>) -> Result<()> {
         let seal = &self.with.keys.seal;
         let chunker = Chunker::new(seal.cut_key(), seal.chunk_key());
         let bench = Bench {
@@ -215,7 +228,7 @@ impl Round<'_> {
                 }
             });
             let mut cutter = Cutter::new(self.job, self.with, from.round, units, tell, abort);
-            if let Err(e) = cutter.run(from) {
+            if let Err(e) = cutter.run(from, thawer) {
                 abort.raise(e);
             }
         });

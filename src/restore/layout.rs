@@ -8,7 +8,7 @@ use crate::format::Name;
 use crate::format::pack::{PackRecord, read_own_record};
 use crate::model::{Sha256, Tier};
 use crate::seal::keys::SealKeys;
-use crate::store::{ObjectName, ObjectStore};
+use crate::store::{Access, ObjectName, ObjectStore};
 use crate::worker::Stop;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -121,8 +121,9 @@ impl Records<'_> {
 
     fn ask(&self, tier: Tier, hash: Sha256) -> Result<Option<PackRecord>> {
         let name = ObjectName::from(Name::Pack(tier, hash));
-        if self.store.head(&name)?.is_none() {
-            return Ok(None);
+        match self.store.head(&name)?.map(|info| info.access) {
+            None | Some(Some(Access::Frozen | Access::Thawing)) => return Ok(None),
+            Some(_) => {}
         }
         let own = self
             .store

@@ -12,7 +12,7 @@ use super::Wanted;
 use super::layout::{Layouts, Records};
 use super::progress::{Phase, Progress};
 use super::walk::{Found, Visit, Walk};
-use crate::catalog::jobs::{JobFile, JobPack, NewItem};
+use crate::catalog::jobs::{JobFile, JobPack, NewItem, ThawState};
 use crate::catalog::{Catalog, CatalogPiece, pieces_of};
 use crate::clock::Wall;
 use crate::error::{Error, Kind, Result};
@@ -22,15 +22,22 @@ use crate::model::{Entry, FileTime, HardLink, Shape, Size, Tier, TreePath};
 use crate::place::{Clobber, Standing, Target};
 use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
-use crate::store::{ObjectInfo, ObjectStore};
+use crate::store::{Access, ObjectInfo, ObjectName, ObjectStore, is_archive};
 use crate::worker::{Faults, Stop};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
 /// Items written to the job at once.
 const AT_ONCE: usize = 1000;
-/// Storage classes that need a thaw, as S3 spells them.
-const FROZEN: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+/// So many packs, at most, are looked for by a listing each, where the vault holds more pages of them than that.
+const FEW: usize = 16;
+/// Names on a page of a listing.
+const PAGE_OF_LIST: u64 = 1000;
+/// A copy that stays for less is thawed once more.
+const DAY: Duration = Duration::from_secs(86_400);
+/// Bytes that order packs wanted for the same path.
+const WANTED_BYTES: u32 = 40;
 
 /// What a plan is made with.
 pub struct Planning<'a> {
@@ -67,12 +74,14 @@ pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan>
         next: 1,
         parent: None,
         above: HashSet::new(),
+        tops: Vec::new(),
         plan: Plan { free_bytes: with.target.free()?.0, ..Plan::default() },
     };
     let walk = Walk { catalog: with.catalog, when: wanted.when, stop: with.stop };
     let tops = wanted.tops()?;
     let mut missing = 0;
     for (source, path) in &tops {
+        planner.tops.push(planner.next);
         if walk.top(source, path, &mut planner)? == Found::Nothing {
             missing += 1;
             planner.fail(source.clone(), "the vault has nothing of this name at that time".into())?;
@@ -105,6 +114,8 @@ struct Planner<'a> {
     parent: Option<(TreePath, bool)>,
     /// Folders above wanted paths that are planned.
     above: HashSet<TreePath>,
+    /// The first id of each wanted path, in the order given.
+    tops: Vec<i64>,
     plan: Plan,
 }
 
@@ -219,7 +230,7 @@ impl Planner<'_> {
 
     /// Every pack that is needed, with its record and the bytes that will be read of it.
     fn packs(&mut self) -> Result<()> {
-        let mut cold = Vec::new();
+        let (mut cold, mut few) = (0, Vec::new());
         let mut at = 0;
         while let Some(id) = self.job.pack_from(0, at)? {
             self.with.stop.check()?;
@@ -228,50 +239,86 @@ impl Planner<'_> {
             let hash = record.as_ref().map(|r| r.hash).or_else(|| self.layouts.records.unknown.get(&id).copied());
             let Some(hash) = hash else { continue };
             let tier = record.as_ref().map_or(Tier::Cold, |r| r.table.tier);
+            let bytes = record.as_ref().map_or(Ok(0), |record| used_bytes(self.job, id, record))?;
             self.plan.packs += 1;
-            if let Some(record) = &record {
-                self.plan.pack_bytes += used_bytes(self.job, id, record)?;
-            }
-            if tier == Tier::Cold {
-                cold.push(hash);
-            }
+            self.plan.pack_bytes += bytes;
             self.with.faults.at("plan.pack")?;
             self.job.add_pack(&JobPack { id, hash, tier, record })?;
+            if !self.with.store.may_freeze() {
+                continue;
+            }
+            self.job.add_thaw(id, self.wanted(id, bytes)?, bytes.max(1))?;
+            if tier == Tier::Cold {
+                cold += 1;
+                if few.len() <= FEW {
+                    few.push(Name::Pack(tier, hash).into());
+                }
+            }
         }
-        self.plan.frozen_packs = self.frozen(&cold)?;
+        if cold > 0 {
+            self.frozen(&few)?;
+        }
         if self.plan.frozen_packs == 0 && is_free_of_charge(self.with.store) {
             self.plan.speeds = ["bulk", "standard", "expedited"].map(SpeedPlan::free).into();
         }
         Ok(())
     }
 
-    /// How many need a thaw, by the class the vault lists. Two looks settle it for vaults without classes.
-    fn frozen(&self, cold: &[crate::model::Sha256]) -> Result<u64> {
-        let is_frozen = |info: &ObjectInfo| info.class.as_deref().is_some_and(|c| FROZEN.contains(&c));
-        let mut has_classes = false;
-        for hash in [cold.first(), cold.last()].into_iter().flatten() {
-            has_classes |= match self.with.store.head(&Name::Pack(Tier::Cold, *hash).into()) {
-                // What it costs that it cannot even be looked at, the fetch finds out.
-                Err(e) if e.kind() == Kind::Damaged => false,
-                looked => looked?.is_some_and(|info| info.class.is_some()),
+    /// The lower, the sooner: by the wanted paths in the order given, then by size.
+    fn wanted(&self, pack: i64, bytes: u64) -> Result<u64> {
+        let first = self.job.first_file_of(pack)?.unwrap_or_default();
+        let path = self.tops.partition_point(|top| *top <= first) as u64;
+        Ok(path << WANTED_BYTES | bytes.min((1 << WANTED_BYTES) - 1))
+    }
+
+    /// Which need a thaw, by what the vault lists: nothing else is asked.
+    fn frozen(&mut self, few: &[ObjectName]) -> Result<()> {
+        let packs = self.with.catalog.vault_counts()?.stored_objects;
+        let pages = packs / PAGE_OF_LIST + 1;
+        let (mut seen, mut listed) = (Vec::new(), 0u64);
+        let before = self.with.store.requests().list;
+        let (job, with, plan) = (self.job, self.with, &mut self.plan);
+        let mut each = |info: ObjectInfo| -> Result<()> {
+            with.stop.check()?;
+            listed += 1;
+            // Of a class that needs a thaw, and nothing is said of one: frozen, as far as can be known without asking.
+            let of_archive = info.class.as_deref().is_some_and(is_archive);
+            let state = match info.access {
+                Some(Access::Thawed { until }) => (ThawState::Ready, until),
+                Some(Access::Thawing) => (ThawState::Asked, None),
+                Some(Access::Frozen) => (ThawState::Frozen, None),
+                None if of_archive => (ThawState::Frozen, None),
+                Some(Access::Warm) | None => return Ok(()),
             };
-        }
-        if !has_classes {
-            return Ok(0);
-        }
-        let wanted: HashSet<_> = cold.iter().copied().collect();
-        let mut frozen = 0;
-        self.with.store.list("data_", &mut |info| {
-            self.with.stop.check()?;
-            if let Some(Name::Pack(_, hash)) = Name::parse(info.name.as_str())
-                && is_frozen(&info)
-                && wanted.contains(&hash)
-            {
-                frozen += 1;
+            let Some(Name::Pack(_, hash)) = Name::parse(info.name.as_str()) else { return Ok(()) };
+            let Some(pack) = job.pack_of_hash(hash)? else { return Ok(()) };
+            if state.1.is_some_and(|until| until > with.now.plus(DAY)) {
+                plan.thawed_packs += 1;
+            } else {
+                plan.frozen_packs += 1;
+                plan.frozen_bytes += info.size;
+            }
+            if plan.class.as_deref() != Some("DEEP_ARCHIVE") {
+                plan.class = info.class.or(plan.class.take());
+            }
+            seen.push((pack, state.0, state.1));
+            if seen.len() >= AT_ONCE {
+                with.faults.at("plan.thaw")?;
+                job.thaw_seen(&seen)?;
+                seen.clear();
             }
             Ok(())
-        })?;
-        Ok(frozen)
+        };
+        if (few.len() as u64) < pages && few.len() <= FEW {
+            few.iter().try_for_each(|name| with.store.list(name.as_str(), &mut each))?;
+        } else {
+            with.store.list("data_", &mut each)?;
+        }
+        with.faults.at("plan.thaw")?;
+        job.thaw_seen(&seen)?;
+        job.set_fact("listed", listed.max(packs).cast_signed())?;
+        self.plan.lists = with.store.requests().list - before;
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! How far a restore came, for whoever shows it: written by the working threads, read by a face at any time.
 
+use crate::clock::Wall;
+use crate::model::Speed;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -23,6 +25,22 @@ pub struct Progress {
     pub(super) bytes: AtomicU64,
     pub(super) bytes_total: AtomicU64,
     waiting: Mutex<Option<String>>,
+    thaw: Mutex<Option<Wait>>,
+}
+
+/// What a restore waits for in cold storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Asked for and not thawed, and what is read of them.
+    pub packs: u64,
+    pub bytes: u64,
+    /// To be asked for later.
+    pub later: u64,
+    pub speed: Speed,
+    /// When the first of them is there at the latest; None where nothing was asked for yet.
+    pub by: Option<Wall>,
+    /// When it is looked again.
+    pub look: Wall,
 }
 
 /// One look at a [`Progress`].
@@ -37,6 +55,8 @@ pub struct Seen {
     pub bytes_total: u64,
     /// What it waits for, in words.
     pub waiting: Option<String>,
+    /// Nothing is fetched until a thaw is done.
+    pub thaw: Option<Wait>,
 }
 
 impl Progress {
@@ -54,6 +74,7 @@ impl Progress {
             bytes: self.bytes.load(Ordering::Relaxed),
             bytes_total: self.bytes_total.load(Ordering::Relaxed),
             waiting: self.waiting.lock().expect("progress lock").clone(),
+            thaw: *self.thaw.lock().expect("progress lock"),
         }
     }
     pub(super) fn enter(&self, phase: Phase) {
@@ -61,6 +82,9 @@ impl Progress {
     }
     pub(super) fn add(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Ordering::Relaxed);
+    }
+    pub(super) fn wait_for_thaw(&self, wait: Option<Wait>) {
+        *self.thaw.lock().expect("progress lock") = wait;
     }
     /// What everything waits for now, in words; None when it goes on.
     pub fn wait_for(&self, what: Option<&str>) {

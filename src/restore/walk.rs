@@ -89,6 +89,13 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether there is anything of this name, or beneath it, that was ever recorded and is not absent.
+    pub fn has(&self, source: &TreePath) -> Result<bool> {
+        let Some(name) = source.name() else { return Ok(true) };
+        let Some((parent, _)) = self.way_to(source)? else { return Ok(false) };
+        Ok(self.catalog.child_at(parent, name, self.when)?.is_some_and(|c| !matches!(c.state, ChildState::Absent)))
+    }
+
     /// None where a folder above `source` is absent or no folder.
     fn way_to(&self, source: &TreePath) -> Result<Option<Way>> {
         let (mut at, mut path, mut above) = (NodeId::TOP, TreePath::root(), Vec::new());

@@ -18,6 +18,8 @@ pub struct Abilities {
     pub checksum_echo: Ability,
     /// An ETag is the MD5 of the bytes, so that a listing is proof enough.
     pub etag_is_md5: Ability,
+    /// A listing tells which frozen objects are thawed. Else: a look at each that is waited for.
+    pub thaw_in_list: Ability,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

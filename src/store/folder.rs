@@ -14,7 +14,7 @@ mod trouble;
 use super::body::BodyReader;
 use super::proof::Sum;
 use super::throttle::Throttle;
-use super::{Body, Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::{Access, Body, Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
 use crate::config::url::VaultUrl;
 use crate::error::{Error, Result};
@@ -252,6 +252,7 @@ impl FolderStore {
             class: None,
             sha256: None,
             modified: Some(Wall(stat.st_mtime.saturating_mul(1000))),
+            access: Some(Access::Warm),
         }))
     }
 }
@@ -330,6 +331,10 @@ impl ObjectStore for FolderStore {
             Some(_) => Ok(Thaw::Ready),
             None => Err(Error::damaged(format!("thaw {name} in {}: there is no such object", self.path.display()))),
         }
+    }
+
+    fn may_freeze(&self) -> bool {
+        false
     }
 
     fn requests(&self) -> Requests {

@@ -4,12 +4,14 @@
 //! Faults are scripted one per call ([`MemoryStore::next_faults`]) or strike at random from a seed
 //! ([`MemoryStore::random_faults`]), so that every failure can be repeated.
 
+use super::access::frozen;
 use super::body::BodyReader;
 use super::proof::Sum;
 use super::throttle::Throttle;
-use super::{Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::{Access, Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::{Clock, Steady, Wall};
 use crate::error::{Error, Result};
+use crate::model::Rate;
 use crate::worker::Stop;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -56,9 +58,38 @@ struct Kept {
     bytes: Vec<u8>,
     class: Option<String>,
     modified: Wall,
-    /// Readable from then on; None while frozen.
-    thawed: Option<Steady>,
+    cold: Cold,
 }
+
+/// What freezes, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cold {
+    Warm,
+    Frozen,
+    /// Readable between these.
+    Copy {
+        from: Steady,
+        until: Steady,
+    },
+}
+
+impl Cold {
+    /// As it is now: a copy that expired is none.
+    fn access(self, clock: &dyn Clock) -> Access {
+        let now = clock.steady();
+        match self {
+            Self::Warm => Access::Warm,
+            Self::Copy { from, .. } if from > now => Access::Thawing,
+            Self::Copy { until, .. } if until > now => {
+                Access::Thawed { until: Some(clock.wall().plus(until.since(now))) }
+            }
+            _ => Access::Frozen,
+        }
+    }
+}
+
+/// A day of a copy.
+const DAY: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Default)]
 struct State {
@@ -68,6 +99,18 @@ struct State {
     calls: Vec<Call>,
     requests: Requests,
     sent: u64,
+    /// Speeds a thaw is refused at.
+    refused: Vec<Speed>,
+    thaws: Vec<AskedFor>,
+    frozen_reads: u64,
+}
+
+/// A thaw that was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedFor {
+    pub at: Wall,
+    pub name: ObjectName,
+    pub days: u32,
 }
 
 #[derive(Debug)]
@@ -81,12 +124,22 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     throttle: Option<Throttle>,
     cold: Option<Duration>,
+    lists: Lists,
+    downlink: Option<Rate>,
     state: Mutex<State>,
+}
+
+/// What listings tell of frozen objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lists {
+    Thaws,
+    Classes,
 }
 
 impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, throttle: None, cold: None, state: Mutex::default() }
+        let (lists, downlink) = (Lists::Thaws, None);
+        Self { clock, throttle: None, cold: None, lists, downlink, state: Mutex::default() }
     }
     #[must_use]
     pub fn throttled(mut self, throttle: Throttle) -> Self {
@@ -98,6 +151,35 @@ impl MemoryStore {
     pub fn cold(mut self, thaw_takes: Duration) -> Self {
         self.cold = Some(thaw_takes);
         self
+    }
+
+    /// Listings tell classes and no thaws.
+    #[must_use]
+    pub fn without_thaws_in_lists(mut self) -> Self {
+        self.lists = Lists::Classes;
+        self
+    }
+    /// Reads take time by the store's clock.
+    #[must_use]
+    pub fn read_at(mut self, rate: Rate) -> Self {
+        self.downlink = Some(rate);
+        self
+    }
+    /// Thaws at this speed are refused from now on.
+    pub fn refuse(&self, speed: Speed) {
+        self.state().refused.push(speed);
+    }
+    /// An object in a class that needs no thaw.
+    pub fn warm(&self, name: &ObjectName) {
+        if let Some(kept) = self.state().objects.get_mut(name) {
+            (kept.cold, kept.class) = (Cold::Warm, None);
+        }
+    }
+    /// The copy of an object goes before its time.
+    pub fn freeze(&self, name: &ObjectName) {
+        if let Some(kept) = self.state().objects.get_mut(name) {
+            kept.cold = Cold::Frozen;
+        }
     }
 
     /// What the next calls meet, one each; then the script ends.
@@ -113,6 +195,14 @@ impl MemoryStore {
     }
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
+    }
+    /// Thaws that were begun, in order.
+    pub fn thaws(&self) -> Vec<AskedFor> {
+        self.state().thaws.clone()
+    }
+    /// Reads that met a frozen object.
+    pub fn frozen_reads(&self) -> u64 {
+        self.state().frozen_reads
     }
     pub fn names(&self) -> Vec<ObjectName> {
         self.state().objects.keys().cloned().collect()
@@ -146,7 +236,20 @@ impl MemoryStore {
             bytes,
             class: frozen.then(|| "DEEP_ARCHIVE".to_owned()),
             modified: self.clock.wall(),
-            thawed: (!frozen).then_some(Steady::default()),
+            cold: if frozen { Cold::Frozen } else { Cold::Warm },
+        }
+    }
+
+    /// What a listing tells of an object.
+    fn listed(&self, kept: &Kept) -> Option<Access> {
+        let is_told = self.lists == Lists::Thaws || kept.cold == Cold::Warm;
+        is_told.then(|| kept.cold.access(&*self.clock))
+    }
+
+    fn take_time(&self, range: Option<&Range<u64>>) {
+        if let (Some(rate), Some(range)) = (self.downlink, range) {
+            let nanos = u128::from(range.end - range.start) * 1_000_000_000 / u128::from(rate.get());
+            self.clock.sleep(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
         }
     }
 
@@ -260,14 +363,15 @@ impl ObjectStore for MemoryStore {
     fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()> {
         let fault = self.meet(Call::Read(name.clone(), range.clone()))?;
         stop.check()?;
-        let now = self.clock.steady();
+        self.take_time(range.as_ref());
         let mut state = self.state();
         if fault == Fault::Vanished {
             state.objects.remove(name);
         }
         let missing = || Error::damaged(format!("read {name}: the vault has no such object"));
         let kept = state.objects.get(name).ok_or_else(missing)?;
-        if kept.thawed.is_none_or(|from| from > now) {
+        if matches!(kept.cold.access(&*self.clock), Access::Frozen | Access::Thawing) {
+            state.frozen_reads += 1;
             return Err(frozen(name));
         }
         let length = kept.bytes.len() as u64;
@@ -295,14 +399,15 @@ impl ObjectStore for MemoryStore {
         if !matches!(fault, Fault::None) {
             return Err(Error::retry(format!("look at {name}")).because("connection closed"));
         }
-        Ok(self.state().objects.get(name).map(|kept| info(name, kept)))
+        Ok(self.state().objects.get(name).map(|kept| info(name, kept, Some(kept.cold.access(&*self.clock)))))
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
         let fault = self.meet(Call::List(prefix.to_owned()))?;
         let mut found: Vec<_> = {
             let state = self.state();
-            state.objects.iter().filter(|o| o.0.as_str().starts_with(prefix)).map(|o| info(o.0, o.1)).collect()
+            let here = state.objects.iter().filter(|o| o.0.as_str().starts_with(prefix));
+            here.map(|o| info(o.0, o.1, self.listed(o.1))).collect()
         };
         let cut = match fault {
             Fault::Cut { after } => usize::try_from(after).unwrap_or(usize::MAX),
@@ -315,18 +420,38 @@ impl ObjectStore for MemoryStore {
         if whole { Ok(()) } else { Err(Error::retry(format!("list {prefix}*")).because("connection closed")) }
     }
 
-    fn thaw(&self, name: &ObjectName, speed: Speed, _days: u32) -> Result<Thaw> {
+    fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         let fault = self.meet(Call::Thaw(name.clone(), speed))?;
-        let now = self.clock.steady();
-        let takes = self.cold.unwrap_or_default();
-        let mut state = self.state();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if state.refused.contains(&speed) {
+            return Ok(Thaw::NotAtThisSpeed);
+        }
         let missing = || Error::damaged(format!("thaw {name}: the vault has no such object"));
         let kept = state.objects.get_mut(name).ok_or_else(missing)?;
-        let from = *kept.thawed.get_or_insert(now.plus(takes));
-        if fault != Fault::None {
-            return Err(Error::retry(format!("thaw {name}")).because("connection closed"));
+        let (now, stays) = (self.clock.steady(), DAY * days.max(1));
+        let answer = match kept.cold.access(&*self.clock) {
+            Access::Warm => Thaw::Ready,
+            Access::Thawing => Thaw::Underway,
+            Access::Thawed { .. } => {
+                kept.cold = Cold::Copy { from: now, until: now.plus(stays) };
+                Thaw::Ready
+            }
+            Access::Frozen => {
+                let from = now.plus(self.cold.unwrap_or_default());
+                kept.cold = Cold::Copy { from, until: from.plus(stays) };
+                state.thaws.push(AskedFor { at: self.clock.wall(), name: name.clone(), days });
+                Thaw::Asked
+            }
+        };
+        if fault == Fault::None {
+            Ok(answer)
+        } else {
+            Err(Error::retry(format!("thaw {name}")).because("connection closed"))
         }
-        Ok(if from <= now { Thaw::Ready } else { Thaw::Waiting })
+    }
+    fn may_freeze(&self) -> bool {
+        self.cold.is_some()
     }
 
     fn requests(&self) -> Requests {
@@ -340,11 +465,7 @@ impl ObjectStore for MemoryStore {
     }
 }
 
-fn frozen(name: &ObjectName) -> Error {
-    Error::operator(format!("read {name}: it is frozen")).remedy("ask for a thaw first: panicroom restore does")
-}
-
-fn info(name: &ObjectName, kept: &Kept) -> ObjectInfo {
+fn info(name: &ObjectName, kept: &Kept, access: Option<Access>) -> ObjectInfo {
     ObjectInfo {
         name: name.clone(),
         size: kept.bytes.len() as u64,
@@ -352,6 +473,7 @@ fn info(name: &ObjectName, kept: &Kept) -> ObjectInfo {
         class: kept.class.clone(),
         sha256: Some(Sum::of(&kept.bytes)),
         modified: Some(kept.modified),
+        access,
     }
 }
 
@@ -360,7 +482,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::error::Kind;
-    use crate::store::Body;
+    use crate::store::{Body, is_frozen};
 
     fn object(bytes: &[u8]) -> NewObject {
         NewObject {
@@ -401,9 +523,21 @@ mod tests {
         let object = object(b"abc");
         store.create(&object, &Stop::new()).unwrap();
         assert_eq!(store.read(&object.name, None, &Stop::new()).unwrap_err().kind(), Kind::Operator);
-        assert_eq!(store.thaw(&object.name, Speed::Bulk, 7).unwrap(), Thaw::Waiting);
-        clock.advance(Duration::from_secs(12 * 3600));
-        assert_eq!(store.thaw(&object.name, Speed::Bulk, 7).unwrap(), Thaw::Ready);
+        let access = || store.head(&object.name).unwrap().unwrap().access.unwrap();
+        let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
+        assert_eq!(access(), Access::Frozen);
+        assert_eq!(store.thaw(&object.name, Speed::Bulk, 7).unwrap(), Thaw::Asked);
+        assert_eq!(store.thaw(&object.name, Speed::Bulk, 7).unwrap(), Thaw::Underway);
+        clock.advance(12 * hour);
         assert_eq!(store.read(&object.name, Some(1..3), &Stop::new()).unwrap(), b"bc");
+        assert_eq!(access(), Access::Thawed { until: Some(Wall(0).plus(12 * hour + 7 * day)) });
+        clock.advance(6 * day);
+        assert_eq!(store.thaw(&object.name, Speed::Bulk, 2).unwrap(), Thaw::Ready);
+        clock.advance(2 * day);
+        assert_eq!(access(), Access::Frozen);
+        assert!(is_frozen(&store.read(&object.name, None, &Stop::new()).unwrap_err()));
+        store.refuse(Speed::Expedited);
+        assert_eq!(store.thaw(&object.name, Speed::Expedited, 1).unwrap(), Thaw::NotAtThisSpeed);
+        assert_eq!(access(), Access::Frozen);
     }
 }

@@ -222,6 +222,9 @@ where
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         self.again(&self.stop, |_| self.inner.thaw(name, speed, days))
     }
+    fn may_freeze(&self) -> bool {
+        self.inner.may_freeze()
+    }
     fn requests(&self) -> Requests {
         self.inner.requests()
     }

@@ -11,20 +11,21 @@
 mod connect;
 mod feed;
 mod put;
+mod thaw;
 mod trouble;
 
 pub use connect::Credentials;
 
-use super::abilities::Abilities;
+use super::abilities::{Abilities, Ability};
+use super::access;
 use super::throttle::Throttle;
 use super::{Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
 use crate::config::url::Bucket;
 use crate::error::{Error, Result};
 use crate::worker::Stop;
-use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ChecksumMode, GlacierJobParameters, Object, RestoreRequest, Tier};
+use aws_sdk_s3::types::{ChecksumMode, Object, OptionalObjectAttributes};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -143,26 +144,32 @@ impl S3Store {
         })
     }
 
-    /// One page of a listing.
+    /// One page of a listing. Of packs it asks which are thawed, unless the server is known not to tell.
     async fn page(
         &self,
         prefix: &str,
         from: Option<String>,
         most: Option<i32>,
     ) -> Result<(Vec<Object>, Option<String>)> {
-        self.count(|r| r.list += 1);
         let doing = || format!("list s3://{}/{prefix}*", self.bucket.name);
-        let page = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket.name)
-            .prefix(prefix)
-            .delimiter("/")
-            .set_max_keys(most)
-            .set_continuation_token(from)
-            .send()
-            .await
-            .map_err(|e| trouble::error(doing(), &e))?;
+        let of_packs = prefix.strip_prefix(&self.bucket.prefix).is_some_and(|name| name.starts_with("data_"));
+        let page = loop {
+            let asks = of_packs && most.is_none() && self.abilities().thaw_in_list != Ability::No;
+            self.count(|r| r.list += 1);
+            let request = self.client.list_objects_v2().bucket(&self.bucket.name).prefix(prefix).delimiter("/");
+            let request = request.set_max_keys(most).set_continuation_token(from.clone());
+            let request =
+                request.set_optional_object_attributes(asks.then(|| vec![OptionalObjectAttributes::RestoreStatus]));
+            match request.send().await {
+                Err(e) if asks && trouble::Answer::of(&e).knows_not_a_header() => {
+                    self.learn(|a| a.thaw_in_list = Ability::No);
+                }
+                answer => break answer.map_err(|e| trouble::error(doing(), &e))?,
+            }
+        };
+        if page.contents().iter().any(|object| object.restore_status().is_some()) {
+            self.learn(|a| a.thaw_in_list = Ability::Yes);
+        }
         let next = match (page.is_truncated(), page.next_continuation_token) {
             (Some(true), None) => return Err(Error::retry(doing()).because("the server broke the listing off")),
             (Some(true), next) => next,
@@ -193,6 +200,7 @@ impl S3Store {
             class: object.storage_class().map(|class| class.as_str().to_owned()),
             sha256: None,
             modified: object.last_modified().and_then(wall),
+            access: thaw::listed(object, self.abilities().thaw_in_list),
         })
     }
 }
@@ -215,7 +223,10 @@ impl ObjectStore for S3Store {
         self.count(|r| r.get += 1);
         let moved = AtomicU64::new(0);
         self.run_moving(stop, &doing, (&moved, STANDSTILL), async {
-            let answer = request.send().await.map_err(|e| trouble::error(doing.clone(), &e))?;
+            let answer = request.send().await.map_err(|e| {
+                let is_frozen = trouble::Answer::of(&e).is("InvalidObjectState");
+                if is_frozen { access::frozen(name) } else { trouble::error(doing.clone(), &e) }
+            })?;
             let told = answer.content_length().and_then(|n| u64::try_from(n).ok());
             let told = told.ok_or_else(|| Error::retry(doing.clone()).because("the answer tells no length"))?;
             let want = range.map_or(told, |range| range.end - range.start);
@@ -251,6 +262,7 @@ impl ObjectStore for S3Store {
                 class: answer.storage_class().map(|class| class.as_str().to_owned()),
                 sha256: answer.checksum_sha256().and_then(put::parse_sum),
                 modified: answer.last_modified().and_then(wall),
+                access: Some(thaw::looked_at(&answer)),
             }))
         })
     }
@@ -276,43 +288,10 @@ impl ObjectStore for S3Store {
     }
 
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
-        let doing = format!("thaw {}", self.key(name));
-        self.count(|r| r.head += 1);
-        let look = self.client.head_object().bucket(&self.bucket.name).key(self.key(name));
-        let state = self.run(&Stop::new(), &doing, async {
-            let answer = look.send().await.map_err(|e| trouble::error(doing.clone(), &e))?;
-            let frozen = answer.storage_class().is_some_and(|c| matches!(c.as_str(), "GLACIER" | "DEEP_ARCHIVE"))
-                || answer.archive_status().is_some();
-            Ok(match answer.restore() {
-                Some(restore) if restore.contains("ongoing-request=\"true\"") => Some(Thaw::Waiting),
-                Some(_) => Some(Thaw::Ready),
-                None if !frozen => Some(Thaw::Ready),
-                None => None,
-            })
-        })?;
-        if let Some(state) = state {
-            return Ok(state);
-        }
-        let tier = match speed {
-            Speed::Bulk => Tier::Bulk,
-            Speed::Standard => Tier::Standard,
-            Speed::Expedited => Tier::Expedited,
-        };
-        let job = GlacierJobParameters::builder().tier(tier).build().expect("the tier is set");
-        let wish =
-            RestoreRequest::builder().days(i32::try_from(days.max(1)).unwrap_or(i32::MAX)).glacier_job_parameters(job);
-        let request =
-            self.client.restore_object().bucket(&self.bucket.name).key(self.key(name)).restore_request(wish.build());
-        self.count(|r| r.thaw += 1);
-        self.run(&Stop::new(), &doing, async {
-            match request.send().await {
-                Ok(_) => Ok(Thaw::Waiting),
-                Err(e) if e.as_service_error().is_some_and(|e| e.code() == Some("RestoreAlreadyInProgress")) => {
-                    Ok(Thaw::Waiting)
-                }
-                Err(e) => Err(trouble::error(doing.clone(), &e)),
-            }
-        })
+        self.ask_for(name, speed, days)
+    }
+    fn may_freeze(&self) -> bool {
+        true
     }
 
     fn requests(&self) -> Requests {

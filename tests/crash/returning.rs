@@ -7,7 +7,7 @@ use super::site::Site;
 use super::vault_builder::p;
 use panicroom::catalog::When;
 use panicroom::catalog::jobs::{Cursor, JobFile, ThingKind, Whose};
-use panicroom::clock::Wall;
+use panicroom::clock::{SystemClock, Wall};
 use panicroom::error::{Kind, Result};
 use panicroom::format::Name;
 use panicroom::model::{Entry, Sha256, Shape, TreePath};
@@ -124,6 +124,7 @@ impl<'a> Trip<'a> {
             keys: &vault.keys,
             target: &target,
             progress: &progress,
+            clock: &*SystemClock::shared(),
             faults,
             stop: &stop,
             threads: 2,

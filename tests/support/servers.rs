@@ -135,6 +135,19 @@ impl Server {
         self.boto3(&format!("s3.create_bucket(Bucket='{name}')"));
     }
 
+    /// From now on a thaw of moto takes so many seconds; an object must be older than that when it is asked for.
+    pub fn slow_thaws(&self, seconds: u32) {
+        let body = format!(
+            "{{'model_name': 's3::keyrestore', 'transition': {{'progression': 'time', 'seconds': {seconds}}}}}"
+        );
+        let post = "import urllib.request, json";
+        let url = format!("{}/moto-api/state-manager/set-transition", self.endpoint);
+        self.boto3(&format!(
+            "{post}\nurllib.request.urlopen(urllib.request.Request('{url}', data=json.dumps({body}).encode(), \
+             headers={{'Content-Type': 'application/json'}}, method='POST'))"
+        ));
+    }
+
     /// Runs lines of Python with a boto3 client named `s3`; what they print.
     pub fn boto3(&self, lines: &str) -> String {
         let endpoint = &self.endpoint;

@@ -84,9 +84,12 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 impl VaultBuilder {
     pub fn new() -> Self {
+        Self::on(MemoryStore::new(SystemClock::shared()))
+    }
+    /// On a store of its own kind, with nothing in it.
+    pub fn on(store: MemoryStore) -> Self {
         let secret = Secret::from_bytes([9; 32]);
         let keys = secret.open_keys(VAULT);
-        let store = MemoryStore::new(SystemClock::shared());
         let label = vault::Label { created: Wall(0), host: b"builder".to_vec() };
         store.put(&object(Name::Vault), &vault::write(&keys.seal, &label, &SystemEntropy));
         Self {

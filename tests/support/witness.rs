@@ -111,6 +111,9 @@ impl ObjectStore for Witness {
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         self.memory.thaw(name, speed, days)
     }
+    fn may_freeze(&self) -> bool {
+        self.memory.may_freeze()
+    }
     fn requests(&self) -> Requests {
         self.memory.requests()
     }

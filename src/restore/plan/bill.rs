@@ -2,6 +2,7 @@
 
 use crate::catalog::jobs::JobFile;
 use crate::error::{Error, Result};
+use crate::model::Speed;
 use serde::{Deserialize, Serialize};
 
 /// `restore --plan --json`. Sizes in bytes.
@@ -15,6 +16,18 @@ pub struct Plan {
     /// What is read from packs.
     pub pack_bytes: u64,
     pub frozen_packs: u64,
+    /// A pack is thawed whole: all their bytes.
+    #[serde(default)]
+    pub frozen_bytes: u64,
+    /// Of an archive class and thawed already, for another day at least.
+    #[serde(default)]
+    pub thawed_packs: u64,
+    /// Of the frozen ones, as the vault lists it; the slowest to thaw where there are several.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// Calls made to find that out.
+    #[serde(default)]
+    pub lists: u64,
     /// Empty where hours and prices are not known.
     pub speeds: Vec<SpeedPlan>,
     pub folders: u64,
@@ -35,25 +48,35 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpeedPlan {
     pub speed: String,
-    pub hours_first: f64,
-    pub hours_last: f64,
+    /// Until the first byte and the last; None: not known.
+    pub hours_first: Option<f64>,
+    pub hours_last: Option<f64>,
     pub cost: Cost,
 }
 
+/// None: not known, and never the same as nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    pub retrieval: f64,
-    pub requests: f64,
-    pub copies: f64,
-    pub egress: f64,
-    pub total: f64,
+    pub retrieval: Option<f64>,
+    pub requests: Option<f64>,
+    pub copies: Option<f64>,
+    pub egress: Option<f64>,
+    pub total: Option<f64>,
     pub currency: String,
 }
 
 impl Plan {
     /// Nothing needs a thaw, and what it costs is known to be nothing.
     pub fn costs_nothing(&self) -> bool {
-        self.frozen_packs == 0 && !self.speeds.is_empty() && self.speeds.iter().all(|s| s.cost.total == 0.0)
+        self.frozen_packs == 0 && !self.speeds.is_empty() && self.speeds.iter().all(|s| s.cost.total == Some(0.0))
+    }
+    /// Cold storage is waited for, or has just been: the job must know on what terms.
+    pub fn needs_terms(&self) -> bool {
+        self.frozen_packs + self.thawed_packs > 0
+    }
+    /// The price and hours of a speed, where they were looked up.
+    pub fn at_speed(&self, speed: Speed) -> Option<&SpeedPlan> {
+        self.speeds.iter().find(|s| s.speed == speed.name())
     }
     pub fn fits(&self) -> bool {
         self.needed_bytes <= self.free_bytes
@@ -71,7 +94,15 @@ impl Plan {
 
 impl SpeedPlan {
     pub(super) fn free(speed: &str) -> Self {
-        let cost = Cost { retrieval: 0.0, requests: 0.0, copies: 0.0, egress: 0.0, total: 0.0, currency: "USD".into() };
-        Self { speed: speed.into(), hours_first: 0.0, hours_last: 0.0, cost }
+        let nothing = Some(0.0);
+        let cost = Cost {
+            retrieval: nothing,
+            requests: nothing,
+            copies: nothing,
+            egress: nothing,
+            total: nothing,
+            currency: "USD".into(),
+        };
+        Self { speed: speed.into(), hours_first: nothing, hours_last: nothing, cost }
     }
 }

@@ -1,0 +1,312 @@
+//! What a restore costs and how long it takes: looked up, shown, and agreed on before anything is spent (promise 11).
+
+use super::super::args::Line;
+use super::super::out_args::{Restore, SpeedArg};
+use super::super::source::Source;
+use super::super::{Failure, read_text};
+use crate::catalog::jobs::JobFile;
+use crate::config::{VaultUrl, duration};
+use crate::error::{Error, Result};
+use crate::model::{Rate, Size, Speed};
+use crate::price::{Estimate, Money, Offer, Place, PriceBook, RestoreNeed, Terms as Prices};
+use crate::restore::thaw::pace::{Terms, days_to_pay};
+use crate::restore::thaw::{agree, standing};
+use crate::restore::{Cost, Plan, SpeedPlan};
+use crate::worker::Faults;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Below this a price is shown as "less than a cent", and is no reason to ask.
+const CENT: f64 = 0.01;
+/// Looking what is thawed more often than this wins nothing.
+const POLL_MIN: Duration = Duration::from_secs(1);
+
+/// What was typed about money and time.
+pub(super) struct Wish {
+    pub speed: Speed,
+    pub downlink: Option<Rate>,
+    pub poll: Option<Duration>,
+}
+
+impl Wish {
+    pub fn of(args: &Restore) -> std::result::Result<Self, Failure> {
+        let usage = |e: String| Failure::Usage(Error::operator(e));
+        Ok(Self {
+            speed: match args.speed {
+                None | Some(SpeedArg::Bulk) => Speed::Bulk,
+                Some(SpeedArg::Standard) => Speed::Standard,
+                Some(SpeedArg::Expedited) => Speed::Expedited,
+            },
+            downlink: args.downlink.as_deref().map(|t| t.parse::<Rate>().map_err(usage)).transpose()?,
+            poll: args.poll.as_deref().map(|t| duration::parse(t).map_err(usage)).transpose()?,
+        })
+    }
+
+    fn terms(&self, plan: &Plan, speed: Speed) -> Terms {
+        let usual = Terms::of(plan.class.as_deref(), speed);
+        Terms {
+            downlink: self.downlink.unwrap_or(usual.downlink),
+            poll: self.poll.unwrap_or(usual.poll).max(POLL_MIN),
+            ..usual
+        }
+    }
+}
+
+/// A mistake in it is a usage error.
+pub(super) fn book(file: Option<&PathBuf>) -> std::result::Result<PriceBook, Failure> {
+    let Some(file) = file else { return Ok(PriceBook::shipped()) };
+    let text = read_text(file, "the price list").map_err(Failure::Usage)?;
+    PriceBook::parse(file, &text).map_err(Failure::Usage)
+}
+
+/// Where what is to be read lies, and in which class.
+pub(super) fn place(plan: &Plan, url: &VaultUrl) -> Place {
+    match url {
+        VaultUrl::Folder(_) => Place::folder(),
+        VaultUrl::Bucket(b) => {
+            let class = plan.class.as_deref().unwrap_or(b.class());
+            Place::bucket(b.endpoint.as_deref(), b.region.as_deref(), class)
+        }
+    }
+}
+
+/// Prices and hours for every speed there is; None where they are not known.
+pub(super) fn look_up(plan: &mut Plan, source: &Source, book: &PriceBook, wish: &Wish) -> Result<()> {
+    let place = place(plan, &source.url);
+    let prices = book.terms(&place);
+    let stored_bytes = source.catalog.vault_counts()?.stored_bytes;
+    plan.speeds = Speed::ALL
+        .into_iter()
+        .filter(|speed| prices.offer().is_none_or(|offer| offer.speeds().any(|s| s == *speed)))
+        .map(|speed| {
+            let terms = wish.terms(plan, speed);
+            let need = RestoreNeed {
+                packs: plan.packs,
+                bytes: plan.pack_bytes,
+                cold_bytes: if plan.needs_terms() { 0 } else { plan.pack_bytes },
+                frozen_packs: plan.frozen_packs,
+                frozen_bytes: plan.frozen_bytes,
+                days_of_copies: days_to_pay(plan.pack_bytes, &terms),
+                reads: plan.packs,
+                lists: plan.lists,
+                stored_bytes,
+                downlink: Some(terms.downlink),
+            };
+            estimate(prices, &need, speed)
+        })
+        .collect();
+    Ok(())
+}
+
+fn estimate(prices: Prices<'_>, need: &RestoreNeed, speed: Speed) -> SpeedPlan {
+    let known = match prices {
+        Prices::Own => Estimate::own(speed, need.bytes, need.downlink),
+        Prices::Known(offer) => crate::price::restore(offer, need, speed),
+        // Another region's price is a hint, and none to agree on.
+        Prices::Elsewhere(offer) => without_money(crate::price::restore(offer, need, speed)),
+        Prices::Unknown => without_money(Estimate::own(speed, need.bytes, need.downlink)),
+    };
+    let is_own_and_frozen = matches!(prices, Prices::Own | Prices::Unknown) && need.frozen_packs > 0;
+    let hours = |h: Option<f64>| h.filter(|_| !is_own_and_frozen);
+    let part = |m: Option<Money>| m.map(Money::decimal);
+    SpeedPlan {
+        speed: speed.name().to_owned(),
+        hours_first: hours(known.hours_first),
+        hours_last: hours(known.hours_last),
+        cost: Cost {
+            retrieval: part(known.retrieval),
+            requests: part(known.requests),
+            copies: part(known.copies),
+            egress: part(known.egress),
+            total: part(known.total),
+            currency: known.currency.to_string(),
+        },
+    }
+}
+
+fn without_money(estimate: Estimate) -> Estimate {
+    Estimate { retrieval: None, requests: None, copies: None, egress: None, total: None, ..estimate }
+}
+
+fn amount(part: Option<f64>, currency: &str) -> String {
+    match part {
+        None => "not known".to_owned(),
+        Some(n) if n > 0.0 && n < CENT => format!("less than {CENT} {currency}"),
+        Some(n) => format!("{n:.2} {currency}"),
+    }
+}
+
+fn hours(hours: Option<f64>) -> String {
+    match hours {
+        None => "nobody knows when".to_owned(),
+        Some(h) if h < 1.0 => format!("{:.0} min", (h * 60.0).ceil()),
+        Some(h) if h < 72.0 => format!("{h:.0} h"),
+        Some(h) => format!("{:.1} days", h / 24.0),
+    }
+}
+
+/// What a plan says to people about money and time.
+pub(super) fn show(plan: &Plan, prices: Option<&Offer>, wish: &Wish, out: &mut dyn Write) -> std::io::Result<()> {
+    if plan.costs_nothing() {
+        return Ok(());
+    }
+    if plan.frozen_packs > 0 {
+        let class = plan.class.as_deref().unwrap_or("an archive class");
+        writeln!(
+            out,
+            "{} packs ({}) are frozen in {class}: to be thawed first",
+            plan.frozen_packs,
+            Size(plan.frozen_bytes)
+        )?;
+    }
+    if plan.speeds.iter().all(|s| s.cost.total.is_none()) {
+        writeln!(out, "the price is not known: no price list has this vault ('[prices] file' names one)")?;
+        return Ok(());
+    }
+    let line = wish.terms(plan, wish.speed).downlink;
+    for speed in &plan.speeds {
+        let SpeedPlan { speed, hours_first, hours_last, cost } = speed;
+        let of = |part| amount(part, &cost.currency);
+        writeln!(
+            out,
+            "{speed:>10}: {} (retrieval {}, requests {}, copies {}, egress {}); first file after {}, last after {}",
+            of(cost.total),
+            of(cost.retrieval),
+            of(cost.requests),
+            of(cost.copies),
+            of(cost.egress),
+            hours(*hours_first),
+            hours(*hours_last)
+        )?;
+    }
+    let measured = if wish.downlink.is_some() { "given" } else { "guessed; --downlink says it" };
+    write!(out, "the hours are for a line of {}/s ({measured})", Size(line.get()))?;
+    match prices {
+        Some(offer) => writeln!(out, "; prices of {}, as of {}", offer.title(), offer.as_of),
+        None => writeln!(out),
+    }
+}
+
+/// `free`: room at the target now; the plan may be older. Money is never spent unasked; what costs nothing never asks, and what was agreed on is not asked for again.
+pub(super) fn settle(
+    line: &Line,
+    args: &Restore,
+    plan: &Plan,
+    job: &JobFile,
+    free: Size,
+    wish: &Wish,
+) -> std::result::Result<(), Failure> {
+    if standing(job)?.is_some() || job.count("runs")? > 0 {
+        return Ok(());
+    }
+    if plan.needed_bytes > free.0 {
+        return Err(Failure::Work(
+            Error::operator(format!(
+                "restore {}: the target has room for {free}; nothing was asked for or spent",
+                Size(plan.needed_bytes)
+            ))
+            .remedy("make room, then give the same command again; or choose another target"),
+        ));
+    }
+    let chosen = plan.at_speed(wish.speed);
+    if plan.frozen_packs > 0 && chosen.is_none() {
+        let offered: Vec<&str> = plan.speeds.iter().map(|s| s.speed.as_str()).collect();
+        return Err(Failure::Usage(
+            Error::operator(format!(
+                "thaw at the speed {}: {} does not offer it",
+                wish.speed,
+                plan.class.as_deref().unwrap_or("the vault's class")
+            ))
+            .remedy(format!("choose one of {}", offered.join(", "))),
+        ));
+    }
+    let total = chosen.and_then(|s| s.cost.total);
+    if let Some(most) = args.max_cost.filter(|_| !plan.costs_nothing()) {
+        within(most, total, chosen.map_or("", |s| s.cost.currency.as_str()))?;
+    }
+    let costs = plan.frozen_packs > 0 || total.is_some_and(|total| total >= CENT);
+    if costs && !args.yes {
+        ask(line, wish.speed, total, chosen)?;
+    }
+    if plan.needs_terms() {
+        let usual = wish.terms(plan, wish.speed);
+        // A provider may be slower than AWS is with a class of that name.
+        let listed = chosen.and_then(|s| s.hours_first).map_or(Duration::ZERO, |h| Duration::from_secs_f64(h * 3600.0));
+        agree(job, &Terms { takes: usual.takes.max(listed), ..usual }, &Faults::default())?;
+    }
+    Ok(())
+}
+
+fn within(most: f64, total: Option<f64>, currency: &str) -> Result<()> {
+    match total {
+        None => Err(Error::operator("restore: its price is not known, and '--max-cost' allows no unknown one")
+            .remedy("give '[prices] file' a list that has this vault, or leave '--max-cost' out and say '--yes'")),
+        Some(total) if total > most => {
+            Err(Error::operator(format!("restore: it costs {total:.2} {currency}, more than the {most:.2} allowed"))
+                .remedy("allow more with '--max-cost', take a slower '--speed', or restore less; nothing was spent"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn ask(line: &Line, speed: Speed, total: Option<f64>, chosen: Option<&SpeedPlan>) -> Result<()> {
+    let price = amount(total, chosen.map_or("", |s| s.cost.currency.as_str()));
+    if line.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Error::operator(format!("restore: it costs money ({price}), and nobody is there to be asked"))
+            .remedy("look at '--plan', then give '--yes', with '--max-cost' for a bound; nothing was spent"));
+    }
+    eprint!("Go on at the speed {speed} for {price}? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(Error::operator("restore: not agreed to; nothing was asked for, spent or written"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn need() -> RestoreNeed {
+        RestoreNeed {
+            packs: 40,
+            bytes: 1_000_000_000,
+            frozen_packs: 40,
+            frozen_bytes: 1_000_000_000,
+            days_of_copies: 2,
+            downlink: Rate::bytes_per_second(2_500_000),
+            ..RestoreNeed::default()
+        }
+    }
+
+    #[test]
+    fn a_price_that_is_too_high_or_not_known_is_refused_with_the_remedy() {
+        assert!(within(5.0, Some(4.99), "USD").is_ok());
+        for (total, word) in [(Some(5.01), "--max-cost"), (None, "not known")] {
+            let error = within(5.0, total, "USD").unwrap_err();
+            assert!(error.kind() == Kind::Operator && error.to_string().contains(word), "{error}");
+            assert!(error.remedy_text().is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_never_nothing() {
+        let book = PriceBook::shipped();
+        let at = |place: &Place, speed| estimate(book.terms(place), &need(), speed);
+        let strange = at(&Place::bucket(Some("https://s3.example.org"), None, "DEEP_ARCHIVE"), Speed::Bulk);
+        assert_eq!((strange.cost.total, strange.cost.egress, strange.hours_last), (None, None, None));
+        let aws = at(&Place::bucket(None, Some("us-east-1"), "DEEP_ARCHIVE"), Speed::Bulk);
+        assert!(aws.cost.total.is_some_and(|t| t > 0.0) && aws.hours_first == Some(48.0), "{aws:?}");
+        let elsewhere = at(&Place::bucket(None, Some("ap-nowhere-9"), "DEEP_ARCHIVE"), Speed::Bulk);
+        assert_eq!(elsewhere.cost.total, None, "another region's price is no price");
+        assert_eq!(amount(None, "USD"), "not known");
+        assert_eq!(
+            (amount(Some(0.001), "USD"), amount(Some(2.5), "EUR")),
+            ("less than 0.01 USD".into(), "2.50 EUR".into())
+        );
+    }
+}

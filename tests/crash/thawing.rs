@@ -1,0 +1,204 @@
+//! Dying while a restore waits for cold storage: at every step of asking, looking and taking up. The next life goes on,
+//! asks at most once more for what it was asking for, and ends with everything back (promises 4 and 11).
+
+use super::fast_clock::FastClock;
+use super::vault_builder::{VaultBuilder, noise, object, p};
+use panicroom::catalog::jobs::JobFile;
+use panicroom::catalog::{Catalog, When};
+use panicroom::clock::{Clock, Wall};
+use panicroom::error::{Kind, Result};
+use panicroom::format::Name;
+use panicroom::model::{Rate, Speed, Tier};
+use panicroom::place::{Clobber, Target};
+use panicroom::restore::thaw::agree;
+use panicroom::restore::thaw::pace::Terms;
+use panicroom::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan};
+use panicroom::store::ObjectStore;
+use panicroom::store::memory::MemoryStore;
+use panicroom::upkeep::rebuild::rebuild;
+use panicroom::worker::{Faults, Stop};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub const STEPS: [&str; 11] = [
+    "plan.thaw",
+    "thaw.agree",
+    "thaw.expired",
+    "thaw.wave",
+    "thaw.ask",
+    "thaw.slower",
+    "thaw.asked",
+    "thaw.look",
+    "thaw.turn",
+    "thaw.again",
+    "thaw.round",
+];
+
+const FILES: u64 = 4;
+
+/// What the line is taken for.
+#[derive(Clone, Copy, PartialEq)]
+enum Line {
+    /// Slower than it is: two waves, and nothing expires.
+    Underrated,
+    /// Much faster than it is: copies go before they are fetched.
+    Overrated,
+}
+
+struct Trip {
+    vault: VaultBuilder,
+    clock: Arc<FastClock>,
+    catalog: Catalog,
+    dir: tempfile::TempDir,
+    terms: Terms,
+}
+
+impl Trip {
+    fn new(line: Line) -> Self {
+        let clock = FastClock::at(Wall(1_700_000_000_000));
+        let rate = |n| Rate::bytes_per_second(n).unwrap();
+        let (real, taken_for) = if line == Line::Underrated { (rate(1000), rate(1)) } else { (rate(1), rate(50)) };
+        let store = MemoryStore::new(clock.clone()).cold(Duration::from_secs(5 * 3600)).read_at(real);
+        store.refuse(Speed::Expedited);
+        let mut vault = VaultBuilder::on(store);
+        vault.folder("/d");
+        vault.dedup = false;
+        vault.chunk = 9000;
+        let size = if line == Line::Underrated { 30_000 } else { 60_000 };
+        for n in 0..FILES {
+            vault.file(&format!("/d/file{n}"), &noise(n, size));
+            vault.cut_pack();
+        }
+        vault.file("/d/hurt", &noise(100, 3000));
+        let hurt = vault.cut_pack().unwrap();
+        vault.file("/d/hurt again", &noise(100, 3000));
+        vault.publish();
+        vault.store.damage(&object(Name::Pack(Tier::Cold, hurt)), |b| b[128..].iter_mut().for_each(|b| *b ^= 1));
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("out")).unwrap();
+        let catalog = Catalog::open(&dir.path().join("catalog.db")).unwrap();
+        rebuild(&vault.store, &vault.keys.seal, &catalog, &[], &Stop::new(), &|_, _| {}).unwrap();
+        let terms = Terms {
+            downlink: taken_for,
+            poll: Duration::from_secs(3600),
+            ..Terms::of(Some("GLACIER"), Speed::Expedited)
+        };
+        Self { vault, clock, catalog, dir, terms }
+    }
+
+    /// As the command does it: plan, agree, fetch, each where the last life left it.
+    fn live(&self, faults: &Faults) -> Result<Report> {
+        let path = self.dir.path().join("job.db");
+        let out = self.dir.path().join("out");
+        let target = Target::open(&out)?.marked("trip");
+        let (progress, stop) = (Progress::default(), Stop::new());
+        let mut job = JobFile::open(&path)?;
+        if Plan::of(&job)?.is_none() {
+            drop(job);
+            JobFile::remove(&path, &Faults::default())?;
+            job = JobFile::open(&path)?;
+            let planning = Planning {
+                catalog: &self.catalog,
+                store: &self.vault.store,
+                keys: &self.vault.keys.seal,
+                target: &target,
+                target_path: &out,
+                progress: &progress,
+                faults,
+                stop: &stop,
+                now: Wall(0),
+            };
+            let wanted =
+                Wanted { paths: vec![p("/d")], when: When::Now, layout: Layout::Whole, clobber: Clobber::Keep };
+            plan(&planning, &wanted, &job)?;
+        }
+        if Terms::read(&job)?.is_none() {
+            agree(&job, &self.terms, faults)?;
+        }
+        let fetching = Fetching {
+            catalog: &self.catalog,
+            store: &self.vault.store,
+            keys: &self.vault.keys,
+            target: &target,
+            progress: &progress,
+            clock: &*self.clock,
+            faults,
+            stop: &stop,
+            threads: 1,
+            batch_bytes: 15_000,
+        };
+        fetch(&fetching, &job)
+    }
+
+    fn all_back(&self, report: &Report, died: &[&str]) {
+        assert_eq!((report.failed, report.done), (0, FILES + 2), "died at {died:?}: {report:?}");
+        for n in 0..FILES {
+            let found = fs::read(self.dir.path().join(format!("out/d/file{n}"))).unwrap();
+            assert!(found.len() >= 20_000 && found == noise(n, found.len()), "file{n}, died at {died:?}");
+        }
+        for name in ["hurt", "hurt again"] {
+            assert!(fs::read(self.dir.path().join("out/d").join(name)).unwrap() == noise(100, 3000), "{name}");
+        }
+    }
+}
+
+/// Dies at step `at`, and soon again in the next life; the steps it died at, none when the restore ended before.
+fn run_and_die_at(line: Line, at: u64, most: u64) -> Vec<&'static str> {
+    let (trip, mut died) = (Trip::new(line), vec![]);
+    for n in [at, 2 + at % 5] {
+        let faults = Faults::die_at(n);
+        match trip.live(&faults) {
+            Ok(_) => break,
+            Err(e) => assert_eq!(e.kind(), Kind::Stopping, "at {at}: {e}"),
+        }
+        died.extend(faults.told().1);
+        if line == Line::Overrated {
+            // The machine is off for so long that all copies go.
+            trip.clock.sleep(Duration::from_secs(10 * 86_400));
+        }
+    }
+    trip.all_back(&trip.live(&Faults::default()).unwrap(), &died);
+    if line == Line::Underrated {
+        let (asked, paid) = (trip.vault.store.requests().thaw, trip.vault.store.thaws().len() as u64);
+        assert!(asked <= most + 2, "died at {died:?}: {asked} requests, {most} undisturbed");
+        assert_eq!(paid, FILES + 2, "died at {died:?}: something is paid for twice");
+        assert_eq!(trip.vault.store.frozen_reads(), 0, "died at {died:?}");
+    }
+    died
+}
+
+#[test]
+fn promises_4_and_11_hold_wherever_a_thaw_dies() {
+    let died = Mutex::new(BTreeMap::<&'static str, u32>::new());
+    for line in [Line::Underrated, Line::Overrated] {
+        let undisturbed = Trip::new(line);
+        undisturbed.all_back(&undisturbed.live(&Faults::default()).unwrap(), &[]);
+        let most = undisturbed.vault.store.requests().thaw;
+        let waves: BTreeSet<Wall> = undisturbed.vault.store.thaws().iter().map(|t| t.at).collect();
+        assert!(waves.len() >= 2, "{waves:?}");
+        let next = AtomicU64::new(1);
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    loop {
+                        let steps = run_and_die_at(line, next.fetch_add(1, Ordering::SeqCst), most);
+                        if steps.is_empty() {
+                            break;
+                        }
+                        for step in steps {
+                            *died.lock().unwrap().entry(step).or_default() += 1;
+                        }
+                    }
+                });
+            }
+        });
+    }
+    let died = died.into_inner().unwrap();
+    println!("{} deaths: {died:?}", died.values().sum::<u32>());
+    for step in STEPS {
+        assert!(died.contains_key(step), "no death at {step}: {died:?}");
+    }
+}

@@ -1,0 +1,307 @@
+//! Restores from cold storage, on the memory double and a clock that waits for nobody: days of thawing in milliseconds
+//! (promise 11). What is asked for is money, so every request is counted.
+
+#[path = "support/fast_clock.rs"]
+mod fast_clock;
+#[path = "support/vault_builder.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod vault_builder;
+
+use fast_clock::FastClock;
+use panicroom::catalog::jobs::JobFile;
+use panicroom::catalog::{Catalog, When};
+use panicroom::clock::{Clock, Wall};
+use panicroom::error::{Kind, Result};
+use panicroom::model::{Rate, Speed};
+use panicroom::place::{Clobber, Target};
+use panicroom::restore::thaw::agree;
+use panicroom::restore::thaw::pace::{Terms, WAVE};
+use panicroom::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan};
+use panicroom::store::memory::{Call, MemoryStore};
+use panicroom::store::{ObjectName, ObjectStore, Requests};
+use panicroom::upkeep::rebuild::rebuild;
+use panicroom::worker::{Faults, Stop};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use vault_builder::{VaultBuilder, noise, p};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn rate(n: u64) -> Rate {
+    Rate::bytes_per_second(n).unwrap()
+}
+
+/// A cold vault of `packs` packs, one file of 9 kB in each, and a machine that has never seen it.
+struct Cold {
+    vault: VaultBuilder,
+    clock: Arc<FastClock>,
+    catalog: Catalog,
+    dir: tempfile::TempDir,
+    packs: u64,
+}
+
+impl Cold {
+    fn new(packs: u64, takes: Duration, more: impl FnOnce(MemoryStore) -> MemoryStore) -> Self {
+        let clock = FastClock::at(Wall(1_700_000_000_000));
+        let mut vault = VaultBuilder::on(more(MemoryStore::new(clock.clone()).cold(takes)));
+        vault.folder("/d");
+        for n in 0..packs {
+            vault.file(&format!("/d/file{n:02}"), &noise(n, 9000));
+            vault.cut_pack();
+        }
+        vault.publish();
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&dir.path().join("catalog.db")).unwrap();
+        rebuild(&vault.store, &vault.keys.seal, &catalog, &[], &Stop::new(), &|_, _| {}).unwrap();
+        fs::create_dir(dir.path().join("out")).unwrap();
+        Self { vault, clock, catalog, dir, packs }
+    }
+    fn out(&self) -> PathBuf {
+        self.dir.path().join("out")
+    }
+    fn job(&self) -> JobFile {
+        JobFile::open(&self.dir.path().join("job.db")).unwrap()
+    }
+    fn plan(&self, paths: &[&str]) -> Plan {
+        let target = Target::open(&self.out()).unwrap();
+        let planning = Planning {
+            catalog: &self.catalog,
+            store: &self.vault.store,
+            keys: &self.vault.keys.seal,
+            target: &target,
+            target_path: &self.out(),
+            progress: &Progress::default(),
+            faults: &Faults::default(),
+            stop: &Stop::new(),
+            now: Wall(0),
+        };
+        let paths = paths.iter().map(|path| p(path)).collect();
+        let wanted = Wanted { paths, when: When::Now, layout: Layout::Whole, clobber: Clobber::Keep };
+        plan(&planning, &wanted, &self.job()).unwrap()
+    }
+    fn agree(&self, terms: Terms) {
+        agree(&self.job(), &terms, &Faults::default()).unwrap();
+    }
+    fn fetch(&self) -> Result<Report> {
+        let target = Target::open(&self.out()).unwrap();
+        let fetching = Fetching {
+            catalog: &self.catalog,
+            store: &self.vault.store,
+            keys: &self.vault.keys,
+            target: &target,
+            progress: &Progress::default(),
+            clock: &*self.clock,
+            faults: &Faults::default(),
+            stop: &Stop::new(),
+            threads: 2,
+            batch_bytes: 20_000,
+        };
+        fetch(&fetching, &self.job())
+    }
+
+    #[track_caller]
+    fn all_back(&self, report: &Report) {
+        assert_eq!((report.failed, report.skipped, report.done), (0, 0, self.packs), "{report:?}");
+        for n in 0..self.packs {
+            let path = self.out().join(format!("d/file{n:02}"));
+            assert!(fs::read(&path).unwrap() == noise(n, 9000), "{}", path.display());
+        }
+    }
+    /// Each pack asked for exactly once.
+    #[track_caller]
+    fn asked_once(&self) {
+        let asked = self.vault.store.thaws();
+        let names: BTreeSet<ObjectName> = asked.iter().map(|a| a.name.clone()).collect();
+        assert_eq!((names.len() as u64, asked.len() as u64), (self.packs, self.packs));
+        assert_eq!(self.vault.store.requests().thaw, self.packs, "no request was in vain");
+        assert_eq!(self.vault.store.frozen_reads(), 0, "no frozen object is read");
+    }
+    fn passed(&self) -> Duration {
+        self.clock.steady().0
+    }
+}
+
+fn deep() -> Terms {
+    Terms::of(Some("DEEP_ARCHIVE"), Speed::Bulk)
+}
+
+fn since(before: Requests, now: Requests) -> Requests {
+    Requests {
+        put: now.put - before.put,
+        get: now.get - before.get,
+        head: now.head - before.head,
+        list: now.list - before.list,
+        thaw: now.thaw - before.thaw,
+    }
+}
+
+#[test]
+fn promise_11_a_plan_makes_no_call_but_lists_and_nothing_is_asked_for_before_it_was_agreed_on() {
+    let cold = Cold::new(3, 48 * HOUR, |store| store);
+    let before = cold.vault.store.requests();
+    let planned = cold.plan(&[]);
+    assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, ..Requests::default() });
+    assert_eq!((planned.frozen_packs, planned.packs, planned.class.as_deref()), (3, 3, Some("DEEP_ARCHIVE")));
+    assert!(planned.frozen_bytes > planned.pack_bytes && planned.pack_bytes > 27_000 && !planned.costs_nothing());
+    let error = cold.fetch().unwrap_err();
+    assert!(error.kind() == Kind::Operator && error.to_string().contains("agreed"), "{error}");
+    assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, ..Requests::default() });
+}
+
+#[test]
+fn a_frozen_vault_comes_back_after_two_days_each_pack_asked_for_once_and_none_read_frozen() {
+    for lists in [true, false] {
+        let cold = Cold::new(40, 48 * HOUR, |store| if lists { store } else { store.without_thaws_in_lists() });
+        assert_eq!(cold.plan(&[]).frozen_packs, 40);
+        cold.agree(deep());
+        let before = cold.vault.store.requests();
+        cold.all_back(&cold.fetch().unwrap());
+        cold.asked_once();
+        assert!((48 * HOUR..49 * HOUR).contains(&cold.passed()), "{:?}", cold.passed());
+        assert!(cold.vault.store.thaws().iter().all(|asked| asked.days == 2));
+        // Every quarter of an hour for two days: one listing, where listings tell.
+        let calls = since(before, cold.vault.store.requests());
+        assert!(calls.list <= 200 && calls.head <= if lists { 0 } else { 200 * 40 }, "{calls:?}");
+    }
+}
+
+#[test]
+fn a_few_packs_are_looked_at_one_by_one_and_a_listing_is_saved() {
+    let cold = Cold::new(30, 12 * HOUR, |store| store);
+    cold.plan(&["/d/file07"]);
+    cold.agree(Terms::of(Some("DEEP_ARCHIVE"), Speed::Standard));
+    let before = cold.vault.store.requests();
+    assert_eq!(cold.fetch().unwrap().done, 1);
+    let calls = since(before, cold.vault.store.requests());
+    assert_eq!((calls.list, calls.thaw), (0, 1));
+    assert!(calls.head <= 50, "{calls:?}");
+}
+
+#[test]
+fn a_slow_line_is_fed_in_waves_that_neither_expire_nor_lie_idle_for_long() {
+    let line = rate(3);
+    let cold = Cold::new(90, 48 * HOUR, |store| store.read_at(line));
+    let planned = cold.plan(&[]);
+    cold.agree(Terms { downlink: line, ..deep() });
+    cold.all_back(&cold.fetch().unwrap());
+    cold.asked_once();
+    let asked = cold.vault.store.thaws();
+    let mut waves: Vec<Wall> = asked.iter().map(|a| a.at).collect();
+    waves.dedup();
+    assert!(waves.len() >= 4, "{} waves", waves.len());
+    assert!(waves.windows(2).all(|pair| pair[1].since(pair[0]) >= WAVE / 2), "{waves:?}");
+    assert!(asked.iter().all(|a| a.days <= 4), "{asked:?}");
+    // The line is busy from the first thaw on.
+    let line_time = Duration::from_secs(planned.pack_bytes / line.get());
+    assert!(cold.passed() < 48 * HOUR + line_time + 12 * HOUR, "{:?} for {line_time:?}", cold.passed());
+}
+
+#[test]
+fn copies_that_would_expire_half_way_are_asked_for_again_in_time_and_only_those() {
+    // Taken for a hundred times faster than it is: all is asked for at once, for two days.
+    let line = rate(1);
+    let cold = Cold::new(30, 12 * HOUR, |store| store.read_at(line));
+    let planned = cold.plan(&[]);
+    cold.agree(Terms { downlink: rate(100), ..deep() });
+    cold.all_back(&cold.fetch().unwrap());
+    let thaws = cold.vault.store.thaws();
+    assert_eq!(thaws.iter().filter(|a| a.at == thaws[0].at).count(), 30);
+    let asked = cold.vault.store.requests().thaw;
+    let days = planned.pack_bytes / line.get() / DAY.as_secs();
+    assert!(asked > 30 && asked <= 30 + 30 * days, "{asked} requests in {days} days");
+    assert!(thaws.len() <= 35, "kept for longer, not thawed again: {}", thaws.len());
+}
+
+#[test]
+fn a_copy_that_goes_before_its_time_is_found_by_the_read_and_asked_for_again() {
+    let cold = Cold::new(6, 5 * HOUR, |store| store.read_at(rate(10)));
+    cold.plan(&[]);
+    cold.agree(Terms::of(Some("GLACIER"), Speed::Standard));
+    let names: Vec<_> = cold.vault.store.names().into_iter().filter(|n| n.as_str().starts_with("data_")).collect();
+    let report = std::thread::scope(|s| {
+        s.spawn(|| {
+            // As soon as something is read, everything freezes.
+            let read = |call: &Call| matches!(call, Call::Read(name, _) if name.as_str().starts_with("data_"));
+            while !cold.vault.store.calls().iter().any(read) {
+                std::thread::yield_now();
+            }
+            for name in &names {
+                cold.vault.store.freeze(name);
+            }
+        });
+        cold.fetch().unwrap()
+    });
+    cold.all_back(&report);
+    let asked = cold.vault.store.thaws().len();
+    assert!((6..=12).contains(&asked), "{asked}");
+}
+
+#[test]
+fn a_speed_that_is_refused_is_replaced_by_the_next_cheaper_one() {
+    let cold = Cold::new(4, 12 * HOUR, |store| store);
+    cold.vault.store.refuse(Speed::Expedited);
+    cold.plan(&[]);
+    cold.agree(Terms::of(Some("GLACIER"), Speed::Expedited));
+    cold.all_back(&cold.fetch().unwrap());
+    let speeds: Vec<Speed> = cold
+        .vault
+        .store
+        .calls()
+        .into_iter()
+        .filter_map(|call| if let Call::Thaw(_, speed) = call { Some(speed) } else { None })
+        .collect();
+    assert_eq!(speeds, [[Speed::Expedited].as_slice(), &[Speed::Standard; 4]].concat());
+    let cold = Cold::new(1, HOUR, |store| store);
+    for speed in Speed::ALL {
+        cold.vault.store.refuse(speed);
+    }
+    cold.plan(&[]);
+    cold.agree(Terms::of(Some("GLACIER"), Speed::Expedited));
+    assert_eq!(cold.fetch().unwrap_err().kind(), Kind::Operator);
+}
+
+#[test]
+fn what_is_wanted_most_is_fetched_first() {
+    let cold = Cold::new(8, HOUR, |store| store);
+    cold.plan(&["/d/file06", "/d/file02", "/d/file04"]);
+    cold.agree(Terms::of(Some("GLACIER"), Speed::Expedited));
+    assert_eq!(cold.fetch().unwrap().done, 3);
+    let asked: Vec<_> = cold.vault.store.thaws().into_iter().map(|a| a.name).collect();
+    let read: Vec<_> = cold
+        .vault
+        .store
+        .calls()
+        .into_iter()
+        .filter_map(|call| match call {
+            Call::Read(name, _) if name.as_str().starts_with("data_") => Some(name),
+            _ => None,
+        })
+        .collect();
+    let packs: Vec<_> = [6, 2, 4].map(|n| pack_of(&cold, n)).into();
+    assert_eq!(asked, packs);
+    assert_eq!(read[0], packs[0]);
+}
+
+/// The pack with the contents of a file: its size and place in the log tell.
+fn pack_of(cold: &Cold, number: u64) -> ObjectName {
+    let pack = i64::try_from(number).unwrap() + 1;
+    let (record, _) = cold.catalog.pack_record(pack).unwrap().unwrap();
+    panicroom::format::Name::Pack(record.table.tier, record.hash).into()
+}
+
+#[test]
+fn where_nothing_is_frozen_nothing_is_asked_and_nothing_more_is_looked_at() {
+    let cold = Cold::new(5, HOUR, |store| store);
+    let names: Vec<_> = cold.vault.store.names();
+    for name in names.iter().filter(|n| n.as_str().starts_with("data_")) {
+        cold.vault.store.warm(name);
+    }
+    let before = cold.vault.store.requests();
+    assert_eq!(cold.plan(&[]).frozen_packs, 0);
+    cold.all_back(&cold.fetch().unwrap());
+    assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, get: 5, ..Requests::default() });
+}
