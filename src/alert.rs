@@ -82,6 +82,11 @@ impl Alerter {
         }
     }
 
+    /// Something is to be done by a person, now and then, while nothing is wrong: told once, and no matter of health.
+    pub fn due(&self, text: String) {
+        self.delivery.hand_over(vec![Message { occasion: Occasion::Due, text }]);
+    }
+
     /// Runs the command once with a test message, so that an operator can see it arrive.
     pub fn test(&mut self) {
         let text = "This is a test: panicroom can reach you.".into();

@@ -7,6 +7,7 @@ mod ask;
 pub mod begin;
 mod cost;
 mod doctor;
+pub mod key;
 mod log;
 mod log_state;
 mod look;
@@ -22,7 +23,7 @@ mod time;
 
 use crate::error::{Error, Kind, Result};
 use crate::worker::Faults;
-use args::{Command, Key, Line, Setup};
+use args::{Command, Line, Setup};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -111,9 +112,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Verify(_) => later("verify"),
         Command::Drill(_) => later("drill"),
         Command::Cost(a) => cost::cost(line, a),
-        Command::Key(Key::Kit(_)) => later("key kit"),
-        Command::Key(Key::Check(_)) => later("key check"),
-        Command::Key(Key::Passphrase(_)) => later("key passphrase"),
+        Command::Key(k) => key::key(line, k),
         Command::Setup(Setup::Aws) => later("setup aws"),
         Command::Setup(Setup::Print(a)) => setup::print(line, a),
         Command::Doctor(a) => doctor::doctor(line, a),

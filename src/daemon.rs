@@ -6,5 +6,7 @@ pub mod desk;
 pub mod found;
 pub mod home;
 pub mod open;
+pub mod orders;
 pub mod run;
+pub mod sheet;
 pub mod spell;

@@ -6,6 +6,7 @@
 
 pub mod compress;
 pub mod keys;
+pub mod passphrase;
 pub mod words;
 
 use crate::error::{Error, Result};

@@ -131,7 +131,8 @@ fn quickstart_into_a_bucket_becomes_safe_and_the_command_it_prints_brings_everyt
     let mut ask = program(&server, Keys::Nowhere, &machine);
     let ran = Ran::from(ask.arg("--config").arg(home.join("config.toml")).args(["status", "--json"]).output().unwrap());
     let status: Value = ran.exits(0).json();
-    assert_eq!((&status["mood"], &status["roots"][0]["safe_files"]), (&"good".into(), &10.into()), "{status:#}");
+    assert_eq!((&status["mood"], &status["roots"][0]["safe_files"]), (&"warning".into(), &10.into()), "{status:#}");
+    assert_eq!(status["vaults"][0]["sheet_due"], true, "amber for the sheet alone: {status:#}");
     let page = get(&address, "/");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("Everything is safe"), "{page}");
     assert!(!page.contains("a fire takes both"), "{page}");
@@ -282,4 +283,26 @@ fn promise_11_a_vault_in_deep_archive_is_priced_agreed_on_thawed_and_restored_th
     alone.args(["restore", "--vault", &url, "--key-file", "words", "--to", "out2", "--yes"]);
     Ran::from(alone.output().unwrap()).exits(0);
     assert_same(&back(&machine, &machine.path("out2")), &machine.data());
+
+    // A disk that has it all goes before the archive, and is named; a disk that is gone is passed over.
+    fs::create_dir(machine.path("usb")).unwrap();
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let usb = format!("{config}\n[[vault]]\nname = \"usb\"\nurl = \"file://{}\"\n", machine.path("usb").display());
+    fs::write(machine.config(), usb).unwrap();
+    ran(&["init", "--words-file", "words2"]).exits(0);
+    ran(&["backup"]).exits(0);
+    let asked = "print(sum(1 for o in s3.list_objects_v2(Bucket='cold', Prefix='v/data_')['Contents']))";
+    let packs = server.boto3(asked);
+    ran(&["restore", "--key-file", "words2", "--to", "out3"]).exits(0).says("from the vault 'usb'");
+    assert_same(&back(&machine, &machine.path("out3")), &machine.data());
+    ran(&["restore", "--vault", "main", "--key-file", "words", "--to", "out4"]).exits(4).says("nobody is there");
+    ran(&["restore", "--vault", "disk", "--key-file", "words", "--to", "out4"]).exits(2).says("there are main, usb");
+    fs::rename(machine.path("usb"), machine.path("drawer")).unwrap();
+    let without = ["restore", "--key-file", "words", "--to", "out4", "--plan"];
+    ran(&without)
+        .exits(0)
+        .says("'usb' is passed over")
+        .says("from the vault 'main'")
+        .says("are frozen in DEEP_ARCHIVE");
+    assert_eq!(server.boto3(asked), packs);
 }

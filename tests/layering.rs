@@ -51,6 +51,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("md5", &["store"]),
     ("minicbor", &["format"]),
     ("notify", &["source/watch"]),
+    ("pdf_writer", &["cli/key/pdf"]),
     ("qrcode", &["web", "cli"]),
     ("rusqlite", &["catalog"]),
     ("rusqlite_migration", &["catalog"]),
@@ -86,6 +87,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["cli"]),
     ("zeroize", &["chunk", "seal", "format/key_file", "daemon", "cli"]),
     ("zstd", &["seal"]),
+    ("zxcvbn", &["seal"]),
 ];
 
 /// Where packages and their code differ in name by more than a hyphen.

@@ -329,7 +329,6 @@ fn listed(store: &S3Store) -> Vec<Option<Access>> {
 #[test]
 fn a_listing_asks_for_thaws_and_believes_silence_only_from_a_server_that_has_spoken() {
     let wire = Wire::new(|_, before| match before {
-        0 => archived(&[("data_1", "")]),
         1 => archived(&[("data_1", UNDERWAY), ("data_2", THAWED), ("data_3", "")]),
         _ => archived(&[("data_1", "")]),
     });

@@ -30,6 +30,8 @@ pub enum Occasion {
     Cleared,
     /// The last one is over: all is well again.
     Recovered,
+    /// Nothing is wrong, but something is to be done by a person.
+    Due,
     /// Asked for by the operator.
     Test,
 }
@@ -42,6 +44,7 @@ impl Occasion {
             Self::Reminder => "reminder",
             Self::Cleared => "cleared",
             Self::Recovered => "recovered",
+            Self::Due => "due",
             Self::Test => "test",
         }
     }

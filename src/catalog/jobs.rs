@@ -9,7 +9,7 @@
 mod thaw;
 mod work;
 
-pub use thaw::{Enough, ThawRow, ThawState, ThawSum, Wave};
+pub use thaw::{Enough, NewInRound, ThawRow, ThawState, ThawSum, Wave};
 
 use super::{add_to_fact, connect, objects, set_fact};
 use crate::error::{Error, Kind, Result};

@@ -62,9 +62,9 @@ pub enum Command {
     Drill(super::out_args::From),
     /// What keeping, restoring and leaving costs; asks no server
     Cost(super::cost::Cost),
-    /// (not in this release) The recovery sheet, a check of the words, a passphrase for the vault
+    /// The recovery sheet, a check of its words, a passphrase for the vault
     #[command(subcommand)]
-    Key(Key),
+    Key(super::key::args::Key),
     /// Print how to make a bucket and its keys, or (not in this release) make them
     #[command(subcommand)]
     Setup(Setup),
@@ -74,16 +74,6 @@ pub enum Command {
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
     Man,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Key {
-    /// Print the recovery sheet
-    Kit(super::out_args::From),
-    /// Check words or a passphrase against the vault
-    Check(super::out_args::From),
-    /// Let a passphrase open the vault too
-    Passphrase(super::out_args::From),
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,6 +119,9 @@ pub struct Init {
     /// File with a passphrase that opens the vault too
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// New file for the recovery sheet, a page to print (PDF)
+    #[arg(long, value_name = "FILE")]
+    pub kit: Option<PathBuf>,
 }
 
 #[cfg(test)]
@@ -139,7 +132,7 @@ mod tests {
     fn every_command_and_flag_of_the_design_parses() {
         for line in [
             "quickstart DIR --home H --vault URL --words-file F --http off --limit RATE",
-            "init --root A --root B --vault URL --words-file W --passphrase-file F",
+            "init --root A --root B --vault URL --words-file W --passphrase-file F --kit K",
             "run",
             "backup --json",
             "status --json",
@@ -153,7 +146,7 @@ mod tests {
             "versions PATH --vault URL --key-file F",
             "find GLOB --vault URL --key-file F",
             "restore --to DIR",
-            "restore A B --to DIR --at 3d --plan --speed bulk --max-cost 1.50 --yes --overwrite --strip --poll 1h",
+            "restore A B --to DIR --at 3d --plan --speed bulk --max-cost 1.50 --yes --overwrite --strip --poll 1h --downlink RATE",
             "restore --to DIR --speed standard --vault URL --key-file F --json",
             "restore --to DIR --speed expedited",
             "restore --resume abc123",
@@ -168,8 +161,13 @@ mod tests {
             "rebuild --key-file F",
             "key kit",
             "key kit --vault URL --key-file F",
+            "key kit --text --out F --vault-name N --account A --sign-in S --restorer-credentials C",
             "key check",
+            "key check --vault URL --key-file F",
             "key passphrase",
+            "key passphrase --own --vault-name N",
+            "key passphrase --passphrase-file F --vault URL --key-file F",
+            "key passphrase --out F",
             "setup aws",
             "setup print",
             "setup print --provider b2 --bucket B --prefix P --region R --object-lock 30 --json",

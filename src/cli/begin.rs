@@ -4,34 +4,29 @@
 //! and vault and goes on.
 
 mod config_file;
+mod vaults;
 
 use super::args::{Init, Line, Quickstart};
-use super::{Answer, Exit, Failure, host, read_text, serve, settings};
-use crate::clock::SystemClock;
-use crate::config::{Listen, Settings, Sketch, VaultSettings, VaultUrl, render};
+use super::{Answer, Exit, Failure, read_text, serve, settings};
+use crate::config::{Listen, Settings, Sketch, VaultUrl, render};
 use crate::daemon::console::Overall;
-use crate::daemon::found::{Founding, Witness, is_words_file_of};
-use crate::daemon::home::Home;
-use crate::daemon::open::{Folders, open_store};
-use crate::error::{Doing, Error, Kind, Result};
-use crate::model::{Rate, TreePath, VaultId};
-use crate::seal::SystemEntropy;
-use crate::store::throttle::Throttle;
-use crate::store::{ObjectName, ObjectStore};
-use crate::worker::{Faults, Stop};
+use crate::error::{Doing, Error, Kind};
+use crate::model::{Rate, TreePath};
+use crate::seal::passphrase::strong_enough;
+use crate::worker::Faults;
 use config_file::{address, with_more, write_new};
-use std::io::{IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use vaults::{Papers, SheetNow, found_missing};
 use zeroize::Zeroizing;
 
 /// How long a change waits for a full pack when `quickstart` was given a bucket: whoever tries it out wants to see it
 /// safe within minutes. At most a pack and a segment a minute: cents a month where the default of an hour costs less.
 const QUICK_GATHER: Duration = Duration::from_secs(60);
 
-fn absolute(path: &Path) -> std::result::Result<TreePath, Failure> {
+fn absolute(path: &Path) -> Result<TreePath, Failure> {
     let wrong = || Failure::Usage(Error::operator(format!("use the path {}: it is not a plain path", path.display())));
     let path = std::path::absolute(path).map_err(|_| wrong())?;
     let real = path.canonicalize().unwrap_or(path);
@@ -39,7 +34,7 @@ fn absolute(path: &Path) -> std::result::Result<TreePath, Failure> {
 }
 
 /// `panicroom` in the XDG data folder.
-fn default_home() -> std::result::Result<PathBuf, Failure> {
+fn default_home() -> Result<PathBuf, Failure> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|h| h.join(".local/share")));
     data.map(|d| d.join("panicroom")).ok_or_else(|| {
@@ -64,7 +59,7 @@ pub fn quickstart(q: &Quickstart) -> Answer {
 
 /// All of a quickstart before the daemon runs: a config and a founded vault, and where the config is. Dying anywhere, the
 /// same command goes on.
-pub fn prepare(q: &Quickstart, faults: &Faults) -> std::result::Result<(Arc<Settings>, PathBuf), Failure> {
+pub fn prepare(q: &Quickstart, faults: &Faults) -> Result<(Arc<Settings>, PathBuf), Failure> {
     let root = absolute(&q.dir)?;
     if !root.as_path().is_dir() {
         return Err(Failure::Usage(
@@ -84,7 +79,9 @@ pub fn prepare(q: &Quickstart, faults: &Faults) -> std::result::Result<(Arc<Sett
     } else {
         first(&config, &home, q, &root, faults)?
     });
-    found_missing(&settings, q.words_file.as_deref(), None, faults)?;
+    let wanted =
+        Papers { words_file: q.words_file.as_deref(), passphrase: None, kit: None, sheet: SheetNow::LeaveForLater };
+    found_missing(&settings, &wanted, faults)?;
     Ok((settings, config))
 }
 
@@ -104,7 +101,7 @@ fn parting_words(settings: &Settings, words: Option<&Path>, config: &Path) -> St
 }
 
 /// As a shell reads it back.
-fn shell(text: &str) -> String {
+pub(super) fn shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._:=@%+,-".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
@@ -114,7 +111,7 @@ fn shell(text: &str) -> String {
 }
 
 /// A second quickstart goes on with what the first one wrote.
-fn again(config: &Path, q: &Quickstart, root: &TreePath, faults: &Faults) -> std::result::Result<Settings, Failure> {
+fn again(config: &Path, q: &Quickstart, root: &TreePath, faults: &Faults) -> Result<Settings, Failure> {
     let mut settings = settings::load_from(config)?;
     if !settings.roots.iter().any(|r| r.path == *root) {
         let has: Vec<String> = settings.roots.iter().map(|r| r.path.to_string()).collect();
@@ -143,7 +140,7 @@ fn first(
     q: &Quickstart,
     root: &TreePath,
     faults: &Faults,
-) -> std::result::Result<Settings, Failure> {
+) -> Result<Settings, Failure> {
     let state = home.join(b"state").expect("a plain name");
     let vault = match &q.vault {
         Some(url) => address(url)?,
@@ -168,7 +165,7 @@ fn first(
 
 /// Said at all, and then the bound or its absence.
 #[expect(clippy::option_option, reason = "not said, none, and a bound are three answers")]
-fn rate(text: Option<&str>) -> std::result::Result<Option<Option<Rate>>, Failure> {
+fn rate(text: Option<&str>) -> Result<Option<Option<Rate>>, Failure> {
     match text {
         None => Ok(None),
         Some("none") => Ok(Some(None)),
@@ -176,7 +173,7 @@ fn rate(text: Option<&str>) -> std::result::Result<Option<Option<Rate>>, Failure
     }
 }
 
-fn listen(text: Option<&str>) -> std::result::Result<Listen, Failure> {
+fn listen(text: Option<&str>) -> Result<Listen, Failure> {
     match text {
         None => Ok(Listen::Default),
         Some("off") => Ok(Listen::Off),
@@ -194,7 +191,7 @@ pub fn init(line: &Line, i: &Init, faults: &Faults) -> Answer {
     let settings = Arc::new(if !asked {
         settings::load(line)?
     } else if line.config.exists() {
-        let roots = i.root.iter().map(|r| absolute(r)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let roots = i.root.iter().map(|r| absolute(r)).collect::<Result<Vec<_>, _>>()?;
         with_more(&line.config, &roots, i.vault.as_deref(), faults)?
     } else {
         let settings = write_config(&line.config, i, faults)?;
@@ -207,21 +204,24 @@ pub fn init(line: &Line, i: &Init, faults: &Faults) -> Answer {
         }
         None => None,
     };
-    if passphrase.as_ref().is_some_and(|p| p.chars().count() < 12) {
-        return Err(Failure::Usage(
-            Error::operator("use the passphrase: it is shorter than 12 characters")
-                .remedy("six random words are a good one"),
-        ));
+    if let Some(passphrase) = &passphrase {
+        strong_enough(passphrase).map_err(Failure::Usage)?;
     }
-    let started = found_missing(&settings, i.words_file.as_deref(), passphrase.as_ref(), faults)?;
+    let wanted = Papers {
+        words_file: i.words_file.as_deref(),
+        passphrase: passphrase.as_ref(),
+        kit: i.kit.as_deref(),
+        sheet: SheetNow::Ask,
+    };
+    let started = found_missing(&settings, &wanted, faults)?;
     if started == 0 {
         println!("every vault of {} has its keys on this machine already; nothing to do", line.config.display());
     }
     Ok(Exit::Done)
 }
 
-fn write_config(path: &Path, i: &Init, faults: &Faults) -> std::result::Result<Settings, Failure> {
-    let roots = i.root.iter().map(|r| absolute(r)).collect::<std::result::Result<Vec<_>, _>>()?;
+fn write_config(path: &Path, i: &Init, faults: &Faults) -> Result<Settings, Failure> {
+    let roots = i.root.iter().map(|r| absolute(r)).collect::<Result<Vec<_>, _>>()?;
     let (Some((root, others)), Some(vault)) = (roots.split_first(), &i.vault) else {
         return Err(Failure::Usage(
             Error::operator(format!("write the configuration {}: it needs a root and a vault", path.display()))
@@ -245,128 +245,4 @@ fn write_config(path: &Path, i: &Init, faults: &Faults) -> std::result::Result<S
     }
     write_new(path, &text, faults)?;
     Ok(settings)
-}
-
-/// Starts every vault that has no keys here. How many.
-fn found_missing(
-    settings: &Settings,
-    words_file: Option<&Path>,
-    passphrase: Option<&Zeroizing<String>>,
-    faults: &Faults,
-) -> std::result::Result<usize, Failure> {
-    let home = Home::new(&settings.state_dir);
-    let _lock = home.lock()?;
-    // A vault that was added has words of its own.
-    let is_of_some_vault = |file: &Path| {
-        let mut keys = settings.vaults.iter().filter_map(|vault| home.vault(&vault.name).keys().ok());
-        keys.any(|keys| is_words_file_of(file, &keys))
-    };
-    let mut started = 0;
-    for vault in &settings.vaults {
-        let mine = home.vault(&vault.name);
-        if mine.has_keys() && (mine.catalog().exists() || exists(vault)) {
-            if let Some(file) = words_file
-                && file.exists()
-                && !is_of_some_vault(file)
-            {
-                return Err(Failure::Usage(
-                    Error::operator(format!("use the words file {}: it is not the one of this vault", file.display()))
-                        .remedy("leave '--words-file' away, or name the right file"),
-                ));
-            }
-            continue;
-        }
-        if words_file.is_none() && !std::io::stdout().is_terminal() {
-            return Err(Failure::Usage(
-                Error::operator("show the recovery words: this is no terminal").remedy("give '--words-file FILE'"),
-            ));
-        }
-        found_one(vault, &mine, words_file, passphrase, faults)?;
-        started += 1;
-    }
-    Ok(started)
-}
-
-/// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing.
-fn exists(vault: &VaultSettings) -> bool {
-    with_store(vault, |store| {
-        let meta = ObjectName::from(crate::format::Name::Vault);
-        // A vault that cannot be reached was not cut off: the daemon says what is wrong with it.
-        Ok(!matches!(store.head(&meta), Ok(None)))
-    })
-    .unwrap_or(true)
-}
-
-fn with_store<T>(vault: &VaultSettings, act: impl FnOnce(&dyn ObjectStore) -> Result<T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .doing(Kind::Retry, || "start the runtime".to_owned())?;
-    let throttle = Throttle::new(vault.limit, SystemClock::shared());
-    let opened = open_store(
-        &vault.url,
-        &vault.name,
-        vault.credentials_file.as_ref(),
-        crate::store::abilities::Abilities::default(),
-        Folders::Create,
-        throttle,
-        runtime.handle(),
-    )?;
-    act(&*opened.store)
-}
-
-fn found_one(
-    vault: &VaultSettings,
-    home: &crate::daemon::home::VaultHome,
-    words_file: Option<&Path>,
-    passphrase: Option<&Zeroizing<String>>,
-    faults: &Faults,
-) -> Result<()> {
-    with_store(vault, |store| {
-        let mut show = show_words;
-        let mut witness = match words_file {
-            Some(file) => Witness::File(file),
-            None => Witness::Show(&mut show),
-        };
-        let clock = SystemClock::shared();
-        let founding = Founding {
-            store,
-            home,
-            entropy: &SystemEntropy,
-            clock: &*clock,
-            host: host(),
-            passphrase: passphrase.cloned(),
-            faults,
-            stop: &Stop::new(),
-        };
-        let keys = founding.found(&mut witness)?;
-        faults.at("found.said")?;
-        println!("Started vault {} in {}.", keys.vault, store.url());
-        if let Some(file) = words_file {
-            println!(
-                "Its recovery words are in {}: write them on paper, and keep the paper away from this machine.",
-                file.display()
-            );
-        }
-        Ok(())
-    })
-}
-
-/// Shown once, never kept.
-fn show_words(words: &[&'static str], vault: VaultId) -> bool {
-    if !std::io::stdout().is_terminal() {
-        return false;
-    }
-    println!(
-        "\nThe recovery words of vault {vault}.\nWrite them on paper NOW, with their numbers: they are shown once, this \
-         machine\ndoes not keep them, and without them nobody can read the backup.\n"
-    );
-    for row in 0..8 {
-        let cells: Vec<String> =
-            (0..3).map(|column| row + column * 8).map(|i| format!("{:2}. {:<12}", i + 1, words[i])).collect();
-        println!("    {}", cells.join(""));
-    }
-    println!();
-    std::io::stdout().flush().is_ok()
 }

@@ -156,7 +156,7 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         return Ok(Exit::Done);
     }
     show::where_it_stands(&file, &job.id)?;
-    bill::settle(line, args, &planned, &file, &wish)?;
+    bill::settle(line, args, &planned, &file, target.free()?, &wish)?;
     let report = carry_out(&source, &keys, &target, &progress, &file).map_err(|e| {
         if is_frozen(&e) {
             // Something moved it to an archive since the plan: its price was not shown.

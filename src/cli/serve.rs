@@ -151,6 +151,11 @@ fn watch_over(desk: &Arc<Desk>, settings: &Settings, alerter: &mut Alerter, show
         if seconds.is_multiple_of(10) && (looked || !alarms.is_empty()) {
             alerter.update(alarms);
         }
+        if seconds.is_multiple_of(10) && looked {
+            for text in desk.ask_for_sheets() {
+                alerter.due(text);
+            }
+        }
         if pulse.moves(daemon) {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
         }

@@ -91,6 +91,10 @@ pub struct VaultStatus {
     /// RFC 3339.
     pub last_segment: Option<String>,
     pub last_error: Option<String>,
+    /// RFC 3339: when the words of the recovery sheet were last proved right on this machine; null: never, or unknown.
+    pub sheet_checked: Option<String>,
+    /// It was never checked, or not for a year; null while the vault is not open.
+    pub sheet_due: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

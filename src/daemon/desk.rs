@@ -1,12 +1,14 @@
 //! The console's desk: what an operator asks is answered and carried out here. The document itself is gathered in
-//! `desk/gather`, what it says at the top in `desk/headline`, where one path is in `desk/explain`.
+//! `desk/gather`, what it says at the top in `desk/headline`, where one path is in `desk/explain`; of the recovery sheet
+//! speaks `desk/sheet`.
 //!
 //! The document is made at most about once a second and shared by all who ask: counting costs, and the answer may be
-//! a second old, never longer. An order is in the catalogs before it is answered, so that it outlives a restart.
+//! a second old, never longer. An order is on the disk before it is answered (`orders`), so that it outlives a restart.
 
 mod explain;
 mod gather;
 mod headline;
+mod sheet;
 
 use super::console::{Console, Explanation, Mood, Overall, Status};
 use super::run::{Daemon, Vault};
@@ -103,29 +105,24 @@ impl Console for Desk {
     }
 
     fn pause(&self) -> Result<()> {
-        for vault in &self.daemon.vaults {
-            vault.pause();
-            if let Some(engine) = vault.engine() {
-                self.daemon.house.faults.at("desk.pause")?;
-                engine.catalog.set_fact("paused", engine.clock.wall().0)?;
-                engine.tell(Level::Warning, "paused by the operator");
-            }
+        let now = self.daemon.house.clock.wall();
+        self.daemon.order(|orders| orders.paused = Some(now.0))?;
+        for engine in self.daemon.engines() {
+            engine.tell(Level::Warning, "paused by the operator");
         }
         self.forget();
         self.daemon.house.faults.at("desk.answer")
     }
 
     fn resume(&self) -> Result<()> {
-        for vault in &self.daemon.vaults {
-            vault.resume();
-            if let Some(engine) = vault.engine() {
-                // Losses that were looked at first: once work goes on, new ones are counted.
-                self.daemon.house.faults.at("desk.losses")?;
-                engine.catalog.clear_fact("spool_losses")?;
-                self.daemon.house.faults.at("desk.resume")?;
-                engine.catalog.clear_fact("paused")?;
-                engine.tell(Level::Note, "resumed by the operator");
-            }
+        for engine in self.daemon.engines() {
+            // Losses that were looked at first: once work goes on, new ones are counted.
+            self.daemon.house.faults.at("desk.losses")?;
+            engine.catalog.clear_fact("spool_losses")?;
+        }
+        self.daemon.order(|orders| orders.paused = None)?;
+        for engine in self.daemon.engines() {
+            engine.tell(Level::Note, "resumed by the operator");
         }
         self.daemon.wake();
         self.forget();
@@ -133,17 +130,7 @@ impl Console for Desk {
     }
 
     fn limit(&self, rate: Option<Rate>) -> Result<()> {
-        // The bound is that of all vaults together: each keeps its part, as with the configured one.
-        let share = u64::try_from(self.daemon.vaults.len().max(1)).unwrap_or(1);
-        let rate = rate.and_then(|r| Rate::bytes_per_second((r.get() / share).max(1)));
-        for vault in &self.daemon.vaults {
-            vault.throttle.set(rate);
-            if let Some(engine) = vault.engine() {
-                engine.figures.limit.store(rate.map_or(0, Rate::get), Ordering::Relaxed);
-                self.daemon.house.faults.at("desk.limit")?;
-                engine.catalog.set_fact("limit", rate.map_or(0, |r| r.get().cast_signed()))?;
-            }
-        }
+        self.daemon.order(|orders| orders.limit = Some(rate.into()))?;
         self.daemon.wake();
         self.forget();
         self.daemon.house.faults.at("desk.answer")

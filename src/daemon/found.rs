@@ -29,8 +29,8 @@ const RESCUE: [(&str, &[u8]); 2] = [
 pub enum Witness<'a> {
     /// A new file, 0600.
     File(&'a Path),
-    /// Shown once; true when they reached a person.
-    Show(&'a mut dyn FnMut(&[&'static str], VaultId) -> bool),
+    /// Shown once, with the keys they are for; true when they reached a person.
+    Show(&'a mut dyn FnMut(&[&'static str], &SealKeys) -> bool),
 }
 
 /// What founding needs.
@@ -101,7 +101,7 @@ impl Founding<'_> {
                 write_words(path, &secret, self.faults)?;
                 true
             }
-            Witness::Show(show) => show(&secret.words(), id),
+            Witness::Show(show) => show(&secret.words(), &keys),
         };
         if !reached {
             return Err(Error::operator("show the recovery words: there is no terminal to show them on")
@@ -138,13 +138,20 @@ fn write_words(path: &Path, secret: &Secret, faults: &Faults) -> Result<()> {
     for (i, word) in secret.words().iter().enumerate() {
         let _ = writeln!(text, "{:2}. {word}", i + 1);
     }
-    let doing = || format!("write the words file {}", path.display());
+    write_secret(path, "the words file", text.as_bytes(), faults)
+}
+
+/// A new file that holds words, 0600, under its name only when whole and synced; never in the place of another.
+pub fn write_secret(path: &Path, what: &'static str, bytes: &[u8], faults: &Faults) -> Result<()> {
+    let doing = || format!("write {what} {}", path.display());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     sweep_words(folder).doing(Kind::Operator, doing)?;
     let temporary = folder.join(format!("{UNNAMED}{}", std::process::id()));
-    write_synced(&temporary, text.as_bytes()).doing(Kind::Operator, doing)?;
+    write_synced(&temporary, bytes).doing(Kind::Operator, doing)?;
     faults.at("found.words_name")?;
-    name_new(&temporary, path).doing(Kind::Operator, doing)
+    name_new(&temporary, path).doing(Kind::Operator, doing).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
 }
 
 /// A words file without its name; the process that writes it follows.

@@ -1,7 +1,7 @@
 //! The state folder: one lock, one folder a vault with its keys, catalog and spool.
 //!
 //! `<state>/lock` is held while a daemon or a pass runs: a second one is refused and says who is there.
-//! `<state>/<vault>/{keys,catalog.db,spool/}`; everything 0700 and 0600.
+//! `<state>/orders.json` is what the operator ordered; `<state>/<vault>/{keys,catalog.db,spool/}`; everything 0700 and 0600.
 
 use crate::clock::Wall;
 use crate::error::{Doing, Error, Kind, Result};
@@ -141,6 +141,10 @@ impl Home {
         self.dir.join("socket")
     }
 
+    pub fn orders(&self) -> PathBuf {
+        self.dir.join("orders.json")
+    }
+
     pub fn jobs(&self) -> PathBuf {
         self.dir.join("jobs")
     }
@@ -156,6 +160,10 @@ impl VaultHome {
     }
     pub fn spool(&self) -> PathBuf {
         self.dir.join("spool")
+    }
+    /// See [`super::sheet`].
+    pub(super) fn sheet(&self) -> PathBuf {
+        self.dir.join("sheet")
     }
     fn key_path(&self) -> PathBuf {
         self.dir.join("keys")

@@ -46,8 +46,8 @@ const HEARTBEAT: Duration = Duration::from_secs(6 * 3600);
 /// waits in the foreground hands in a store that never gives up.
 const REBUILD: Patience = Patience::Tries(8);
 
-/// Facts of a catalog that no vault knows: what the operator set, and what was counted.
-const KEPT: [&str; 3] = ["limit", "paused", "sent"];
+/// Facts of a catalog that no vault knows: what was counted, and when somebody was asked for the sheet.
+const KEPT: [&str; 2] = ["sent", "sheet_asked"];
 
 /// Whether a folder vault's folder may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +232,7 @@ impl House {
     }
 
     /// A new catalog from the vault, in a file of its own: dying here leaves the old one as it was. What only the old one
-    /// knows is in the new one before it gets its name: an operator's limit must not be lost with it (promise 7).
+    /// counted is in the new one before it gets its name.
     pub fn rebuild_beside(
         &self,
         home: &VaultHome,

@@ -6,6 +6,7 @@
 //! vaults never notice (promise 12).
 
 use super::open::{House, Opened};
+use super::orders::Orders;
 use crate::backup::upload::{Claims, Uploaded};
 use crate::backup::{Engine, publish};
 use crate::catalog::Level;
@@ -58,6 +59,7 @@ pub struct Trouble {
 pub struct Daemon {
     pub house: House,
     pub vaults: Vec<Arc<Vault>>,
+    orders: Mutex<Orders>,
     pub watcher: Option<Arc<Watcher>>,
     /// What the watcher rings.
     heard: Nudge,
@@ -80,15 +82,13 @@ impl Daemon {
             Watching::On => Some(Arc::new(Watcher::new(roots, heard.clone())?)),
             Watching::Off => None,
         };
-        let share = u64::try_from(house.settings.vaults.len().max(1)).unwrap_or(1);
-        let vaults = house
+        let orders = Orders::read(&house.home)?;
+        let vaults: Vec<_> = house
             .settings
             .vaults
             .iter()
             .map(|settings| {
-                // The bound of all is shared out: each vault alone keeps its part.
-                let part = house.settings.uplink_limit.and_then(|r| Rate::bytes_per_second((r.get() / share).max(1)));
-                let rate = [part, settings.limit].into_iter().flatten().min();
+                let rate = orders.rate_of(settings, house.settings.uplink_limit, house.settings.vaults.len());
                 Arc::new(Vault {
                     settings: settings.clone(),
                     throttle: Throttle::new(rate, Arc::clone(&house.clock)),
@@ -102,8 +102,34 @@ impl Daemon {
                 })
             })
             .collect();
+        if orders.paused.is_some() {
+            for vault in &vaults {
+                vault.pause();
+            }
+        }
         let started = house.clock.steady();
-        Ok(Arc::new(Self { house, vaults, watcher, heard, hurried: AtomicBool::new(false), started }))
+        let (orders, hurried) = (Mutex::new(orders), AtomicBool::new(false));
+        Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, started }))
+    }
+
+    /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
+    pub fn order(&self, change: impl FnOnce(&mut Orders)) -> Result<()> {
+        let mut standing = self.orders.lock().expect("orders lock");
+        let mut orders = *standing;
+        change(&mut orders);
+        orders.write(&self.house.home, &self.house.faults)?;
+        *standing = orders;
+        for vault in &self.vaults {
+            vault.throttle.set(orders.rate_of(&vault.settings, self.house.settings.uplink_limit, self.vaults.len()));
+            match orders.paused {
+                Some(_) => vault.pause(),
+                None => vault.resume(),
+            }
+            if let Some(engine) = vault.engine() {
+                engine.figures.limit.store(vault.throttle.rate().map_or(0, Rate::get), Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Starts everything; the threads end when stop is asked.
@@ -174,19 +200,15 @@ impl Daemon {
 
     fn open(&self, vault: &Arc<Vault>) -> Result<Arc<Engine>> {
         let Opened { engine, s3 } = self.house.open_engine(&vault.settings, vault.throttle.clone())?;
-        if let Some(rate) = engine.catalog.fact::<i64>("limit")? {
-            vault.throttle.set(u64::try_from(rate).ok().and_then(Rate::bytes_per_second));
-        }
-        if engine.catalog.fact::<i64>("paused")?.is_some() {
-            vault.pause();
-        }
-        engine.figures.limit.store(vault.throttle.rate().map_or(0, Rate::get), Ordering::Relaxed);
         engine.figures.hurry.store(self.hurried.load(Ordering::SeqCst), Ordering::SeqCst);
         for root in &engine.roots {
             engine.mark_root(root)?;
         }
         let engine = Arc::new(engine);
         *vault.s3.lock().expect("s3 lock") = s3;
+        // An order that comes now finds the engine, or was obeyed before: never neither.
+        let _orders = self.orders.lock().expect("orders lock");
+        engine.figures.limit.store(vault.throttle.rate().map_or(0, Rate::get), Ordering::Relaxed);
         *vault.engine.lock().expect("engine lock") = Some(Arc::clone(&engine));
         Ok(engine)
     }

@@ -9,7 +9,7 @@ pub mod pace;
 
 use super::fetch::Fetching;
 use super::progress::Wait;
-use crate::catalog::jobs::{Cursor, Enough, JobFile, ThawRow, ThawState, ThawSum, Wave};
+use crate::catalog::jobs::{Cursor, Enough, JobFile, NewInRound, ThawRow, ThawState, ThawSum, Wave};
 use crate::clock::{Steady, Wall};
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
@@ -23,6 +23,8 @@ use std::time::Duration;
 const PAGE: u32 = 500;
 /// How often a wait looks whether it should end.
 const LOOK: Duration = Duration::from_millis(500);
+/// Requests made in a row, while packs that can be read wait: some seconds.
+const ASKS: u32 = 100;
 /// So many looks at single objects cost as much as one page of a listing, about.
 const LOOKS_A_PAGE: u64 = 12;
 /// Names on a page of a listing.
@@ -76,6 +78,12 @@ enum Lists {
     TellNothing,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Some,
+    Nothing,
+}
+
 fn name(hash: Sha256, tier: Tier) -> ObjectName {
     ObjectName::from(Name::Pack(tier, hash))
 }
@@ -119,7 +127,7 @@ impl<'a> Thawer<'a> {
             if packs.is_empty() {
                 return Ok(());
             }
-            for (pack, hash, tier, known) in packs {
+            for NewInRound { pack, hash, tier, known } in packs {
                 self.with.stop.check()?;
                 let (seen, until) = self.look_at(&name(hash, tier))?;
                 let state = match (seen, known) {
@@ -139,12 +147,17 @@ impl<'a> Thawer<'a> {
             return Ok(self.hand_out(&row, row.turn.unwrap_or(at)));
         }
         self.tend()?;
-        if let Some(turn) = self.take_up()? {
-            return Ok(turn);
+        // A large wave is asked for bit by bit, between packs that can be read.
+        if self.job.wave()?.left > 0 {
+            self.ask()?;
         }
-        self.ask()?;
-        if let Some(turn) = self.take_up()? {
-            return Ok(turn);
+        loop {
+            if let Some(turn) = self.take_up()? {
+                return Ok(turn);
+            }
+            if self.ask()? == Asked::Nothing {
+                break;
+            }
         }
         let left = |state| Ok::<_, Error>(self.job.thaw_sum(self.round, state)?.packs);
         let left = left(ThawState::Asked)? + left(ThawState::Frozen)? + left(ThawState::Ready)?;
@@ -240,22 +253,22 @@ impl<'a> Thawer<'a> {
 
     // --- asking ------------------------------------------------------------------------------------------------------
 
-    /// The wave on its way, and the next one when it is due.
-    fn ask(&mut self) -> Result<()> {
-        let frozen = self.job.thaw_sum(self.round, ThawState::Frozen)?;
-        if frozen.packs == 0 {
-            return Ok(());
-        }
+    /// Some of the wave on its way, or the first of the next one when it is due.
+    fn ask(&mut self) -> Result<Asked> {
         let wave = self.job.wave()?;
         if wave.left > 0 {
             return self.ask_for(wave);
+        }
+        let frozen = self.job.thaw_sum(self.round, ThawState::Frozen)?;
+        if frozen.packs == 0 {
+            return Ok(Asked::Nothing);
         }
         let (now, rate) = (self.with.clock.wall(), self.rate());
         let asked = self.job.thaw_sum(self.round, ThawState::Asked)?.bytes;
         let on_the_way = asked + self.job.thaw_sum(self.round, ThawState::Ready)?.bytes;
         let is_due = now >= wave.next && on_the_way <= pace::most_on_the_way(&self.terms, rate);
         if !is_due && on_the_way > 0 {
-            return Ok(());
+            return Ok(Asked::Nothing);
         }
         let order = if wave.days == 0 { Order::First } else { Order::Later };
         let bytes = pace::wave(rate).min(frozen.bytes).max(1);
@@ -267,22 +280,22 @@ impl<'a> Thawer<'a> {
         self.ask_for(wave)
     }
 
-    fn ask_for(&mut self, mut wave: Wave) -> Result<()> {
-        while wave.left > 0 {
-            let rows = self.job.thaws(self.round, ThawState::Frozen, PAGE)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            for row in rows {
-                self.with.stop.check()?;
-                self.ask_for_one(&row, wave.days)?;
-                wave.left = wave.left.saturating_sub(row.bytes);
-                if wave.left == 0 {
-                    break;
-                }
+    fn ask_for(&mut self, wave: Wave) -> Result<Asked> {
+        let rows = self.job.thaws(self.round, ThawState::Frozen, ASKS)?;
+        if rows.is_empty() {
+            self.job.begin_wave(Wave { left: 0, ..wave })?;
+            return Ok(Asked::Nothing);
+        }
+        let mut left = wave.left;
+        for row in rows {
+            self.with.stop.check()?;
+            self.ask_for_one(&row, wave.days)?;
+            left = left.saturating_sub(row.bytes);
+            if left == 0 {
+                break;
             }
         }
-        Ok(())
+        Ok(Asked::Some)
     }
 
     fn ask_for_one(&mut self, row: &ThawRow, days: u32) -> Result<()> {

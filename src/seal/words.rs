@@ -4,7 +4,8 @@ use super::keys::Secret;
 use crate::error::{Error, Result};
 use crate::model::VaultId;
 use bip39::{Language, Mnemonic};
-use zeroize::Zeroize;
+use std::fmt::Display;
+use zeroize::{Zeroize, Zeroizing};
 
 /// How many words a secret has.
 pub const COUNT: usize = 24;
@@ -17,7 +18,7 @@ impl Secret {
     }
 }
 
-fn list() -> &'static [&'static str; 2048] {
+pub(super) fn list() -> &'static [&'static str; 2048] {
     Language::English.word_list()
 }
 
@@ -35,8 +36,34 @@ pub fn look_like_words(text: &str) -> bool {
     words.len() == COUNT && words.iter().filter(|w| list().binary_search(&w.as_str()).is_ok()).count() >= COUNT / 2
 }
 
+/// Whether a text looks like a sheet's words of which some were left out or typed twice.
+pub fn look_like_some_words(text: &str) -> bool {
+    let words = split(text);
+    let known = words.iter().filter(|w| list().binary_search(&w.as_str()).is_ok()).count();
+    words.len() != COUNT && words.len() >= COUNT / 2 && known > words.len() / 2
+}
+
+/// How the line in a recovery sheet's QR code begins.
+const SCANNED: &str = "panicroom kit 1;";
+
+/// The line in a recovery sheet's QR code: the words, and the vault they are for. It stands wherever words do.
+pub fn scannable(secret: &Secret, vault: VaultId, address: &dyn Display) -> Zeroizing<String> {
+    Zeroizing::new(format!("{SCANNED} {vault}; {address}; {}", secret.words().join(" ")))
+}
+
+/// Vault id and words of a text that is such a line.
+fn scanned(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    let rest =
+        text.get(..SCANNED.len()).filter(|head| head.eq_ignore_ascii_case(SCANNED)).map(|_| &text[SCANNED.len()..])?;
+    // The address in the middle may hold anything but a line's end.
+    let (vault, rest) = rest.split_once(';')?;
+    Some((vault.trim(), rest.rsplit_once(';')?.1))
+}
+
 /// Lower-cased words; numbers, dots and other marks that sheets have are left out.
 fn split(text: &str) -> Vec<String> {
+    let text = scanned(text).map_or(text, |(_, words)| words);
     text.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect()
 }
 
@@ -48,6 +75,14 @@ pub fn parse(text: &str, vault: VaultId, check: &[u8; 32]) -> Result<Secret> {
     if words.len() != COUNT {
         return Err(Error::operator(format!("read the recovery words: {} words, not {COUNT}", words.len()))
             .remedy("write all 24 words of the sheet in order, separated by spaces"));
+    }
+    if let Some((id, _)) = scanned(text)
+        && VaultId::from_hex(id) != Some(vault)
+    {
+        return Err(Error::operator(format!(
+            "read the sheet's QR code: it is the sheet of vault {id}, not of {vault}"
+        ))
+        .remedy("take the sheet that shows this vault's id, or give the address that stands on this one"));
     }
     let right = |s: &Secret| s.check(vault) == *check;
     if let Some(secret) = decode(&words).filter(right) {
@@ -141,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn the_line_of_the_qr_code_stands_for_the_words_and_names_its_vault() {
+        let url = "s3://box/a;b?endpoint=http%3A%2F%2Fhost";
+        let line = scannable(&secret(), VAULT, &url);
+        assert!(look_like_words(&line));
+        assert_eq!(parse(&format!("\n{}\n", *line), VAULT, &secret().check(VAULT)).unwrap(), secret());
+        let other = VaultId([4; 16]);
+        let e = parse(&line, other, &secret().check(other)).unwrap_err().to_string();
+        assert!(e.contains(&VAULT.to_string()) && e.contains("not of"), "{e}");
+        let word = secret().words()[0];
+        let wrong = line.replacen(word, if word == "zebra" { "zero" } else { "zebra" }, 1);
+        let e = parse(&wrong, VAULT, &secret().check(VAULT)).unwrap_err().to_string();
+        assert!(e.contains("word 1 is wrong"), "{e}");
+    }
+
+    #[test]
     fn one_wrong_word_is_found_and_named() {
         let right = secret().words();
         let mut words = right.clone();
@@ -162,5 +212,7 @@ mod tests {
         let other = Secret::from_bytes([9; 32]).words();
         assert!(message(&other).contains("not the words of this vault"));
         assert!(message(&other[..23]).contains("23 words, not 24"));
+        assert!(look_like_some_words(&other[..23].join(" ")) && !look_like_some_words(&other.join(" ")));
+        assert!(!look_like_some_words("abandon ability able about above absent"));
     }
 }

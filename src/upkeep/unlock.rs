@@ -4,13 +4,13 @@ use crate::error::{Error, Result};
 use crate::format::vault::VaultFile;
 use crate::format::{KEY_PREFIX, MAX_SMALL, Name, key_file};
 use crate::seal::keys::Secret;
-use crate::seal::{sha256, words};
+use crate::seal::{passphrase, sha256, words};
 use crate::store::identity::{Identity, identify};
 use crate::store::{ObjectInfo, ObjectStore};
 use crate::worker::Stop;
 
 /// Most key objects that are tried: each costs the whole stretching of a passphrase.
-const KEY_OBJECTS: usize = 32;
+pub const KEY_OBJECTS: usize = 32;
 
 /// The vault at an address, whosever it is. Operator: there is none, or it is of a later release; Damaged: its
 /// `meta_vault` cannot be read as one.
@@ -29,7 +29,9 @@ pub fn secret_from(store: &dyn ObjectStore, vault: &VaultFile, text: &str, stop:
     if words::look_like_words(text) {
         return words::parse(text, vault.id, &vault.check);
     }
-    let passphrase = text.trim_end_matches(['\r', '\n']);
+    let typed = text.trim_end_matches(['\r', '\n']);
+    // One of six words that were drawn is known however it is typed.
+    let drawn = passphrase::as_generated(typed).filter(|drawn| drawn.as_str() != typed);
     let mut objects = Vec::new();
     store.list(KEY_PREFIX, &mut |info| {
         objects.push(info);
@@ -38,15 +40,22 @@ pub fn secret_from(store: &dyn ObjectStore, vault: &VaultFile, text: &str, stop:
     let mut unreadable = 0;
     for info in objects.iter().take(KEY_OBJECTS) {
         stop.check()?;
-        let opened = read_small(store, info, stop)
-            .and_then(|o| is_its_name(info, &o).map(|()| o))
-            .and_then(|o| key_file::open(&o, vault.id, &vault.check, passphrase));
+        let opened = read_small(store, info, stop).and_then(|o| is_its_name(info, &o).map(|()| o)).and_then(|o| {
+            let as_typed = key_file::open(&o, vault.id, &vault.check, typed)?;
+            match &drawn {
+                Some(drawn) if as_typed.is_none() => key_file::open(&o, vault.id, &vault.check, drawn),
+                _ => Ok(as_typed),
+            }
+        });
         match opened {
             Ok(Some(secret)) => return Ok(secret),
             Ok(None) => {}
             Err(e) if e.kind() == crate::error::Kind::Damaged => unreadable += 1,
             Err(e) => return Err(e),
         }
+    }
+    if words::look_like_some_words(text) {
+        return words::parse(text, vault.id, &vault.check);
     }
     let doing = format!("open the vault {}", store.url());
     Err(match (objects.len(), unreadable) {
@@ -110,6 +119,10 @@ mod tests {
         let file = open_vault(&store, &Stop::new()).unwrap();
         assert_eq!(secret_from(&store, &file, &secret.words().join("\n"), &Stop::new()).unwrap(), secret);
         assert_eq!(secret_from(&store, &file, "a long passphrase\n", &Stop::new()).unwrap(), secret);
+        let (drawn, secret) = vault(Some("abandon ability able about above absent"));
+        let drawn_file = open_vault(&drawn, &Stop::new()).unwrap();
+        let typed = "Abandon ability able\nabout  above absent\n";
+        assert_eq!(secret_from(&drawn, &drawn_file, typed, &Stop::new()).unwrap(), secret, "however it is typed");
         let e = secret_from(&store, &file, "another", &Stop::new()).unwrap_err();
         assert!(e.kind() == Kind::Operator && e.to_string().contains("wrong passphrase"), "{e}");
     }
@@ -118,6 +131,8 @@ mod tests {
     fn a_vault_without_a_passphrase_asks_for_the_words() {
         let (store, _) = vault(None);
         let file = open_vault(&store, &Stop::new()).unwrap();
+        let e = secret_from(&store, &file, &vault(None).1.words()[1..].join(" "), &Stop::new()).unwrap_err();
+        assert!(e.to_string().contains("23 words, not 24"), "{e}");
         let e = secret_from(&store, &file, "anything", &Stop::new()).unwrap_err();
         assert!(e.to_string().contains("24 words"), "{e}");
     }

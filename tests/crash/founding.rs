@@ -6,7 +6,7 @@ use panicroom::daemon::found::{Founding, Witness};
 use panicroom::daemon::home::Home;
 use panicroom::error::{Kind, Result};
 use panicroom::format::VAULT_NAME;
-use panicroom::model::{TreePath, VaultId};
+use panicroom::model::TreePath;
 use panicroom::seal::SystemEntropy;
 use panicroom::seal::keys::SealKeys;
 use panicroom::store::ObjectName;
@@ -60,7 +60,7 @@ impl Bench {
             stop: &stop,
         };
         let shown = &mut self.shown;
-        let mut show = |words: &[&'static str], _: VaultId| {
+        let mut show = |words: &[&'static str], _: &SealKeys| {
             *shown = words.join("\n");
             true
         };

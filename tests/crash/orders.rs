@@ -1,9 +1,10 @@
 //! Dying while an operator's order is carried out: the next start knows the old order or the new one, and the new one once
 //! it was answered (promise 7).
 
-use super::opening::{LIMIT, Machine};
+use super::opening::Machine;
 use panicroom::daemon::console::Console;
 use panicroom::daemon::desk::Desk;
+use panicroom::daemon::orders::Orders;
 use panicroom::daemon::run::{Daemon, Watching};
 use panicroom::error::{Kind, Result};
 use panicroom::model::Rate;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub const STEPS: [&str; 6] = ["desk.pause", "desk.losses", "desk.resume", "desk.limit", "desk.rescan", "desk.answer"];
+pub const STEPS: [&str; 4] = ["orders.name", "desk.losses", "desk.rescan", "desk.answer"];
 
 /// What an operator can have set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ struct Order {
     after: Set,
 }
 
-const OLD: Option<u64> = Some(LIMIT.cast_unsigned());
+const OLD: Option<u64> = Some(123_456);
 
 const ORDERS: [Order; 5] = [
     Order { before: Set { paused: false, limit: OLD }, give: Desk::pause, after: Set { paused: true, limit: OLD } },
@@ -46,16 +47,25 @@ const ORDERS: [Order; 5] = [
     Order { before: Set { paused: false, limit: OLD }, give: Desk::rescan, after: Set { paused: false, limit: OLD } },
 ];
 
-/// The order is given to a daemon whose vault is open, and the process is gone.
-fn give(machine: &Machine, order: &Order, faults: &Faults) -> Result<()> {
-    let engine = machine.open(&Faults::default()).unwrap();
-    engine.catalog.set_fact("limit", order.before.limit.unwrap_or(0).cast_signed()).unwrap();
-    engine.catalog.clear_fact("paused").unwrap();
-    if order.before.paused {
-        engine.catalog.set_fact("paused", 1).unwrap();
+/// How the vault is when an order is given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum VaultIs {
+    Open,
+    /// Its disk is unplugged, its server does not answer.
+    NotOpen,
+}
+
+/// The order is given to a daemon, and the process is gone.
+fn give(machine: &Machine, order: &Order, vault: VaultIs, faults: &Faults) -> Result<()> {
+    let mut before = Orders { limit: Some(order.before.limit.and_then(Rate::bytes_per_second).into()), paused: None };
+    before.paused = order.before.paused.then_some(1);
+    let house = machine.house(faults);
+    before.write(&house.home, &Faults::default()).unwrap();
+    let daemon = Daemon::new(house, Watching::Off).unwrap();
+    if vault == VaultIs::Open {
+        let engine = machine.open(&Faults::default()).unwrap();
+        *daemon.vaults[0].engine.lock().unwrap() = Some(Arc::new(engine));
     }
-    let daemon = Daemon::new(machine.house(faults), Watching::Off).unwrap();
-    *daemon.vaults[0].engine.lock().unwrap() = Some(Arc::new(engine));
     (order.give)(&Desk::new(daemon))
 }
 
@@ -84,7 +94,7 @@ fn promise_7_an_order_is_the_old_or_the_new_wherever_it_dies() {
     for order in &ORDERS {
         for at in 1.. {
             let faults = Faults::die_at(at);
-            let outcome = give(&machine, order, &faults);
+            let outcome = give(&machine, order, VaultIs::Open, &faults);
             let found = next_start(&machine);
             let Some(step) = faults.told().1 else {
                 outcome.unwrap();
@@ -101,4 +111,27 @@ fn promise_7_an_order_is_the_old_or_the_new_wherever_it_dies() {
     // Part of every order to rescan, and died at elsewhere.
     died.remove("root.mark");
     assert_eq!(died, BTreeSet::from(STEPS));
+}
+
+#[test]
+fn promise_7_an_order_holds_for_a_vault_that_was_not_open_when_it_was_given() {
+    let machine = Machine::new();
+    for order in &ORDERS {
+        give(&machine, order, VaultIs::NotOpen, &Faults::default()).unwrap();
+        assert_eq!(next_start(&machine), order.after);
+    }
+}
+
+/// Without them a limit would be broken: better no daemon than one that takes the whole line.
+#[test]
+fn orders_that_cannot_be_read_are_named_with_the_remedy_and_nothing_starts() {
+    let machine = Machine::new();
+    let house = machine.house(&Faults::default());
+    std::fs::write(house.home.orders(), "{\"limit\": fast}").unwrap();
+    let refused = Daemon::new(house, Watching::Off).map(drop).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Operator);
+    assert!(
+        refused.to_string().contains("orders.json") && refused.to_string().contains("panicroom limit"),
+        "{refused}"
+    );
 }

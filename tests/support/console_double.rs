@@ -105,6 +105,8 @@ fn vault(name: &str, url: &str) -> VaultStatus {
         eta_s: None,
         last_segment: Some("2026-08-03T13:51:00Z".into()),
         last_error: None,
+        sheet_checked: Some("2026-07-30T19:02:00Z".into()),
+        sheet_due: Some(false),
     }
 }
 

@@ -69,6 +69,16 @@ pub struct Wave {
     pub next: Wall,
 }
 
+/// A pack that a later round needs.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInRound {
+    pub pack: i64,
+    pub hash: Sha256,
+    pub tier: Tier,
+    /// As an earlier round left it; None: it was in no plan.
+    pub known: Option<ThawState>,
+}
+
 const ROW: &str =
     "SELECT t.pack, p.hash, p.tier, t.bytes, t.chunk, t.state, t.turn FROM thaw t JOIN pack p ON p.id = t.pack";
 
@@ -269,8 +279,8 @@ impl JobFile {
         })
     }
 
-    /// Packs of a later round that have no row of it yet, some at a time; with the state they were left in.
-    pub fn packs_without_thaw(&self, round: u32, most: u32) -> Result<Vec<(i64, Sha256, Tier, Option<ThawState>)>> {
+    /// Packs of a later round that have no row of it yet, some at a time.
+    pub fn packs_without_thaw(&self, round: u32, most: u32) -> Result<Vec<NewInRound>> {
         type Missing = (i64, Vec<u8>, i64, Option<i64>);
         let found: Vec<Missing> = self.read("read packs of a round", |c| {
             c.prepare_cached(
@@ -284,8 +294,8 @@ impl JobFile {
             .into_iter()
             .map(|(pack, hash, tier, state)| {
                 let hash = Sha256::from_slice(&hash).ok_or_else(|| Error::damaged("read a pack of the job"))?;
-                let state = state.map(|s| if s == 3 { ThawState::Unpaid } else { ThawState::Ready });
-                Ok((pack, hash, objects::tier(tier), state))
+                let known = state.map(|s| if s == 3 { ThawState::Unpaid } else { ThawState::Ready });
+                Ok(NewInRound { pack, hash, tier: objects::tier(tier), known })
             })
             .collect()
     }
@@ -294,7 +304,7 @@ impl JobFile {
     pub fn thaw_in_round(&self, round: u32, pack: i64, state: ThawState, until: Option<Wall>) -> Result<()> {
         self.write("plan a round", |tx| {
             tx.prepare_cached(
-                "INSERT INTO thaw (pack, wanted, bytes, round, state, until) VALUES (?1, 0, 0, ?2, ?3, ?4)
+                "INSERT INTO thaw (pack, wanted, bytes, round, state, until) VALUES (?1, 0, 1, ?2, ?3, ?4)
                  ON CONFLICT (pack) DO UPDATE SET round = ?2, state = ?3, until = ?4, turn = NULL, chunk = 0",
             )?
             .execute((pack, round, state as i64, until.map(|w| w.0)))

@@ -188,23 +188,23 @@ pub(super) fn show(plan: &Plan, prices: Option<&Offer>, wish: &Wish, out: &mut d
     }
 }
 
-/// Money is never spent unasked; what costs nothing never asks, and what was agreed on is not asked for again.
+/// `free`: room at the target now; the plan may be older. Money is never spent unasked; what costs nothing never asks, and what was agreed on is not asked for again.
 pub(super) fn settle(
     line: &Line,
     args: &Restore,
     plan: &Plan,
     job: &JobFile,
+    free: Size,
     wish: &Wish,
 ) -> std::result::Result<(), Failure> {
     if standing(job)?.is_some() || job.count("runs")? > 0 {
         return Ok(());
     }
-    if !plan.fits() {
+    if plan.needed_bytes > free.0 {
         return Err(Failure::Work(
             Error::operator(format!(
-                "restore {}: the target has room for {}; nothing was asked for or spent",
-                Size(plan.needed_bytes),
-                Size(plan.free_bytes)
+                "restore {}: the target has room for {free}; nothing was asked for or spent",
+                Size(plan.needed_bytes)
             ))
             .remedy("make room, then give the same command again; or choose another target"),
         ));

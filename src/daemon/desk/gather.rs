@@ -136,6 +136,7 @@ impl Desk {
         let sent = engine.and_then(|e| e.catalog.fact::<i64>("sent").ok().flatten()).unwrap_or(0);
         let requests = engine.map(|e| e.store.requests()).unwrap_or_default();
         let rate = vault.throttle.rate_bytes_per_s();
+        let sheet = engine.map(|e| self.sheet(e));
         let state = match (&worst, engine) {
             _ if vault.paused.load(Ordering::SeqCst) => "paused",
             (Some(t), _) if matches!(t.kind, Kind::Operator | Kind::Damaged) => "attention",
@@ -166,6 +167,8 @@ impl Desk {
             eta_s: (rate > 0).then(|| (c.queued_bytes + c.spool_bytes) / rate),
             last_segment: c.last_segment.map(rfc3339),
             last_error: worst.map(|t| t.text),
+            sheet_checked: sheet.and_then(|s| s.0).map(rfc3339),
+            sheet_due: sheet.map(|s| s.1),
         }
     }
 }

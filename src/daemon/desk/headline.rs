@@ -84,8 +84,12 @@ impl Desk {
             let advice = "Give it a vault elsewhere: every [[vault]] without 'roots' takes every folder.".to_owned();
             return says(Overall::Idle, Mood::Warning, text).advice(advice);
         }
-        let text = format!("Everything is safe: {files} files, {}.", Size(sum(status, |r| r.safe_bytes)));
-        says(Overall::Idle, Mood::Good, text)
+        let text = format!("Everything is safe: {files} files, {}", Size(sum(status, |r| r.safe_bytes)));
+        // Safe from everything but the loss of the words.
+        match self.sheet_due(status) {
+            Some((said, advice)) => says(Overall::Idle, Mood::Warning, format!("{text}; but {said}.")).advice(advice),
+            None => says(Overall::Idle, Mood::Good, format!("{text}.")),
+        }
     }
 }
 
