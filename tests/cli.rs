@@ -383,6 +383,8 @@ fn status_pause_resume_limit_rescan_and_explain_reach_the_daemon() {
     let path = machine.data().join("new").display().to_string();
     machine.run(&["explain", &path]).exits(0).says("included").says("is safe");
     machine.run(&["explain", "/proc/self"]).exits(0).says("no watched folder");
+    let out = machine.path("planned").display().to_string();
+    machine.run(&["restore", "--plan", "--to", &out]).exits(0).says("11 files");
     daemon.stop().exits(0).says_not("panic");
 }
 

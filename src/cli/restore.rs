@@ -123,7 +123,8 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         (None, None) => return Err(Failure::Usage(Error::operator("restore: no target").remedy("give '--to DIR'"))),
     };
     let target = target.marked(&job.id);
-    let keys = source::unlocked(&source, &args.from)?;
+    // A plan needs no words: it opens no contents.
+    let keys = if args.plan { None } else { Some(source::unlocked(&source, &args.from)?) };
     // Not before: a prompt for the words ends by an interrupt as everything does.
     stop_on_signal(&source.stop);
     let mut planned = if let Some(plan) = Plan::of(&file)? {
@@ -132,7 +133,7 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         let with = Planning {
             catalog: &source.catalog,
             store: &*source.store,
-            keys: &keys.seal,
+            keys: source.keys.seal(),
             target: &target,
             target_path: &to,
             progress: &progress,
@@ -148,13 +149,13 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
     };
     bill::look_up(&mut planned, &source, &book, &wish)?;
     show_plan(line, args, &planned, &book, &source, &wish);
-    if args.plan {
+    let Some(keys) = keys else {
         drop(file);
         if args.resume.is_none() {
             job.remove();
         }
         return Ok(Exit::Done);
-    }
+    };
     show::where_it_stands(&file, &job.id)?;
     bill::settle(line, args, &planned, &file, target.free()?, &wish)?;
     let report = carry_out(&source, &keys, &target, &progress, &file).map_err(|e| {
