@@ -7,6 +7,7 @@ pub mod found;
 pub mod home;
 pub mod open;
 pub mod orders;
+mod rest;
 pub mod run;
 pub mod sheet;
 pub mod spell;

@@ -514,3 +514,18 @@ fn a_trial_never_touches_an_object_that_is_not_its_own_and_a_denial_is_a_pass() 
     assert!(changes.iter().all(|target| target.contains("_probe_77") && !target.contains("lifecycle")), "{changes:?}");
     assert_eq!(trial.left, ["p/meta_probe_77", "p/data_probe_77"]);
 }
+
+/// What ends a worker's rest when the line is back: no request is made for it, so it costs nothing.
+#[test]
+fn whether_a_server_can_be_reached_is_found_without_a_request() {
+    let there = Wire::new(|_, _| Answer::error(503, "SlowDown", "not now"));
+    let open = store(&there, aws(), throttle(None));
+    assert!(open.is_reachable(), "it answers the door whatever it says");
+    assert!(there.heard().is_empty());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let mut gone = Wire::new(|_, _| Answer::error(503, "SlowDown", "not now"));
+    gone.endpoint = endpoint;
+    assert!(!store(&gone, aws(), throttle(None)).is_reachable());
+}

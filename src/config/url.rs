@@ -62,6 +62,25 @@ impl Addressing {
 }
 
 impl Bucket {
+    /// Host name (or address) and port of its server.
+    pub fn door(&self) -> (String, u16) {
+        let Some(endpoint) = &self.endpoint else {
+            let region = self.region.as_deref().unwrap_or("us-east-1");
+            let country = if region.starts_with("cn-") { ".cn" } else { "" };
+            return (format!("s3.{region}.amazonaws.com{country}"), 443);
+        };
+        let (usual, address) = match endpoint.split_once("://") {
+            Some(("http", address)) => (80, address),
+            Some((_, address)) => (443, address),
+            None => (443, endpoint.as_str()),
+        };
+        let plain = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        match address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            // The colons of a bare IPv6 address are no port.
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (plain(host), port),
+            _ => (plain(address), usual),
+        }
+    }
     pub fn class(&self) -> &str {
         self.class.as_deref().unwrap_or(defaults::CLASS)
     }
@@ -391,6 +410,26 @@ mod tests {
                 VaultUrl::Bucket(Bucket { name: name.to_owned(), prefix, region, endpoint, addressing, class: None })
             };
             prop_assert_eq!(VaultUrl::parse(&url.to_string()), Ok(url));
+        }
+    }
+
+    #[test]
+    fn the_door_of_a_bucket_is_its_servers() {
+        let door = |url: &str| match url.parse().unwrap() {
+            VaultUrl::Bucket(bucket) => bucket.door(),
+            VaultUrl::Folder(_) => panic!("{url}"),
+        };
+        for (url, host, port) in [
+            ("s3://box/p", "s3.us-east-1.amazonaws.com", 443),
+            ("s3://box/p?region=eu-central-1", "s3.eu-central-1.amazonaws.com", 443),
+            ("s3://box/p?region=cn-north-1", "s3.cn-north-1.amazonaws.com.cn", 443),
+            ("s3://box/p?endpoint=https://s3.example.org", "s3.example.org", 443),
+            ("s3://box/p?endpoint=http://nas.lan:8333", "nas.lan", 8333),
+            ("s3://box/p?endpoint=http://127.0.0.1", "127.0.0.1", 80),
+            ("s3://box/p?endpoint=http://[::1]:9000", "::1", 9000),
+            ("s3://box/p?endpoint=https://[2001:db8::7]", "2001:db8::7", 443),
+        ] {
+            assert_eq!(door(url), (host.to_owned(), port), "{url}");
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use super::open::{House, Opened};
 use super::orders::Orders;
+use super::rest::{KNOCK, Rested, rest};
 use crate::backup::upload::{Claims, Uploaded};
 use crate::backup::{Engine, publish};
 use crate::catalog::Level;
@@ -257,7 +258,13 @@ impl Daemon {
                 }
                 Err(e) => {
                     self.note(vault, name, &e);
-                    if matches!(e.kind(), Kind::Retry | Kind::Path) { backoff.failed() } else { OPERATOR_WAIT }
+                    if e.kind() == Kind::Retry {
+                        if rest(bell, backoff.failed(), KNOCK, || vault.is_reachable()) == Rested::Back {
+                            backoff.reset();
+                        }
+                        continue;
+                    }
+                    if e.kind() == Kind::Path { backoff.failed() } else { OPERATOR_WAIT }
                 }
             };
             bell.wait(wait);
@@ -337,6 +344,11 @@ impl Daemon {
 impl Vault {
     pub fn engine(&self) -> Option<Arc<Engine>> {
         self.engine.lock().expect("engine lock").clone()
+    }
+    /// Whether its server can be reached at all; a folder shows itself.
+    fn is_reachable(&self) -> bool {
+        let s3 = self.s3.lock().expect("s3 lock").clone();
+        s3.is_none_or(|s3| s3.is_reachable())
     }
     pub fn pause(&self) {
         self.paused.store(true, Ordering::SeqCst);

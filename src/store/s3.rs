@@ -39,6 +39,8 @@ use tokio::runtime::Handle;
 const STANDSTILL: Duration = Duration::from_secs(300);
 /// The same for a request without a body worth the name, whose caller may have no way to stop it.
 const STANDSTILL_SHORT: Duration = Duration::from_secs(60);
+/// A door that stays shut for so long counts as shut.
+const DOOR: Duration = Duration::from_secs(4);
 /// How often a running request looks whether it should end.
 const LOOK: Duration = Duration::from_millis(200);
 /// Bytes of a request beside its body, about: line, headers, signature, framing. Counted against the limit.
@@ -86,6 +88,14 @@ impl S3Store {
             abilities: Mutex::new(settings.abilities),
             unclear: Mutex::default(),
         })
+    }
+
+    /// Whether somebody opens the server's door: its name is known and a connection comes about. No request is made, so
+    /// it costs nothing; what it would answer is not known.
+    pub fn is_reachable(&self) -> bool {
+        let (host, port) = self.bucket.door();
+        let knock = tokio::net::TcpStream::connect((host, port));
+        matches!(self.handle.block_on(async { tokio::time::timeout(DOOR, knock).await }), Ok(Ok(_)))
     }
 
     /// What was learnt about the server so far; worth keeping.
