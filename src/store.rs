@@ -116,6 +116,34 @@ pub struct Requests {
     pub thaw: u64,
 }
 
+/// What lies on top of an object in a place that keeps versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// Nothing: it is what its name answers with.
+    Bare,
+    /// A delete marker: the bytes are there, and the name answers "missing". Nobody of ours deletes: an alarm, no loss.
+    DeleteMarker,
+    /// A later version of other size or ETag. Nobody of ours overwrites: an alarm, no loss.
+    OtherBytes,
+}
+
+/// One name as an inventory sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its oldest version that is left: objects are created once, so what came first is ours.
+    pub object: ObjectInfo,
+    pub cover: Cover,
+}
+
+/// How deep an inventory could look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every version was seen (or the place keeps none): what is not there is gone.
+    Versions,
+    /// Only what lies on top: what is missing may lie behind a delete marker. Why, for people.
+    Surface(&'static str),
+}
+
 pub trait ObjectStore: Send + Sync {
     /// Creates the object and returns only when the vault confirmed these very bytes (promise 2). Never
     /// replaces: a name that exists with other bytes is Damaged; with the same bytes it is `Before`.
@@ -140,6 +168,12 @@ pub trait ObjectStore: Send + Sync {
     /// Every object whose name begins with `prefix`, in name order, page by page; `each` may end it by an error. Tells
     /// of packs whether they can be read, where the server offers that.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()>;
+
+    /// As [`list`](Self::list), and behind what lies on top, where the place keeps versions: as many calls as a listing.
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+        self.list(prefix, &mut |object| each(Held { object, cover: Cover::Bare }))?;
+        Ok(Depth::Versions)
+    }
 
     /// Asks for a copy that can be read for so many days, in one request; money. Damaged when there is no such object.
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw>;
