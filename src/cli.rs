@@ -14,6 +14,7 @@ mod look;
 mod out_args;
 mod papers;
 mod patience;
+mod prices;
 mod restore;
 mod serve;
 mod settings;
@@ -127,6 +128,16 @@ fn later(command: &str) -> Answer {
         Error::operator(format!("run 'panicroom {command}': it is not in this release"))
             .remedy("docs/roadmap.md says what comes when"),
     ))
+}
+
+/// Threads that only wait on the network and the clock.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+        .map_err(|e| Error::retry("start the runtime").because(e))
 }
 
 /// Keys live in memory: no core dumps (promise 15).

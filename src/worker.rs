@@ -1,33 +1,11 @@
-//! What every long-running job of the daemon is: a [`Worker`] with one small `step`. The runner in `daemon`
-//! counts errors, backs off, keeps the last error and shows it; a worker only says what comes next.
+//! How the threads of the daemon are asked to end, woken, and, in tests, killed.
 //!
 //! [`Stop`] is how everything is asked to end, [`Nudge`] how one job tells another that there may be work. A
 //! nudge is only a hint: every worker also looks by itself, so a lost nudge costs time, never data.
 
-use crate::clock::Steady;
 use crate::error::{Error, Result};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-
-/// When the runner should call `step` again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// At once: there is more to do.
-    Again,
-    /// When nudged, or at this time of the steady clock, whichever comes first.
-    At(Steady),
-    /// When nudged (the runner still looks now and then).
-    OnNudge,
-    /// Never: the work of this worker is finished.
-    Done,
-}
-
-/// One background job. A step is small enough to end within the stop deadline and leaves nothing half done
-/// that the next start cannot finish.
-pub trait Worker: Send {
-    fn name(&self) -> &str;
-    fn step(&mut self) -> Result<Next>;
-}
 
 /// Asked once, stays asked. Cloned into everything that loops or waits.
 #[derive(Clone, Debug, Default)]

@@ -7,14 +7,13 @@ mod text;
 
 use super::args::Line;
 use super::out_args::From;
-use super::{Answer, Exit, Failure, read_text, settings, source};
+use super::{Answer, Exit, Failure, prices, settings, source};
 use crate::catalog::{Catalog, RootSums, VaultSums};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::Home;
 use crate::error::{Error, Result};
 use crate::model::{Rate, Tier};
-use crate::price::{Place, PriceBook};
 use bill::{Bill, Pace, RootPart, Vault};
 use clap::Args;
 use std::path::PathBuf;
@@ -44,7 +43,7 @@ pub fn cost(line: &Line, args: &Cost) -> Answer {
         let settings = settings::load(line)?;
         (of_config(&settings, &*clock)?, settings.prices_file)
     };
-    let book = book(args.prices.clone().or(configured))?;
+    let book = prices::book(args.prices.as_ref().or(configured.as_ref()))?;
     let bills: Vec<Bill> = vaults.iter().map(|v| Bill::of(v, &book, downlink)).collect();
     if line.json {
         println!("{:#}", json::document(&bills, &book, args.compare, downlink));
@@ -53,21 +52,6 @@ pub fn cost(line: &Line, args: &Cost) -> Answer {
         let _ = text::print(&bills, &book, args.compare, downlink, &mut std::io::stdout().lock());
     }
     Ok(Exit::Done)
-}
-
-/// A mistake in it is a usage error.
-fn book(file: Option<PathBuf>) -> std::result::Result<PriceBook, Failure> {
-    let Some(file) = file else { return Ok(PriceBook::shipped()) };
-    let text = read_text(&file, "the price list")
-        .map_err(|e| Failure::Usage(e.remedy("name one that is there with [prices] file, or take the setting out")))?;
-    PriceBook::parse(&file, &text).map_err(Failure::Usage)
-}
-
-fn place(url: &VaultUrl) -> Place {
-    match url {
-        VaultUrl::Folder(_) => Place::folder(),
-        VaultUrl::Bucket(b) => Place::bucket(b.endpoint.as_deref(), b.region.as_deref(), b.class()),
-    }
 }
 
 fn of_config(settings: &Settings, clock: &dyn Clock) -> Result<Vec<Vault>> {
@@ -98,7 +82,7 @@ fn of_vault(settings: &Settings, vault: &VaultSettings, home: &Home, clock: &dyn
     Ok(Vault {
         name: vault.name.clone(),
         url: vault.url.to_string(),
-        place: place(&vault.url),
+        place: prices::place(&vault.url, None),
         started: sums.is_some(),
         sums: sums.unwrap_or_default(),
         roots: Some(roots),
@@ -115,7 +99,7 @@ fn alone(line: &Line, args: &Cost, url: &str, clock: &dyn Clock) -> std::result:
     Ok(Vault {
         name: "vault".into(),
         url: parsed.to_string(),
-        place: place(&parsed),
+        place: prices::place(&parsed, None),
         started: true,
         sums,
         roots: None,

@@ -2,13 +2,13 @@
 //! does not offer, each with what follows from it. What is learnt of a server is kept for the daemon.
 
 use super::args::Line;
-use super::{Answer, Exit, Failure, settings};
+use super::{Answer, Exit, settings};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::Home;
-use crate::daemon::open::{Folders, open_store};
-use crate::error::{Error, Result};
+use crate::daemon::open::{Folders, open_configured};
+use crate::error::Result;
 use crate::seal::{SystemEntropy, random};
 use crate::store::abilities::Abilities;
 use crate::store::finding::{Finding, Trial, Verdict};
@@ -30,14 +30,8 @@ pub struct Doctor {
 
 pub fn doctor(line: &Line, args: &Doctor) -> Answer {
     let settings = settings::load(line)?;
-    let chosen: Vec<&VaultSettings> =
-        settings.vaults.iter().filter(|v| args.vault_name.as_ref().is_none_or(|name| *name == v.name)).collect();
-    if chosen.is_empty() {
-        let known: Vec<&str> = settings.vaults.iter().map(|v| v.name.as_str()).collect();
-        let error = Error::operator("try a vault: no vault of this name is configured");
-        return Err(Failure::Usage(error.remedy(format!("there are {}", known.join(", ")))));
-    }
-    let runtime = super::serve::runtime()?;
+    let chosen = settings::vaults(&settings, args.vault_name.as_deref())?;
+    let runtime = super::runtime()?;
     let clock = SystemClock::shared();
     let trials: Vec<(&VaultSettings, Trial)> =
         chosen.into_iter().map(|vault| (vault, tried(&settings, vault, runtime.handle(), &*clock))).collect();
@@ -71,15 +65,7 @@ fn try_one(
         let roots: Vec<&Path> = settings.roots_of(vault).map(|r| r.path.as_path()).collect();
         return folder::probe::prove(&FolderStore::open(path.as_path(), throttle)?, &roots);
     }
-    let opened = open_store(
-        &vault.url,
-        &vault.name,
-        vault.credentials_file.as_ref(),
-        Abilities::default(),
-        Folders::MustExist,
-        throttle,
-        runtime,
-    )?;
+    let opened = open_configured(vault, Folders::MustExist, throttle, runtime)?;
     let store = opened.s3.expect("a bucket is an S3 store");
     let id = random::<8>(&SystemEntropy).iter().fold(String::new(), |mut hex, b| {
         let _ = write!(hex, "{b:02x}");

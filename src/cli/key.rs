@@ -89,17 +89,8 @@ fn places(line: &Line, which: &Which) -> std::result::Result<Vec<Place>, Failure
     }
     let settings = settings::load(line)?;
     let home = Home::new(&settings.state_dir);
-    let all = settings.vaults.iter().map(|v| Place::of(v, &home));
-    let Some(name) = &which.vault_name else { return Ok(all.collect()) };
-    let found: Vec<Place> = all.filter(|p| p.name.as_ref() == Some(name)).collect();
-    if found.is_empty() {
-        let names: Vec<&str> = settings.vaults.iter().map(|v| v.name.as_str()).collect();
-        return Err(Failure::Usage(
-            Error::operator(format!("use the vault '{name}': there is none of that name"))
-                .remedy(format!("there are {}", names.join(", "))),
-        ));
-    }
-    Ok(found)
+    let chosen = settings::vaults(&settings, which.vault_name.as_deref())?;
+    Ok(chosen.into_iter().map(|v| Place::of(v, &home)).collect())
 }
 
 /// The one of several places that the words are for.
@@ -138,11 +129,7 @@ struct Door {
 
 impl Door {
     fn open(place: Place) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .doing(Kind::Retry, || "start the runtime".to_owned())?;
+        let runtime = super::runtime()?;
         let opened = open_store(
             &place.url,
             place.name.as_deref().unwrap_or("restore"),

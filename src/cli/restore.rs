@@ -11,10 +11,10 @@ use super::log_state::Log;
 use super::look::typed;
 use super::out_args::{Rebuild, Restore};
 use super::source::{self, Source};
-use super::{Answer, Exit, Failure, patience, settings, time};
+use super::{Answer, Exit, Failure, patience, prices, settings, time};
 use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
-use crate::daemon::open::{Folders, open_store};
+use crate::daemon::open::{Folders, open_configured};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
@@ -23,7 +23,6 @@ use crate::restore::fetch::BATCH_BYTES;
 use crate::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan};
 use crate::seal::keys::OpenKeys;
 use crate::seal::sha256;
-use crate::store::abilities::Abilities;
 use crate::store::is_frozen;
 use crate::store::throttle::Throttle;
 use crate::upkeep::unlock;
@@ -108,7 +107,7 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
     if let Some(name) = &source.chosen {
         eprintln!("from the vault '{name}' ({}); '--vault NAME' takes another", source.url);
     }
-    let book = bill::book(source.prices.as_ref())?;
+    let book = prices::book(source.prices.as_ref())?;
     let (job, file, to, target) = match (&args.resume, claimed) {
         (Some(id), _) => {
             let (job, file, to) = resumed(&source, id)?;
@@ -265,7 +264,7 @@ fn show_plan(line: &Line, args: &Restore, plan: &Plan, book: &PriceBook, source:
     if plan.failed > 0 {
         let _ = writeln!(out, "{} cannot be restored: the vault has lost what they need", plan.failed);
     }
-    let place = bill::place(plan, &source.url);
+    let place = prices::place(&source.url, plan.class.as_deref());
     let _ = bill::show(plan, book.terms(&place).offer(), wish, &mut out);
 }
 
@@ -353,24 +352,13 @@ fn told(line: &Line, report: &Report, to: &Path) -> Exit {
 /// A catalog from the vault alone; with the words also the keys, on a machine that has none. Takes the vault over.
 pub fn rebuild(line: &Line, args: &Rebuild) -> Answer {
     let settings = Arc::new(settings::load(line)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .doing(Kind::Retry, || "start the runtime".to_owned())?;
+    let runtime = super::runtime()?;
     let house = super::serve::house(&settings, &runtime);
     let _lock = house.home.lock()?;
     for vault in &settings.vaults {
         let home = house.home.vault(&vault.name);
-        let opened = open_store(
-            &vault.url,
-            &vault.name,
-            vault.credentials_file.as_ref(),
-            Abilities::default(),
-            Folders::MustExist,
-            Throttle::new(None, Arc::clone(&house.clock)),
-            runtime.handle(),
-        )?;
+        let throttle = Throttle::new(None, Arc::clone(&house.clock));
+        let opened = open_configured(vault, Folders::MustExist, throttle, runtime.handle())?;
         let store = patience::patient(opened.store, &house.stop, None);
         let keys = if home.has_keys() {
             home.keys()?

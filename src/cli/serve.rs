@@ -24,16 +24,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
-/// Threads that only wait on the network and the clock.
-pub fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(16)
-        .enable_all()
-        .build()
-        .map_err(|e| Error::retry("start the runtime").because(e))
-}
-
 pub fn house(settings: &Arc<Settings>, runtime: &tokio::runtime::Runtime) -> House {
     House {
         home: Home::new(&settings.state_dir),
@@ -53,7 +43,7 @@ pub fn run(line: &Line) -> Answer {
 
 /// Runs until a signal. `shown` sees every new status, about once a second.
 pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status)) -> Answer {
-    let runtime = runtime()?;
+    let runtime = super::runtime()?;
     let house = house(settings, &runtime);
     let _lock = house.home.lock()?;
     let mut alerter = Alerter::start(
@@ -246,7 +236,7 @@ pub fn backup(line: &Line) -> Answer {
         let status: Status = super::ask::fetch(&home)?;
         return Ok(report(line, &status));
     }
-    let runtime = runtime()?;
+    let runtime = super::runtime()?;
     let house = house(&settings, &runtime);
     let _lock = house.home.lock()?;
     let daemon = Daemon::new(house.clone(), Watching::Off)?;

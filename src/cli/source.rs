@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::Home;
-use crate::daemon::open::{Folders, open_store};
+use crate::daemon::open::{Folders, open_configured, open_store};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::LOG_PREFIX;
 use crate::format::vault::VaultFile;
@@ -139,14 +139,6 @@ fn address(from: &From) -> Option<&str> {
     from.vault.as_deref().filter(|text| text.contains(':'))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .doing(Kind::Retry, || "start the runtime".to_owned())
-}
-
 /// What reading from it costs, roughly: a disk, a server, an archive.
 fn dearness(url: &VaultUrl) -> u8 {
     match url {
@@ -165,7 +157,7 @@ fn configured(
     let settings = settings::load(line)?;
     let home = Home::new(&settings.state_dir);
     let mut vaults: Vec<&VaultSettings> = match &from.vault {
-        Some(name) => vec![named(&settings, name)?],
+        Some(name) => vec![settings::vault(&settings, name)?],
         None => settings.vaults.iter().filter(|v| home.vault(&v.name).catalog().exists()).collect(),
     };
     if vaults.is_empty() {
@@ -197,18 +189,6 @@ fn configured(
     }
 }
 
-fn named<'a>(settings: &'a Settings, name: &str) -> std::result::Result<&'a VaultSettings, Failure> {
-    settings.vaults.iter().find(|v| v.name == name).ok_or_else(|| {
-        let known: Vec<&str> = settings.vaults.iter().map(|v| v.name.as_str()).collect();
-        Failure::Usage(
-            Error::operator(format!("open the vault '{name}': it is not in the configuration")).remedy(format!(
-                "there are {}; or give an address: file:///path, s3://bucket/prefix",
-                known.join(", ")
-            )),
-        )
-    })
-}
-
 fn of_vault(
     settings: &Settings,
     home: &Home,
@@ -217,17 +197,9 @@ fn of_vault(
 ) -> std::result::Result<Source, Failure> {
     let mine = home.vault(&vault.name);
     let keys = mine.keys()?;
-    let runtime = runtime()?;
+    let runtime = super::runtime()?;
     let throttle = Throttle::new(None, SystemClock::shared());
-    let opened = open_store(
-        &vault.url,
-        &vault.name,
-        vault.credentials_file.as_ref(),
-        Abilities::default(),
-        Folders::MustExist,
-        throttle,
-        runtime.handle(),
-    )?;
+    let opened = open_configured(vault, Folders::MustExist, throttle, runtime.handle())?;
     let catalog = Catalog::look(&mine.catalog())?;
     let stop = Stop::new();
     let store = patience::patient(opened.store, &stop, progress);
@@ -248,7 +220,7 @@ fn of_vault(
 
 fn alone(url: &str, from: &From, progress: Option<Arc<Progress>>) -> std::result::Result<Source, Failure> {
     let parsed = VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))?;
-    let runtime = runtime()?;
+    let runtime = super::runtime()?;
     let throttle = Throttle::new(None, SystemClock::shared());
     let opened =
         open_store(&parsed, "restore", None, Abilities::default(), Folders::MustExist, throttle, runtime.handle())?;

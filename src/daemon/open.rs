@@ -87,6 +87,17 @@ pub fn open_store(
     }
 }
 
+/// Opens the place of a vault of the configuration, nothing learnt about it yet.
+pub fn open_configured(
+    vault: &VaultSettings,
+    folders: Folders,
+    throttle: Throttle,
+    runtime: &tokio::runtime::Handle,
+) -> Result<OpenStore> {
+    let credentials = vault.credentials_file.as_ref();
+    open_store(&vault.url, &vault.name, credentials, Abilities::default(), folders, throttle, runtime)
+}
+
 /// An open engine and its handles.
 pub struct Opened {
     pub engine: Engine,

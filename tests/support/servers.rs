@@ -40,56 +40,48 @@ fn free_ports<const N: usize>() -> [u16; N] {
     std::array::from_fn(|i| held[i].local_addr().expect("an address").port())
 }
 
+/// Starts are tried so often: a port that was free when it was picked may be another's a moment later.
+const STARTS: u32 = 3;
+
 impl Server {
     /// SeaweedFS: a master, one volume server, a filer and the S3 gateway in one process.
     pub fn seaweedfs() -> Option<Self> {
-        let python = python()?;
-        let dir = tempfile::tempdir().expect("a folder for the server");
-        let identities = format!(
-            r#"{{"identities":[{{"name":"contract","credentials":[{{"accessKey":"{KEY}","secretKey":"{SECRET}"}}],
-            "actions":["Admin","Read","Write","List","Tagging"]}}]}}"#
-        );
-        std::fs::write(dir.path().join("s3.json"), identities).expect("the server's config");
-        let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = free_ports();
-        let mut command = Command::new(python.with_file_name("weed"));
-        command.args([
-            "server",
-            "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1",
-            "-filer",
-            "-s3",
-            "-s3.port.iceberg=0",
-            "-s3.port.lance=0",
-        ]);
-        command.args(["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=50"]);
-        command.arg(format!("-dir={}", dir.path().display()));
-        command.arg(format!("-s3.config={}", dir.path().join("s3.json").display()));
-        for (name, port) in [
-            ("master.port", master),
-            ("master.port.grpc", master_grpc),
-            ("volume.port", volume),
-            ("volume.port.grpc", volume_grpc),
-            ("filer.port", filer),
-            ("filer.port.grpc", filer_grpc),
-            ("s3.port", s3),
-            ("s3.port.grpc", s3_grpc),
-        ] {
-            command.arg(format!("-{name}={port}"));
-        }
-        Some(Self::start(command, dir, python, s3))
+        Some(Self::start(python()?, weed))
     }
 
     /// moto: knows classes and thaws, believes every checksum.
     pub fn moto() -> Option<Self> {
-        let python = python()?;
-        let dir = tempfile::tempdir().expect("a folder for the server");
-        let [port] = free_ports();
-        let mut command = Command::new(&python);
-        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
-        Some(Self::start(command, dir, python, port))
+        Some(Self::start(python()?, |python, _| {
+            let [port] = free_ports();
+            let mut command = Command::new(python);
+            command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+            (command, port)
+        }))
     }
 
-    fn start(mut command: Command, dir: tempfile::TempDir, python: PathBuf, port: u16) -> Self {
+    /// Until one answers, each time with ports and a folder of its own.
+    fn start(python: PathBuf, command: impl Fn(&Path, &Path) -> (Command, u16)) -> Self {
+        // Ready is when a bucket can be made and written: a gateway listens long before that.
+        const READY: &str = "import time\nfor i in range(240):\n  try:\n    s3.create_bucket(Bucket='ready'); \
+             s3.put_object(Bucket='ready', Key='k', Body=b'x'); break\n  except Exception as e:\n    last = e; \
+             time.sleep(.25)\nelse:\n  raise SystemExit(f'the server is not ready: {last}')";
+        let mut trouble = String::new();
+        for _ in 0..STARTS {
+            let dir = tempfile::tempdir().expect("a folder for the server");
+            let (command, port) = command(&python, dir.path());
+            let server = Self::spawn(command, dir, python.clone(), port);
+            match server.try_boto3(READY) {
+                Ok(_) => return server,
+                Err(said) => {
+                    eprintln!("a server did not start, tried again with other ports: {said}");
+                    trouble = said;
+                }
+            }
+        }
+        panic!("a server did not start {STARTS} times: {trouble}");
+    }
+
+    fn spawn(mut command: Command, dir: tempfile::TempDir, python: PathBuf, port: u16) -> Self {
         let credentials = format!("[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n");
         std::fs::write(dir.path().join("credentials"), credentials).expect("the credentials file");
         let log = File::create(dir.path().join("log")).expect("the server's log");
@@ -104,14 +96,7 @@ impl Server {
             .process_group(0)
             .spawn()
             .expect("start the server");
-        let server = Self { child, dir, python, endpoint: format!("http://127.0.0.1:{port}") };
-        // Ready is when a bucket can be made and written: a gateway listens long before that.
-        server.boto3(
-            "import time\nfor i in range(240):\n  try:\n    s3.create_bucket(Bucket='ready'); \
-             s3.put_object(Bucket='ready', Key='k', Body=b'x'); break\n  except Exception as e:\n    last = e; \
-             time.sleep(.25)\nelse:\n  raise SystemExit(f'the server is not ready: {last}')",
-        );
-        server
+        Self { child, dir, python, endpoint: format!("http://127.0.0.1:{port}") }
     }
 
     /// For a vault address: `endpoint=…&path_style=true&region=…`.
@@ -150,6 +135,11 @@ impl Server {
 
     /// Runs lines of Python with a boto3 client named `s3`; what they print.
     pub fn boto3(&self, lines: &str) -> String {
+        self.try_boto3(lines).unwrap_or_else(|said| panic!("{lines}\n{said}"))
+    }
+
+    /// Else what Python and the server said.
+    fn try_boto3(&self, lines: &str) -> Result<String, String> {
         let endpoint = &self.endpoint;
         let script = format!(
             "import boto3\nfrom botocore.config import Config\n\
@@ -158,15 +148,48 @@ impl Server {
              retries={{'max_attempts': 1}}))\n{lines}"
         );
         let output = Command::new(&self.python).args(["-c", &script]).output().expect("run python");
-        assert!(
-            output.status.success(),
-            "{}\n{}\nserver: {}",
-            lines,
-            String::from_utf8_lossy(&output.stderr),
-            tail(&self.dir.path().join("log"))
-        );
-        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{said}\nserver: {}", tail(&self.dir.path().join("log"))));
+        }
+        Ok(String::from_utf8(output.stdout).expect("text").trim().to_owned())
     }
+}
+
+/// SeaweedFS's command line, its configuration written to the folder; the gateway's port.
+fn weed(python: &Path, dir: &Path) -> (Command, u16) {
+    let identities = format!(
+        r#"{{"identities":[{{"name":"contract","credentials":[{{"accessKey":"{KEY}","secretKey":"{SECRET}"}}],
+        "actions":["Admin","Read","Write","List","Tagging"]}}]}}"#
+    );
+    std::fs::write(dir.join("s3.json"), identities).expect("the server's config");
+    let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = free_ports();
+    let mut command = Command::new(python.with_file_name("weed"));
+    command.args([
+        "server",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-filer",
+        "-s3",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    ]);
+    command.args(["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=50"]);
+    command.arg(format!("-dir={}", dir.display()));
+    command.arg(format!("-s3.config={}", dir.join("s3.json").display()));
+    for (name, port) in [
+        ("master.port", master),
+        ("master.port.grpc", master_grpc),
+        ("volume.port", volume),
+        ("volume.port.grpc", volume_grpc),
+        ("filer.port", filer),
+        ("filer.port.grpc", filer_grpc),
+        ("s3.port", s3),
+        ("s3.port.grpc", s3_grpc),
+    ] {
+        command.arg(format!("-{name}={port}"));
+    }
+    (command, s3)
 }
 
 fn tail(log: &Path) -> String {

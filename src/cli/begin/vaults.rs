@@ -7,8 +7,8 @@ use crate::clock::SystemClock;
 use crate::config::{Settings, VaultSettings};
 use crate::daemon::found::{Founding, Witness, is_words_file_of};
 use crate::daemon::home::{Home, VaultHome};
-use crate::daemon::open::{Folders, open_store};
-use crate::error::{Doing, Error, Kind, Result};
+use crate::daemon::open::{Folders, open_configured};
+use crate::error::{Error, Result};
 use crate::model::VaultId;
 use crate::seal::SystemEntropy;
 use crate::seal::keys::SealKeys;
@@ -122,21 +122,9 @@ fn exists(vault: &VaultSettings) -> bool {
 }
 
 fn with_store<T>(vault: &VaultSettings, act: impl FnOnce(&dyn ObjectStore) -> Result<T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .doing(Kind::Retry, || "start the runtime".to_owned())?;
+    let runtime = crate::cli::runtime()?;
     let throttle = Throttle::new(vault.limit, SystemClock::shared());
-    let opened = open_store(
-        &vault.url,
-        &vault.name,
-        vault.credentials_file.as_ref(),
-        crate::store::abilities::Abilities::default(),
-        Folders::Create,
-        throttle,
-        runtime.handle(),
-    )?;
+    let opened = open_configured(vault, Folders::Create, throttle, runtime.handle())?;
     act(&*opened.store)
 }
 

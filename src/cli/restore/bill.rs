@@ -3,18 +3,17 @@
 use super::super::args::Line;
 use super::super::out_args::{Restore, SpeedArg};
 use super::super::source::Source;
-use super::super::{Failure, read_text};
+use super::super::{Failure, prices};
 use crate::catalog::jobs::JobFile;
-use crate::config::{VaultUrl, duration};
+use crate::config::duration;
 use crate::error::{Error, Result};
 use crate::model::{Rate, Size, Speed};
-use crate::price::{Estimate, Money, Offer, Place, PriceBook, RestoreNeed, Terms as Prices};
+use crate::price::{Estimate, Money, Offer, PriceBook, RestoreNeed, Terms as Prices};
 use crate::restore::thaw::pace::{Terms, days_to_pay};
 use crate::restore::thaw::{agree, standing};
 use crate::restore::{Cost, Plan, SpeedPlan};
 use crate::worker::Faults;
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Below this a price is shown as "less than a cent", and is no reason to ask.
@@ -53,27 +52,9 @@ impl Wish {
     }
 }
 
-/// A mistake in it is a usage error.
-pub(super) fn book(file: Option<&PathBuf>) -> std::result::Result<PriceBook, Failure> {
-    let Some(file) = file else { return Ok(PriceBook::shipped()) };
-    let text = read_text(file, "the price list").map_err(Failure::Usage)?;
-    PriceBook::parse(file, &text).map_err(Failure::Usage)
-}
-
-/// Where what is to be read lies, and in which class.
-pub(super) fn place(plan: &Plan, url: &VaultUrl) -> Place {
-    match url {
-        VaultUrl::Folder(_) => Place::folder(),
-        VaultUrl::Bucket(b) => {
-            let class = plan.class.as_deref().unwrap_or(b.class());
-            Place::bucket(b.endpoint.as_deref(), b.region.as_deref(), class)
-        }
-    }
-}
-
 /// Prices and hours for every speed there is; None where they are not known.
 pub(super) fn look_up(plan: &mut Plan, source: &Source, book: &PriceBook, wish: &Wish) -> Result<()> {
-    let place = place(plan, &source.url);
+    let place = prices::place(&source.url, plan.class.as_deref());
     let prices = book.terms(&place);
     let stored_bytes = source.catalog.vault_counts()?.stored_bytes;
     plan.speeds = Speed::ALL
@@ -270,6 +251,7 @@ fn ask(line: &Line, speed: Speed, total: Option<f64>, chosen: Option<&SpeedPlan>
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use crate::price::Place;
 
     fn need() -> RestoreNeed {
         RestoreNeed {
