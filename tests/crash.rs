@@ -6,6 +6,8 @@
 mod bed;
 #[path = "crash/beginning.rs"]
 mod beginning;
+#[path = "crash/deaths.rs"]
+mod deaths;
 #[path = "support/fast_clock.rs"]
 mod fast_clock;
 #[path = "crash/founding.rs"]

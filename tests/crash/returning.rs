@@ -2,6 +2,7 @@
 //! end stands what an undisturbed one leaves, the report says the same, no part of ours lies about, and nothing that
 //! was settled is read again (promises 4 and 11).
 
+use super::deaths::Deaths;
 use super::portable::portable;
 use super::site::Site;
 use super::vault_builder::p;
@@ -19,8 +20,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub const STEPS: [&str; 27] = [
     "plan.begin",
@@ -324,34 +323,17 @@ fn timeless(thing: &(super::tree::Thing, Option<Vec<u8>>)) -> (super::tree::Thin
 
 #[test]
 fn promises_4_and_11_hold_wherever_a_restore_dies() {
-    let died = Mutex::new(BTreeMap::<&'static str, u32>::new());
+    let deaths = Deaths::default();
     for blow in [Blow::Kill, Blow::PowerCut, Blow::PowerCutOfTheJob] {
-        let next = AtomicU64::new(1);
-        std::thread::scope(|s| {
-            for _ in 0..4 {
-                s.spawn(|| {
-                    let site = Site::new();
-                    let (wanted, planned) = undisturbed(&site);
-                    loop {
-                        let at = next.fetch_add(1, Ordering::SeqCst);
-                        let steps = run_and_die_at(&site, &wanted, planned, blow, at);
-                        if steps.is_empty() {
-                            break;
-                        }
-                        for step in steps {
-                            *died.lock().unwrap().entry(step).or_default() += 1;
-                        }
-                    }
-                });
-            }
-        });
+        let place = || {
+            let site = Site::new();
+            let (wanted, planned) = undisturbed(&site);
+            (site, wanted, planned)
+        };
+        deaths.at_every_step(place, |(site, wanted, planned), at| run_and_die_at(site, wanted, *planned, blow, at));
     }
-    let died = died.into_inner().unwrap();
-    println!("{} deaths: {died:?}", died.values().sum::<u32>());
-    for step in STEPS {
-        assert!(died.contains_key(step), "no death at {step}: {died:?}");
-    }
-    assert_eq!(died.keys().find(|step| !STEPS.contains(*step)), None, "a step this test does not know");
+    deaths.were_at(&STEPS);
+    deaths.were_only_at(&STEPS);
 }
 
 pub const REMOVING: [&str; 1] = ["job.remove"];

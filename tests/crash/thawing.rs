@@ -1,6 +1,7 @@
 //! Dying while a restore waits for cold storage: at every step of asking, looking and taking up. The next life goes on,
 //! asks at most once more for what it was asking for, and ends with everything back (promises 4 and 11).
 
+use super::deaths::Deaths;
 use super::fast_clock::FastClock;
 use super::vault_builder::{VaultBuilder, noise, object, p};
 use panicroom::catalog::jobs::JobFile;
@@ -17,10 +18,9 @@ use panicroom::store::ObjectStore;
 use panicroom::store::memory::MemoryStore;
 use panicroom::upkeep::rebuild::rebuild;
 use panicroom::worker::{Faults, Stop};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub const STEPS: [&str; 11] = [
@@ -172,33 +172,14 @@ fn run_and_die_at(line: Line, at: u64, most: u64) -> Vec<&'static str> {
 
 #[test]
 fn promises_4_and_11_hold_wherever_a_thaw_dies() {
-    let died = Mutex::new(BTreeMap::<&'static str, u32>::new());
+    let deaths = Deaths::default();
     for line in [Line::Underrated, Line::Overrated] {
         let undisturbed = Trip::new(line);
         undisturbed.all_back(&undisturbed.live(&Faults::default()).unwrap(), &[]);
         let most = undisturbed.vault.store.requests().thaw;
         let waves: BTreeSet<Wall> = undisturbed.vault.store.thaws().iter().map(|t| t.at).collect();
         assert!(waves.len() >= 2, "{waves:?}");
-        let next = AtomicU64::new(1);
-        std::thread::scope(|s| {
-            for _ in 0..4 {
-                s.spawn(|| {
-                    loop {
-                        let steps = run_and_die_at(line, next.fetch_add(1, Ordering::SeqCst), most);
-                        if steps.is_empty() {
-                            break;
-                        }
-                        for step in steps {
-                            *died.lock().unwrap().entry(step).or_default() += 1;
-                        }
-                    }
-                });
-            }
-        });
+        deaths.at_every_step(|| (), |(), at| run_and_die_at(line, at, most));
     }
-    let died = died.into_inner().unwrap();
-    println!("{} deaths: {died:?}", died.values().sum::<u32>());
-    for step in STEPS {
-        assert!(died.contains_key(step), "no death at {step}: {died:?}");
-    }
+    deaths.were_at(&STEPS);
 }
