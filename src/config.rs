@@ -126,6 +126,8 @@ pub struct VaultSettings {
     pub roots: Vec<TreePath>,
     /// Of zstd: 1 to 19.
     pub level: i32,
+    /// A static build of this program, of which the vault is to keep a copy.
+    pub rescue_program: Option<TreePath>,
 }
 
 /// Whom to tell, and when.
@@ -193,6 +195,7 @@ pub const KEYS: [(&str, &[&str]); 9] = [
             "limit",
             "roots",
             "level",
+            "rescue_program",
         ],
     ),
     ("uplink", &["limit"]),

@@ -2,5 +2,6 @@
 //! making a catalog from its log.
 
 pub mod merge;
+pub mod program;
 pub mod rebuild;
 pub mod unlock;

@@ -21,6 +21,8 @@ mod orders;
 #[path = "support/portable.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod portable;
+#[path = "crash/program.rs"]
+mod program;
 #[path = "support/read_vault.rs"]
 mod read_vault;
 #[path = "crash/returning.rs"]
@@ -243,7 +245,7 @@ fn steps_of_the_code(folder: &Path, found: &mut BTreeSet<String>) {
 fn every_durable_step_of_the_code_is_one_that_these_tests_die_at() {
     let mut code = BTreeSet::new();
     steps_of_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
-    let lists: [&[&str]; 10] = [
+    let lists: [&[&str]; 11] = [
         &STEPS,
         &trouble::STEPS,
         &founding::STEPS,
@@ -254,6 +256,7 @@ fn every_durable_step_of_the_code_is_one_that_these_tests_die_at() {
         &thawing::STEPS,
         &beginning::STEPS,
         &orders::STEPS,
+        &program::STEPS,
     ];
     let tried: BTreeSet<String> = lists.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(code, tried);

@@ -100,6 +100,20 @@ impl Catalog {
         })
     }
 
+    /// Whether nothing waits to be read, sent or named: failed paths and what nobody chose aside.
+    pub fn is_all_safe(&self) -> Result<bool> {
+        self.read("look for what is not safe", |c| {
+            c.prepare_cached(
+                "SELECT NOT EXISTS (SELECT 1 FROM dirty WHERE error IS NULL)
+                    AND NOT EXISTS (SELECT 1 FROM version WHERE segment IS NULL)
+                    AND NOT EXISTS (SELECT 1 FROM pack WHERE state = 0)
+                    AND NOT EXISTS (SELECT 1 FROM segment WHERE state = 0)
+                    AND EXISTS (SELECT 1 FROM segment)",
+            )?
+            .query_row([], |r| r.get(0))
+        })
+    }
+
     /// Recounts what commits keep running totals of: at every start.
     pub fn recount(&self) -> Result<()> {
         self.write("recount the roots", |tx| {

@@ -9,7 +9,7 @@
 mod thaw;
 mod work;
 
-pub use thaw::{Enough, NewInRound, ThawRow, ThawState, ThawSum, Wave};
+pub use thaw::{Enough, NewInRound, NewThaw, ThawRow, ThawState, ThawSum, Wave};
 
 use super::{add_to_fact, connect, objects, set_fact};
 use crate::error::{Error, Kind, Result};
@@ -100,6 +100,14 @@ pub struct JobPack {
     pub hash: Sha256,
     pub tier: Tier,
     pub record: Option<PackRecord>,
+}
+
+/// A pack as the plan finds it.
+#[derive(Clone, Debug)]
+pub struct NewPack {
+    pub pack: JobPack,
+    /// None where nothing is ever frozen.
+    pub thaw: Option<NewThaw>,
 }
 
 /// What a piece belongs to.
@@ -306,16 +314,16 @@ impl JobFile {
         self.write("plan", |tx| items.iter().try_for_each(|item| add(tx, item)))
     }
 
-    pub fn add_pack(&self, pack: &JobPack) -> Result<()> {
+    pub fn add_packs(&self, packs: &[NewPack]) -> Result<()> {
         self.write("plan", |tx| {
-            tx.prepare_cached("INSERT OR REPLACE INTO pack (id, hash, tier, record) VALUES (?, ?, ?, ?)")?
-                .execute((
-                    pack.id,
-                    &pack.hash.0[..],
-                    objects::tier_number(pack.tier),
-                    pack.record.as_ref().map(PackRecord::to_cbor),
-                ))
-                .map(drop)
+            let mut row =
+                tx.prepare_cached("INSERT OR REPLACE INTO pack (id, hash, tier, record) VALUES (?, ?, ?, ?)")?;
+            for NewPack { pack, thaw } in packs {
+                let record = pack.record.as_ref().map(PackRecord::to_cbor);
+                row.execute((pack.id, &pack.hash.0[..], objects::tier_number(pack.tier), record))?;
+                thaw.iter().try_for_each(|thaw| thaw.add(tx, pack.id))?;
+            }
+            Ok(())
         })
     }
 }

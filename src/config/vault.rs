@@ -31,6 +31,7 @@ pub(super) fn vault(file: File, section: &mut Section, roots: &[Given<RootSettin
             limit: limit(section)?,
             roots: roots_of_vault(section, roots)?,
             level: level(section)?,
+            rescue_program: section.read("rescue_program", path)?.map(|g| g.value),
         },
     })
 }

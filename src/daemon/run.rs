@@ -21,6 +21,7 @@ use crate::store::retry::Backoff;
 use crate::store::s3::S3Store;
 use crate::store::throttle::Throttle;
 use crate::upkeep::merge::Merging;
+use crate::upkeep::program::{Kept, ProgramKeeping};
 use crate::worker::Nudge;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +48,8 @@ pub struct Vault {
     pub mended: Nudge,
     /// Steps that ended well, for the watchdog.
     pub steps: AtomicU64,
+    /// Whether this run looked for the copy of the program that the vault may keep.
+    program_seen: AtomicBool,
 }
 
 /// Why a worker does not get on.
@@ -100,6 +103,7 @@ impl Daemon {
                     trouble: Mutex::default(),
                     mended: Nudge::new(),
                     steps: AtomicU64::new(0),
+                    program_seen: AtomicBool::new(false),
                 })
             })
             .collect();
@@ -457,6 +461,29 @@ fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
     }
     match engine.upload_one(&vault.claims)? {
         Uploaded::One => Ok(Step::Again),
-        Uploaded::Nothing => Ok(Step::Wait(LOOK)),
+        Uploaded::Nothing => {
+            if thread == 0 {
+                keep_program(vault, engine)?;
+            }
+            Ok(Step::Wait(LOOK))
+        }
     }
+}
+
+/// Once a run, when nothing else is to be sent. A program that cannot be taken is said and no hindrance.
+fn keep_program(vault: &Vault, engine: &Engine) -> Result<()> {
+    let Some(program) = &vault.settings.rescue_program else { return Ok(()) };
+    if vault.program_seen.load(Ordering::SeqCst) || engine.is_hurried() || !engine.catalog.is_all_safe()? {
+        return Ok(());
+    }
+    let keeping =
+        ProgramKeeping { store: &*engine.store, spool: &engine.spool, faults: &engine.faults, stop: &engine.stop };
+    match keeping.keep(program.as_path()) {
+        Ok(Kept::Before) => {}
+        Ok(Kept::Now(name)) => engine.tell(Level::Good, &format!("the vault keeps a copy of the program: {name}")),
+        Err(e) if e.kind() == Kind::Operator => engine.tell(Level::Warning, &e.to_string()),
+        Err(e) => return Err(e),
+    }
+    vault.program_seen.store(true, Ordering::SeqCst);
+    Ok(())
 }

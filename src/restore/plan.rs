@@ -12,7 +12,7 @@ use super::Wanted;
 use super::layout::{Layouts, Records};
 use super::progress::{Phase, Progress};
 use super::walk::{Found, Visit, Walk};
-use crate::catalog::jobs::{JobFile, JobPack, NewItem, ThawState};
+use crate::catalog::jobs::{JobFile, JobPack, NewItem, NewPack, NewThaw, ThawState};
 use crate::catalog::{Catalog, CatalogPiece, pieces_of};
 use crate::clock::Wall;
 use crate::error::{Error, Kind, Result};
@@ -30,6 +30,8 @@ use std::time::Duration;
 
 /// Items written to the job at once.
 const AT_ONCE: usize = 1000;
+/// Packs written to the job at once, each with its record of a few kilobytes.
+const PACKS_AT_ONCE: usize = 256;
 /// So many packs, at most, are looked for by a listing each, where the vault holds more pages of them than that.
 const FEW: usize = 16;
 /// Names on a page of a listing.
@@ -230,7 +232,7 @@ impl Planner<'_> {
 
     /// Every pack that is needed, with its record and the bytes that will be read of it.
     fn packs(&mut self) -> Result<()> {
-        let (mut cold, mut few) = (0, Vec::new());
+        let (mut cold, mut few, mut found) = (0, Vec::new(), Vec::new());
         let mut at = 0;
         while let Some(id) = self.job.pack_from(0, at)? {
             self.with.stop.check()?;
@@ -242,25 +244,34 @@ impl Planner<'_> {
             let bytes = record.as_ref().map_or(Ok(0), |record| used_bytes(self.job, id, record))?;
             self.plan.packs += 1;
             self.plan.pack_bytes += bytes;
-            self.with.faults.at("plan.pack")?;
-            self.job.add_pack(&JobPack { id, hash, tier, record })?;
-            if !self.with.store.may_freeze() {
-                continue;
+            let may_freeze = self.with.store.may_freeze();
+            let thaw =
+                if may_freeze { Some(NewThaw { wanted: self.wanted(id, bytes)?, bytes: bytes.max(1) }) } else { None };
+            found.push(NewPack { pack: JobPack { id, hash, tier, record }, thaw });
+            if found.len() >= PACKS_AT_ONCE {
+                self.add_packs(&mut found)?;
             }
-            self.job.add_thaw(id, self.wanted(id, bytes)?, bytes.max(1))?;
-            if tier == Tier::Cold {
+            if may_freeze && tier == Tier::Cold {
                 cold += 1;
                 if few.len() <= FEW {
                     few.push(Name::Pack(tier, hash).into());
                 }
             }
         }
+        self.add_packs(&mut found)?;
         if cold > 0 {
             self.frozen(&few)?;
         }
         if self.plan.frozen_packs == 0 && is_free_of_charge(self.with.store) {
             self.plan.speeds = ["bulk", "standard", "expedited"].map(SpeedPlan::free).into();
         }
+        Ok(())
+    }
+
+    fn add_packs(&self, found: &mut Vec<NewPack>) -> Result<()> {
+        self.with.faults.at("plan.pack")?;
+        self.job.add_packs(found)?;
+        found.clear();
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::finish::Finisher;
 use super::progress::Progress;
 use super::unit::{Outcome, Owner, PackAt, Slice};
 use crate::catalog::Catalog;
-use crate::catalog::jobs::{Batch, Cursor, JobFile, JobPack, Repair, Run};
+use crate::catalog::jobs::{Batch, Cursor, JobFile, JobPack, NewPack, Repair, Run};
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
@@ -92,7 +92,8 @@ impl Settler<'_> {
                 let Some((record, _)) = self.catalog.pack_record(place.pack)? else { return Ok(None) };
                 let (hash, tier) = (record.hash, record.table.tier);
                 self.finisher.faults.at("settle.pack")?;
-                self.job.add_pack(&JobPack { id: place.pack, hash, tier, record: Some(record) })?;
+                let pack = JobPack { id: place.pack, hash, tier, record: Some(record) };
+                self.job.add_packs(&[NewPack { pack, thaw: None }])?;
             }
             let offset = slice.offset + pack.starts[chunk as usize] - pack.starts[slice.chunks.start as usize];
             let small = match &slice.owner {

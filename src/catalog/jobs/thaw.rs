@@ -69,6 +69,23 @@ pub struct Wave {
     pub next: Wall,
 }
 
+/// What is planned of a pack that may be frozen. It counts as ready until something else is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct NewThaw {
+    /// The lower, the sooner.
+    pub wanted: u64,
+    /// To be read of it.
+    pub bytes: u64,
+}
+
+impl NewThaw {
+    pub(super) fn add(&self, tx: &Transaction<'_>, pack: i64) -> rusqlite::Result<()> {
+        tx.prepare_cached("INSERT OR REPLACE INTO thaw (pack, wanted, bytes) VALUES (?, ?, ?)")?
+            .execute((pack, signed(self.wanted), signed(self.bytes)))
+            .map(drop)
+    }
+}
+
 /// A pack that a later round needs.
 #[derive(Clone, Copy, Debug)]
 pub struct NewInRound {
@@ -100,15 +117,6 @@ fn row((pack, hash, tier, bytes, chunk, state, turn): Found) -> Result<ThawRow> 
 }
 
 impl JobFile {
-    /// A pack of the plan: it counts as ready until something else is known of it.
-    pub fn add_thaw(&self, pack: i64, wanted: u64, bytes: u64) -> Result<()> {
-        self.write("plan a thaw", |tx| {
-            tx.prepare_cached("INSERT OR REPLACE INTO thaw (pack, wanted, bytes) VALUES (?, ?, ?)")?
-                .execute((pack, signed(wanted), signed(bytes)))
-                .map(drop)
-        })
-    }
-
     /// The first file that wants a pack of the plan.
     pub fn first_file_of(&self, pack: i64) -> Result<Option<i64>> {
         self.read("read who wants a pack", |c| {
