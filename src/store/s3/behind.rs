@@ -216,6 +216,16 @@ impl S3Store {
     /// Chooses the version that is what the name says: by its stored checksum, else the oldest whose checksum nobody
     /// stored.
     pub(super) fn choose_version(&self, name: &ObjectName) -> Result<bool> {
+        match self.choose(name) {
+            Err(e) if matches!(e.kind(), Kind::Operator | Kind::Damaged) => {
+                tracing::warn!("older versions of {name} are not known: {e}");
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    fn choose(&self, name: &ObjectName) -> Result<bool> {
         let stop = Stop::new();
         let abilities = self.abilities();
         if abilities.list_versions == Ability::No || abilities.keeps_versions == Ability::No {
