@@ -257,6 +257,7 @@ where
 mod tests {
     use super::*;
     use crate::clock::{ManualClock, Wall};
+    use crate::store::Cover;
     use crate::store::memory::{Fault, MemoryStore};
     use proptest::prelude::*;
 
@@ -366,6 +367,33 @@ mod tests {
         let patient = Patient::new(&memory, Patience::AsLongAsItTakes, long, stop, move |_| asked.ask());
         memory.next_faults([Fault::ServerError]);
         assert_eq!(patient.head(&name).unwrap_err().kind(), Kind::Stopping);
+    }
+
+    #[test]
+    fn an_inventory_that_breaks_off_tells_every_name_once_and_what_is_beneath_is_asked_for_again() {
+        let memory = MemoryStore::new(ManualClock::at(Wall(0)));
+        let names: Vec<_> = (0..9).map(|i| ObjectName::new(format!("meta_{i}")).unwrap()).collect();
+        for name in &names {
+            memory.put(name, b"ours");
+        }
+        memory.hide(&names[2]);
+        memory.overwrite(&names[7], b"other");
+        memory.next_faults([Fault::Cut { after: 4 }, Fault::ServerError, Fault::None, Fault::TimeOut]);
+        let patient = patient(&memory, Patience::Tries(5));
+        let mut seen = Vec::new();
+        let mut each = |held: Held| -> Result<()> {
+            seen.push((held.object.name, held.cover));
+            Ok(())
+        };
+        assert_eq!(patient.inventory("meta_", &mut each).unwrap(), Depth::Versions);
+        let cover = |i| match i {
+            2 => Cover::DeleteMarker,
+            7 => Cover::OtherBytes,
+            _ => Cover::Bare,
+        };
+        assert_eq!(seen, names.iter().enumerate().map(|(i, name)| (name.clone(), cover(i))).collect::<Vec<_>>());
+        assert!(patient.uncover(&names[7]).unwrap());
+        assert_eq!(memory.requests().list, 5);
     }
 
     #[test]
