@@ -370,4 +370,11 @@ fn promise_9_a_vault_whose_objects_somebody_deleted_comes_back_whole_and_is_not_
     assert_eq!(kept(), before, "nothing was written");
     alone(&["restore", "--to", "out2", "--yes"]).exits(0);
     assert_same(&back(&machine, &machine.path("out2")), &machine.data());
+
+    // As docs/setup.md says: with the markers taken away all is as it was.
+    server.boto3(
+        "for marker in s3.list_object_versions(Bucket='kept', Prefix='v/')['DeleteMarkers']:\n  \
+         if marker['IsLatest']: s3.delete_object(Bucket='kept', Key=marker['Key'], VersionId=marker['VersionId'])",
+    );
+    configured(&["backup"]).exits(0).says("Everything is safe: 11 files").says_not("delete markers");
 }

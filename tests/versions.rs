@@ -203,9 +203,11 @@ fn a_key_without_the_right_sees_the_surface_and_is_heard_again_when_it_may() {
 
 #[test]
 fn a_server_that_refuses_to_tell_of_thaws_is_asked_without() {
-    let wire = Wire::new(|request, _| match request.headers.contains_key("x-amz-optional-object-attributes") {
-        true => Answer::error(501, "NotImplemented", "A header you provided is not implemented"),
-        false => Answer::versions(&[version(("p/data_a", "1"), (3, "x"), true)], None),
+    let wire = Wire::new(|request, _| {
+        if request.headers.contains_key("x-amz-optional-object-attributes") {
+            return Answer::error(501, "NotImplemented", "A header you provided is not implemented");
+        }
+        Answer::versions(&[version(("p/data_a", "1"), (3, "x"), true)], None)
     });
     let store = store(&wire, aws());
     assert_eq!((inventory(&store, "data_").0, inventory(&store, "data_").0), (Depth::Versions, Depth::Versions));

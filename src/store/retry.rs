@@ -96,6 +96,9 @@ struct Doubt {
     alone: u32,
 }
 
+/// What a listing hands each thing to.
+type Each<'a, T> = &'a mut dyn FnMut(T) -> Result<()>;
+
 type Tell = Box<dyn Fn(Told<'_>) + Send + Sync>;
 
 /// A store whose reads, looks, listings and thaws are made again while the trouble is passing. `create` is passed on
@@ -158,8 +161,8 @@ where
     fn through<T, D>(
         &self,
         name: &mut dyn FnMut(&T) -> ObjectName,
-        each: &mut dyn FnMut(T) -> Result<()>,
-        list: &mut dyn FnMut(&mut dyn FnMut(T) -> Result<()>) -> Result<D>,
+        each: Each<'_, T>,
+        list: &mut dyn FnMut(Each<'_, T>) -> Result<D>,
     ) -> Result<D> {
         let mut last: Option<ObjectName> = None;
         self.again(&self.stop, |_| {
