@@ -135,7 +135,9 @@ fn answer_all(stream: TcpStream, packs: &[(Sha256, u64)], prefix: &str) -> std::
             }
         }
         let query = request.split(' ').nth(1).and_then(|target| target.split_once('?')).map(|(_, query)| query);
-        let is_list = request.starts_with("GET ") && query.is_some_and(|q| q.contains("list-type=2"));
+        let lists =
+            |q: &str| q.split('&').any(|pair| pair == "list-type=2" || pair.trim_end_matches('=') == "versions");
+        let is_list = request.starts_with("GET ") && query.is_some_and(lists);
         println!("{} {request}", if is_list { "list" } else { "other" });
         let (status, body) = match query.filter(|_| is_list) {
             Some(query) => ("200 OK", page(packs, prefix, query)),
@@ -151,36 +153,52 @@ fn answer_all(stream: TcpStream, packs: &[(Sha256, u64)], prefix: &str) -> std::
     Ok(())
 }
 
-/// A thousand names; the token is the number of the next.
+/// A thousand names, of objects or of their versions, of which each has one; the token is the number of the next.
 fn page(packs: &[(Sha256, u64)], prefix: &str, query: &str) -> String {
     let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let of_versions = !query.contains("list-type=2");
+    let (root, item, more_words) = if of_versions {
+        ("ListVersionsResult", "Version", "<VersionId>null</VersionId><IsLatest>true</IsLatest>")
+    } else {
+        ("ListBucketResult", "Contents", "")
+    };
     let asked = value("prefix").unwrap_or_default().replace("%2F", "/");
     let wanted = asked.strip_prefix(prefix).unwrap_or_default();
+    let marker = value("key-marker").unwrap_or_default().replace("%2F", "/");
+    let after_marker = marker.strip_prefix(prefix).unwrap_or_default();
     let from: usize = value("continuation-token").and_then(|t| t.parse().ok()).unwrap_or_default();
     let most: usize = value("max-keys").and_then(|t| t.parse().ok()).unwrap_or(1000);
     let name = |n: usize| Name::Pack(Tier::Cold, packs[n].0).to_string();
-    let begin =
-        packs.partition_point(|(hash, _)| Name::Pack(Tier::Cold, *hash).to_string().as_str() < wanted).max(from);
+    let is_before = |hash: &Sha256| {
+        let name = Name::Pack(Tier::Cold, *hash).to_string();
+        name.as_str() < wanted || name.as_str() <= after_marker
+    };
+    let begin = packs.partition_point(|(hash, _)| is_before(hash)).max(from);
     let end =
         (begin..packs.len()).take(most).take_while(|n| name(*n).starts_with(wanted)).last().map_or(begin, |n| n + 1);
     let more = end < packs.len() && name(end).starts_with(wanted);
     let mut xml = format!(
-        "<?xml version=\"1.0\"?><ListBucketResult><Name>huge</Name><Prefix>{asked}</Prefix><KeyCount>{}</KeyCount>\
+        "<?xml version=\"1.0\"?><{root}><Name>huge</Name><Prefix>{asked}</Prefix><KeyCount>{}</KeyCount>\
          <MaxKeys>1000</MaxKeys><IsTruncated>{more}</IsTruncated>",
         end - begin
     );
     if more {
-        let _ = write!(xml, "<NextContinuationToken>{end}</NextContinuationToken>");
+        let _ = if of_versions {
+            let last = name(end - 1);
+            write!(xml, "<NextKeyMarker>{prefix}{last}</NextKeyMarker><NextVersionIdMarker>null</NextVersionIdMarker>")
+        } else {
+            write!(xml, "<NextContinuationToken>{end}</NextContinuationToken>")
+        };
     }
     for (n, (hash, size)) in (begin..).zip(&packs[begin..end]) {
         let name = Name::Pack(Tier::Cold, *hash);
         let _ = write!(
             xml,
-            "<Contents><Key>{prefix}{name}</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>\
-             <ETag>&quot;{n:032x}&quot;</ETag><Size>{size}</Size><StorageClass>DEEP_ARCHIVE</StorageClass></Contents>"
+            "<{item}><Key>{prefix}{name}</Key>{more_words}<LastModified>2026-01-02T03:04:05.000Z</LastModified>\
+             <ETag>&quot;{n:032x}&quot;</ETag><Size>{size}</Size><StorageClass>DEEP_ARCHIVE</StorageClass></{item}>"
         );
     }
-    xml + "</ListBucketResult>"
+    xml + &format!("</{root}>")
 }
 
 fn main() {

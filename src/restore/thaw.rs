@@ -14,7 +14,7 @@ use crate::clock::{Steady, Wall};
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
 use crate::model::{Rate, Sha256, Speed, Tier};
-use crate::store::{Access, ObjectInfo, ObjectName, Thaw};
+use crate::store::{Access, Held, ObjectInfo, ObjectName, Thaw};
 use pace::{Order, Terms};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -86,6 +86,14 @@ enum Asked {
 
 fn name(hash: Sha256, tier: Tier) -> ObjectName {
     ObjectName::from(Name::Pack(tier, hash))
+}
+
+/// It is there, and the server does not thaw what lies behind a delete marker.
+fn cannot_thaw(e: Error) -> Error {
+    e.as_kind(Kind::Operator).remedy(
+        "it lies behind a delete marker, and this server thaws only what its name answers with: take the delete marker \
+         away with the reaper's key (docs/setup.md), then resume",
+    )
 }
 
 /// None: it cannot be told from this.
@@ -309,7 +317,10 @@ impl<'a> Thawer<'a> {
                 Ok(Thaw::Ready) => break self.look_at(&object)?,
                 Ok(Thaw::NotAtThisSpeed) => self.slow_down()?,
                 // What is lost is found out when it is read, and looked for elsewhere.
-                Err(e) if e.kind() == Kind::Damaged => break (ThawState::Ready, None),
+                Err(e) if e.kind() == Kind::Damaged => match self.look_at(&object)? {
+                    (ThawState::Frozen, _) => return Err(cannot_thaw(e)),
+                    _ => break (ThawState::Ready, None),
+                },
                 Err(e) => return Err(e),
             }
         };
@@ -351,7 +362,7 @@ impl<'a> Thawer<'a> {
 
     fn look_by_listing(&mut self) -> Result<()> {
         let (mut seen, mut told) = (Vec::new(), 0u64);
-        self.with.store.list("data_", &mut |info| {
+        self.with.store.inventory("data_", &mut |Held { object: info, .. }| {
             self.with.stop.check()?;
             let Some((pack, tier)) = self.job_pack(&info)? else { return Ok(()) };
             let row = self.job.thaw_row(pack)?.filter(|r| r.state == ThawState::Asked && r.turn.is_none());

@@ -6,6 +6,7 @@
 
 use super::layout::Starts;
 use super::progress::Progress;
+use super::second::SecondLook;
 use crate::catalog::jobs::FileRow;
 use crate::chunk::Chunker;
 use crate::error::{Error, Kind, Result};
@@ -247,6 +248,7 @@ pub(super) struct Bench<'a> {
     pub faults: &'a Faults,
     pub stop: &'a Stop,
     pub progress: &'a Progress,
+    pub second: &'a SecondLook,
 }
 
 impl Bench<'_> {
@@ -276,8 +278,12 @@ impl Bench<'_> {
                 let end = usize::try_from(range.end - stretch.start).ok()?;
                 bytes.get(at..end)
             });
-            match self.text(unit, &opener, block.block, held, open) {
-                Ok(text) => self.place(unit, &opener, block, text, &mut out)?,
+            let mut opened = self.opened(unit, &opener, block.block, held, open);
+            if opened.as_ref().is_err_and(|e| e.kind() == Kind::Damaged) && self.second.look(self.store, &unit.pack)? {
+                opened = self.opened(unit, &opener, block.block, None, open);
+            }
+            match opened {
+                Ok(()) => self.place(unit, &opener, block, open.text(), &mut out)?,
                 Err(e) if e.kind() == Kind::Damaged => broken(&mut out, &unit.pack, block, &e),
                 Err(e) => return Err(e),
             }
@@ -287,22 +293,22 @@ impl Bench<'_> {
         Ok(out)
     }
 
-    fn text<'b>(
+    /// Afterwards the bench holds the block's text.
+    fn opened(
         &self,
         unit: &Unit,
         opener: &PackOpener<'_>,
         block: usize,
         held: Option<&[u8]>,
-        open: &'b mut OpenBench,
-    ) -> Result<&'b [u8]> {
+        open: &mut OpenBench,
+    ) -> Result<()> {
         if let Some(held) = held
             && opener.open(block, held, open, self.chunker).is_ok()
         {
-            // The borrow checker does not see that the failed branch gives `open` back: opened text is asked again.
-            return Ok(open.text());
+            return Ok(());
         }
         let again = self.store.read(&unit.pack.name, Some(opener.range(block)), self.stop)?;
-        opener.open(block, &again, open, self.chunker)
+        opener.open(block, &again, open, self.chunker).map(drop)
     }
 
     fn place(

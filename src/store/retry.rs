@@ -5,7 +5,7 @@
 //! passing (a missing object, wrong keys) ends at once as it always did. Randomness comes in as a seed, waiting goes
 //! through [`Stop`].
 
-use super::{Created, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::{Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::error::{Error, Kind, Result};
 use crate::format::VAULT_NAME;
 use crate::worker::Stop;
@@ -96,6 +96,9 @@ struct Doubt {
     alone: u32,
 }
 
+/// What a listing hands each thing to.
+type Each<'a, T> = &'a mut dyn FnMut(T) -> Result<()>;
+
 type Tell = Box<dyn Fn(Told<'_>) + Send + Sync>;
 
 /// A store whose reads, looks, listings and thaws are made again while the trouble is passing. `create` is passed on
@@ -154,6 +157,35 @@ where
         answer
     }
 
+    /// A listing, whatever it tells of each name: every name once, however often it breaks off.
+    fn through<T, D>(
+        &self,
+        name: &mut dyn FnMut(&T) -> ObjectName,
+        each: Each<'_, T>,
+        list: &mut dyn FnMut(Each<'_, T>) -> Result<D>,
+    ) -> Result<D> {
+        let mut last: Option<ObjectName> = None;
+        self.again(&self.stop, |_| {
+            let mut refused = None;
+            let listed = list(&mut |told| {
+                let name = name(&told);
+                if last.as_ref().is_some_and(|last| name <= *last) {
+                    return Ok(());
+                }
+                last = Some(name);
+                each(told).map_err(|e| {
+                    // The caller's own error is no trouble of the store: it ends the listing whatever its kind.
+                    refused = Some(e);
+                    Error::stopping()
+                })
+            });
+            match refused {
+                Some(e) => Ok(Err(e)),
+                None => listed.map(Ok),
+            }
+        })?
+    }
+
     fn goes_on(&self, failures: u32) -> bool {
         match self.patience {
             Patience::AsLongAsItTakes => true,
@@ -199,25 +231,13 @@ where
     }
     /// A listing that breaks off goes on after the last name it told, so `each` sees every name once.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
-        let mut last: Option<ObjectName> = None;
-        self.again(&self.stop, |_| {
-            let mut refused = None;
-            let listed = self.inner.list(prefix, &mut |info| {
-                if last.as_ref().is_some_and(|last| info.name <= *last) {
-                    return Ok(());
-                }
-                last = Some(info.name.clone());
-                each(info).map_err(|e| {
-                    // The caller's own error is no trouble of the store: it ends the listing whatever its kind.
-                    refused = Some(e);
-                    Error::stopping()
-                })
-            });
-            match refused {
-                Some(e) => Ok(Err(e)),
-                None => listed.map(Ok),
-            }
-        })?
+        self.through(&mut |object: &ObjectInfo| object.name.clone(), each, &mut |each| self.inner.list(prefix, each))
+    }
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+        self.through(&mut |held: &Held| held.object.name.clone(), each, &mut |each| self.inner.inventory(prefix, each))
+    }
+    fn uncover(&self, name: &ObjectName) -> Result<bool> {
+        self.again(&self.stop, |_| self.inner.uncover(name))
     }
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         self.again(&self.stop, |_| self.inner.thaw(name, speed, days))
@@ -240,6 +260,7 @@ where
 mod tests {
     use super::*;
     use crate::clock::{ManualClock, Wall};
+    use crate::store::Cover;
     use crate::store::memory::{Fault, MemoryStore};
     use proptest::prelude::*;
 
@@ -349,6 +370,33 @@ mod tests {
         let patient = Patient::new(&memory, Patience::AsLongAsItTakes, long, stop, move |_| asked.ask());
         memory.next_faults([Fault::ServerError]);
         assert_eq!(patient.head(&name).unwrap_err().kind(), Kind::Stopping);
+    }
+
+    #[test]
+    fn an_inventory_that_breaks_off_tells_every_name_once_and_what_is_beneath_is_asked_for_again() {
+        let memory = MemoryStore::new(ManualClock::at(Wall(0)));
+        let names: Vec<_> = (0..9).map(|i| ObjectName::new(format!("meta_{i}")).unwrap()).collect();
+        for name in &names {
+            memory.put(name, b"ours");
+        }
+        memory.hide(&names[2]);
+        memory.overwrite(&names[7], b"other");
+        memory.next_faults([Fault::Cut { after: 4 }, Fault::ServerError, Fault::None, Fault::TimeOut]);
+        let patient = patient(&memory, Patience::Tries(5));
+        let mut seen = Vec::new();
+        let mut each = |held: Held| -> Result<()> {
+            seen.push((held.object.name, held.cover));
+            Ok(())
+        };
+        assert_eq!(patient.inventory("meta_", &mut each).unwrap(), Depth::Versions);
+        let cover = |i| match i {
+            2 => Cover::DeleteMarker,
+            7 => Cover::OtherBytes,
+            _ => Cover::Bare,
+        };
+        assert_eq!(seen, names.iter().enumerate().map(|(i, name)| (name.clone(), cover(i))).collect::<Vec<_>>());
+        assert!(patient.uncover(&names[7]).unwrap());
+        assert_eq!(memory.requests().list, 5);
     }
 
     #[test]
