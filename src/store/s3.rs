@@ -11,6 +11,7 @@
 mod connect;
 mod feed;
 mod lifecycle;
+pub mod make;
 pub mod probe;
 mod put;
 mod thaw;
