@@ -96,7 +96,7 @@ impl<'a> Maker<'a> {
         call: Call,
         manner: Manner,
         request: impl Future<Output = Result<T, SdkError<E, aws_sdk_s3::config::http::HttpResponse>>>,
-    ) -> Result<T, No>
+    ) -> Result<T, Box<No>>
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -107,10 +107,11 @@ impl<'a> Maker<'a> {
             Ok(request.await.map_err(|e| {
                 let answer = trouble::Answer::of(&e);
                 let region = e.raw_response().and_then(|r| r.headers().get(REGION)).map(str::to_owned);
-                No { call, answer, region, error: trouble::error(doing.clone(), &e) }
+                Box::new(No { call, answer, region, error: trouble::error(doing.clone(), &e) })
             }))
         });
-        answer.unwrap_or_else(|error| Err(No { call, answer: trouble::Answer::default(), region: None, error }))
+        answer
+            .unwrap_or_else(|error| Err(Box::new(No { call, answer: trouble::Answer::default(), region: None, error })))
     }
 
     /// What the bucket's name stands for. Two calls at most.
@@ -152,10 +153,10 @@ impl<'a> Maker<'a> {
             let request = request.set_start_after(after).max_keys(most.into());
             let page = self.ask(LIST, Manner::Reads, request.send())?;
             let keys = page.contents().iter().filter_map(|o| o.key().map(str::to_owned));
-            Ok::<_, No>(keys.collect::<Vec<_>>())
+            Ok::<_, Box<No>>(keys.collect::<Vec<_>>())
         };
         let meta = format!("{prefix}{}", crate::format::VAULT_NAME);
-        let vault = page(&meta, None, 1)?.iter().any(|key| *key == meta);
+        let vault = page(&meta, None, 1)?.contains(&meta);
         let foreign: Vec<String> = page(prefix, None, LOOKED_AT)?
             .into_iter()
             .filter(|key| {
@@ -173,7 +174,7 @@ impl<'a> Maker<'a> {
     /// What one part is set to.
     pub fn look(&self, part: Part) -> Asked<Is> {
         let (client, name, call) = (&self.store.client, self.name(), part.read_call());
-        let unset = |no: No, codes: &[&str], is: Is| {
+        let unset = |no: Box<No>, codes: &[&str], is: Is| {
             if codes.contains(&no.answer.code.as_str()) { Ok(is) } else { Err(Refusal::from(no)) }
         };
         match part {
@@ -196,7 +197,10 @@ impl<'a> Maker<'a> {
             Part::Encryption => match self.ask(call, Manner::Reads, client.get_bucket_encryption().bucket(name).send())
             {
                 Ok(found) => {
-                    let rules = found.server_side_encryption_configuration().map(|c| c.rules()).unwrap_or_default();
+                    let rules = found
+                        .server_side_encryption_configuration()
+                        .map(ServerSideEncryptionConfiguration::rules)
+                        .unwrap_or_default();
                     let mut by = rules.iter().filter_map(|r| r.apply_server_side_encryption_by_default());
                     Ok(Is::Encryption(by.next().map(|d| d.sse_algorithm().as_str().to_owned())))
                 }
@@ -228,7 +232,7 @@ impl<'a> Maker<'a> {
     }
 
     /// The rules as they came, and the first element of them that this release does not know.
-    fn rules(&self) -> Result<(GetBucketLifecycleConfigurationOutput, Option<String>), No> {
+    fn rules(&self) -> Result<(GetBucketLifecycleConfigurationOutput, Option<String>), Box<No>> {
         let seen = Body::default();
         let request = self.store.client.get_bucket_lifecycle_configuration().bucket(self.name());
         let found =
@@ -291,12 +295,12 @@ impl<'a> Maker<'a> {
     }
 
     /// Names are one list for the whole world.
-    fn taken(&self, no: No) -> No {
+    fn taken(&self, no: Box<No>) -> Box<No> {
         if !no.answer.is("BucketAlreadyExists") {
             return no;
         }
         let error = Error::operator(format!("create the bucket {}: somebody else has one of that name", self.name()));
-        No { error: error.remedy("choose another name: '--bucket NAME'"), ..no }
+        Box::new(No { error: error.remedy("choose another name: '--bucket NAME'"), ..*no })
     }
 
     /// The call takes all rules at once: those that are there go back with ours, and are compared after.
@@ -341,8 +345,8 @@ struct No {
     error: Error,
 }
 
-impl From<No> for Refusal {
-    fn from(no: No) -> Self {
+impl From<Box<No>> for Refusal {
+    fn from(no: Box<No>) -> Self {
         let denied = no.answer.status == 403 && ["AccessDenied", "Forbidden", ""].contains(&no.answer.code.as_str());
         if denied { Self::Denied(no.call) } else { Self::Failed(no.error) }
     }

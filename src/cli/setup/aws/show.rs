@@ -66,7 +66,7 @@ impl Show<'_> {
         text
     }
 
-    fn rows(&self, steps: &[Step]) -> String {
+    fn rows(steps: &[Step]) -> String {
         let mut text = String::new();
         for step in steps {
             let said = match (&step.outcome, step.call()) {
@@ -89,7 +89,7 @@ impl Show<'_> {
     }
 
     pub(super) fn before(&self, steps: &[Step]) -> String {
-        self.head() + &self.rows(steps)
+        self.head() + &Self::rows(steps)
     }
 
     pub(super) fn after(&self, steps: &[Step], calls: Calls) -> String {
@@ -103,7 +103,7 @@ impl Show<'_> {
             return format!("{head}asked:  {asked}\nwould write, in this order: {would}\nNothing was written.\n");
         }
         let wrote = writing(calls).count();
-        let mut text = if wrote == 0 { self.before(steps) } else { format!("\n{}", self.rows(steps)) };
+        let mut text = if wrote == 0 { self.before(steps) } else { format!("\n{}", Self::rows(steps)) };
         let open =
             steps.iter().any(|s| !matches!(s.outcome, Outcome::Fine | Outcome::Changed) || !s.judged.red.is_empty());
         text.push_str(match (wrote, open) {
