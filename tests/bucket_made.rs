@@ -322,3 +322,22 @@ fn a_bucket_behind_a_shut_door_and_keys_that_are_wrong_change_nothing() {
     setup("http://127.0.0.1:9", &keys, &["--region", "us-east-1"]).exits(2).says("--bucket NAME");
     setup("http://127.0.0.1:9", &keys, &args).exits(1);
 }
+
+#[test]
+fn the_keys_are_those_that_setup_print_has() {
+    let Some(server) = Server::moto() else { return };
+    let made =
+        on(&server, &["--bucket", "box", "--prefix", "nas", "--region", "eu-west-1", "--yes", "--json"]).exits(0);
+    let printed = Command::new(env!("CARGO_BIN_EXE_panicroom"))
+        .args(["setup", "print", "--bucket", "box", "--prefix", "nas", "--region", "eu-west-1", "--json"])
+        .output()
+        .unwrap();
+    let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let made = made.json();
+    assert_eq!((&made["identities"], &made["budget"]), (&printed["identities"], &printed["budget"]));
+    assert_eq!(made["identities"].as_array().unwrap().len(), 4);
+    // No user was made, and no right over users was needed.
+    let users = "iam = boto3.client('iam', endpoint_url=s3.meta.endpoint_url, region_name='us-east-1', \
+                 aws_access_key_id='a', aws_secret_access_key='b')\nprint(iam.list_users()['Users'])";
+    assert_eq!(server.boto3(users), "[]");
+}

@@ -105,6 +105,32 @@ fn moto_is_found_out_to_believe_every_checksum_and_its_classes_are_seen() {
 }
 
 #[test]
+fn versions_and_locks_are_told_with_what_follows_from_them() {
+    let Some(server) = Server::moto() else { return };
+    let lock = "s3.put_object_lock_configuration(Bucket='BUCKET', ObjectLockConfiguration={'ObjectLockEnabled': 'Enabled', 'Rule': \
+                {'DefaultRetention': {'Mode': 'COMPLIANCE', 'Days': 30}}})";
+    server.make_bucket("plain");
+    server.boto3(&format!(
+        "s3.create_bucket(Bucket='half', ObjectLockEnabledForBucket=True)\n\
+         s3.create_bucket(Bucket='locked', ObjectLockEnabledForBucket=True)\n{}",
+        lock.replace("BUCKET", "locked")
+    ));
+    for (bucket, versions, locks, said) in [
+        ("plain", "note", "note", "ends the vault"),
+        ("half", "passed", "note", "locks nothing by itself"),
+        ("locked", "passed", "passed", "for 30 days, not even by its owner"),
+    ] {
+        let machine = with_bucket(&server, &format!("{bucket}/nas"));
+        let ran = machine.run(&["doctor", "--json"]).says(said);
+        let document = ran.json();
+        assert_eq!(
+            (verdict(&document, "versions"), verdict(&document, "object lock")),
+            (versions.into(), locks.into())
+        );
+    }
+}
+
+#[test]
 fn a_rule_that_would_delete_the_vault_is_named_and_stops_the_first_upload() {
     let Some(server) = Server::moto() else { return };
     server.make_bucket("box");

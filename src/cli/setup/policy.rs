@@ -112,7 +112,8 @@ impl Place {
         statement
     }
     fn looking(&self) -> Value {
-        allow("Rules", &["s3:GetLifecycleConfiguration", "s3:GetBucketVersioning"], &[self.arn()])
+        let looks = ["s3:GetLifecycleConfiguration", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"];
+        allow("Rules", &looks, &[self.arn()])
     }
 
     /// What nobody may do: overwrite, seal with a key of their own, speak in the clear.

@@ -213,7 +213,8 @@ impl<'a> Maker<'a> {
             Part::Lock => {
                 match self.ask(call, Manner::Reads, client.get_object_lock_configuration().bucket(name).send()) {
                     Ok(found) => Ok(Is::Lock(found.object_lock_configuration().and_then(lock))),
-                    Err(no) => unset(no, &["ObjectLockConfigurationNotFoundError"], Is::Lock(None)),
+                    Err(no) if is_unlocked(&no.answer) => Ok(Is::Lock(None)),
+                    Err(no) => Err(no.into()),
                 }
             }
             Part::Rules => {
@@ -356,7 +357,12 @@ fn unbuilt(e: BuildError) -> Refusal {
     Refusal::Failed(Error::operator("put a request together").because(e))
 }
 
-fn lock(found: &ObjectLockConfiguration) -> Option<Lock> {
+/// The bucket was made without Object Lock.
+pub(super) fn is_unlocked(answer: &trouble::Answer) -> bool {
+    answer.is("ObjectLockConfigurationNotFoundError")
+}
+
+pub(super) fn lock(found: &ObjectLockConfiguration) -> Option<Lock> {
     if found.object_lock_enabled() != Some(&ObjectLockEnabled::Enabled) {
         return None;
     }

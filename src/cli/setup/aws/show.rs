@@ -51,12 +51,12 @@ impl Show<'_> {
         let mut text = format!("{} in {}: ", self.plan.place.bucket, self.plan.region);
         text.push_str(if self.is_new { "there is no such bucket yet\n" } else { "the bucket is there\n" });
         if self.contents.vault {
-            text.push_str("  a vault lies there already\n");
+            text.push_str("  a vault lies there already: without '--adopt' nothing is changed\n");
         }
         if let Some(one) = &self.contents.one_foreign {
             let _ = writeln!(
                 text,
-                "  {} objects that no vault makes lie where the vault is to be, {one} for one",
+                "  {} objects that no vault makes lie where the vault is to be, {one} for one: without '--adopt' nothing is changed",
                 self.contents.foreign
             );
         }
