@@ -341,3 +341,45 @@ fn the_keys_are_those_that_setup_print_has() {
                  aws_access_key_id='a', aws_secret_access_key='b')\nprint(iam.list_users()['Users'])";
     assert_eq!(server.boto3(users), "[]");
 }
+
+/// A bucket whose rules are old, as AWS may have them, with a default beside them that a careless write would reset.
+#[test]
+fn rules_go_back_in_the_form_they_came_in_with_all_that_stands_beside_them() {
+    let rules = "<LifecycleConfiguration><Rule><ID>old</ID><Prefix>logs/</Prefix><Status>Enabled</Status>\
+                 <Expiration><Days>9</Days></Expiration></Rule></LifecycleConfiguration>";
+    let server = Wire::new(move |request, _| {
+        let target = request.target.as_str();
+        let said = |body: &str| Answer::Say { status: 200, headers: vec![], body: body.to_owned() };
+        match request.method.as_str() {
+            "HEAD" => Answer::ok(vec![("x-amz-bucket-region", "us-east-1".to_owned())]),
+            "GET" if target.contains("ListBuckets") => said(
+                "<ListAllMyBucketsResult><Buckets><Bucket><Name>box</Name></Bucket></Buckets></ListAllMyBucketsResult>",
+            ),
+            "GET" if target.contains("list-type") => Answer::listing(&[]),
+            "GET" if target.contains("lifecycle") => Answer::Say {
+                status: 200,
+                headers: vec![("x-amz-transition-default-minimum-object-size", "varies_by_storage_class".to_owned())],
+                body: rules.to_owned(),
+            },
+            "PUT" if target.contains("lifecycle") => Answer::error(400, "MalformedXML", "seen enough"),
+            _ => Answer::error(403, "AccessDenied", "no"),
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let keys = some_keys(dir.path());
+    let ran = setup(
+        &server.endpoint,
+        &keys,
+        &["--bucket", "box", "--region", "us-east-1", "--prefix", "nas", "--yes", "--json"],
+    );
+    assert_eq!(ran.exits(4).says("seen enough").outcome("lifecycle"), "failed");
+    let heard = server.heard();
+    let put = heard.iter().find(|r| r.method == "PUT").expect("a write");
+    assert_eq!(put.headers["x-amz-transition-default-minimum-object-size"], "varies_by_storage_class");
+    let body = String::from_utf8(put.body.clone()).unwrap();
+    assert!(
+        body.contains("<ID>old</ID>") && body.contains("<Prefix>logs/</Prefix>") && body.contains("<Days>9</Days>"),
+        "{body}"
+    );
+    assert!(body.contains("panicroom-cut-uploads-nas") && !body.contains("<Filter>"), "{body}");
+}

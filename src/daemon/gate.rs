@@ -68,6 +68,7 @@ mod tests {
         let effects = vec![Effect::Expires];
         vec![Rule { id, enabled: true, prefix: String::new(), tagged: false, larger_than: None, effects }]
     }
+    #[expect(clippy::unnecessary_wraps, reason = "as a listing answers")]
     fn nothing_frozen() -> Result<Option<(u64, String)>> {
         Ok(None)
     }

@@ -5,59 +5,26 @@
 //! they were, down to the defaults beside them, and only where everything in them is known; they are read again right
 //! before. Dying between two calls leaves a bucket that the next run finds half set, and goes on with.
 
-use super::lifecycle::{is_unset, plain};
+mod rules;
+
 use super::{S3Store, trouble};
 use crate::error::Error;
-use crate::store::bucket::{
-    Asked, Call, Change, Contents, Does, Is, LOOKED_AT, Lock, Part, Refusal, Retention, Rules, Standing, Tidy,
-};
+use crate::store::bucket::{Asked, Call, Change, Contents, Is, LOOKED_AT, Lock, Part, Refusal, Retention, Standing};
 use crate::worker::Stop;
-use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::{BoxError, BuildError, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::get_bucket_lifecycle_configuration::GetBucketLifecycleConfigurationOutput;
+use aws_sdk_s3::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{
-    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint, BucketVersioningStatus,
-    CreateBucketConfiguration, DefaultRetention, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
-    NoncurrentVersionExpiration, ObjectLockConfiguration, ObjectLockEnabled, ObjectLockRetentionMode, ObjectLockRule,
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, DefaultRetention,
+    ObjectLockConfiguration, ObjectLockEnabled, ObjectLockRetentionMode, ObjectLockRule,
     PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
     ServerSideEncryptionConfiguration, ServerSideEncryptionRule, VersioningConfiguration,
 };
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex};
 
 const HEAD: Call = Call("HeadBucket", "s3:ListBucket");
 const MINE: Call = Call("ListBuckets", "s3:ListAllMyBuckets");
 const LIST: Call = Call("ListObjectsV2", "s3:ListBucket");
 /// Where a bucket really is, in whatever is answered about it.
 const REGION: &str = "x-amz-bucket-region";
-/// Every element of lifecycle rules that is read and written back. What is not here would be lost by writing.
-const KNOWN: [&str; 24] = [
-    "LifecycleConfiguration",
-    "Rule",
-    "ID",
-    "Prefix",
-    "Status",
-    "Filter",
-    "And",
-    "Tag",
-    "Key",
-    "Value",
-    "ObjectSizeGreaterThan",
-    "ObjectSizeLessThan",
-    "Expiration",
-    "Days",
-    "Date",
-    "ExpiredObjectDeleteMarker",
-    "Transition",
-    "StorageClass",
-    "NoncurrentVersionTransition",
-    "NoncurrentVersionExpiration",
-    "NoncurrentDays",
-    "NewerNoncurrentVersions",
-    "AbortIncompleteMultipartUpload",
-    "DaysAfterInitiation",
-];
 
 /// One bucket on its way to be a vault's. Its keys are the owner's, and go when it is dropped.
 #[derive(Debug)]
@@ -217,34 +184,11 @@ impl<'a> Maker<'a> {
                     Err(no) => Err(no.into()),
                 }
             }
-            Part::Rules => {
-                let (found, unknown) = self.rules()?;
-                Ok(Is::Rules(Rules {
-                    all: found.rules().iter().map(plain).collect(),
-                    tidy: found.rules().iter().filter_map(tidy).collect(),
-                    unknown,
-                }))
-            }
+            Part::Rules => self.told_rules().map(Is::Rules),
             Part::Policy => match self.ask(call, Manner::Reads, client.get_bucket_policy().bucket(name).send()) {
                 Ok(found) => Ok(Is::Policy(found.policy().map(str::to_owned))),
                 Err(no) => unset(no, &["NoSuchBucketPolicy"], Is::Policy(None)),
             },
-        }
-    }
-
-    /// The rules as they came, and the first element of them that this release does not know.
-    fn rules(&self) -> Result<(GetBucketLifecycleConfigurationOutput, Option<String>), Box<No>> {
-        let seen = Body::default();
-        let request = self.store.client.get_bucket_lifecycle_configuration().bucket(self.name());
-        let found =
-            self.ask(Part::Rules.read_call(), Manner::Reads, request.customize().interceptor(seen.clone()).send());
-        match found {
-            Ok(found) => {
-                let text = seen.0.lock().expect("body lock").clone();
-                Ok((found, elements(&text).find(|e| !KNOWN.contains(e)).map(str::to_owned)))
-            }
-            Err(no) if is_unset(&no.answer) => Ok((GetBucketLifecycleConfigurationOutput::builder().build(), None)),
-            Err(no) => Err(no),
         }
     }
 
@@ -303,39 +247,6 @@ impl<'a> Maker<'a> {
         let error = Error::operator(format!("create the bucket {}: somebody else has one of that name", self.name()));
         Box::new(No { error: error.remedy("choose another name: '--bucket NAME'"), ..*no })
     }
-
-    /// The call takes all rules at once: those that are there go back with ours, and are compared after.
-    fn add_rules(&self, call: Call, ours: &[Tidy]) -> Asked<()> {
-        let (before, unknown) = self.rules()?;
-        if let Some(unknown) = unknown {
-            let doing =
-                format!("add rules to the bucket {}: its rules have a part '{unknown}' not known here", self.name());
-            return Err(Refusal::Failed(Error::operator(doing).remedy("add ours by hand: 'panicroom setup print'")));
-        }
-        // One set of rules names its prefixes in one way: the old, or the new.
-        #[expect(deprecated, reason = "old rules carry their prefix there")]
-        let old = before.rules().iter().any(|rule| rule.prefix().is_some());
-        let ours = ours.iter().map(|ours| rule(ours, old)).collect::<Result<Vec<_>, _>>().map_err(unbuilt)?;
-        let all: Vec<LifecycleRule> = before.rules().iter().cloned().chain(ours).collect();
-        let all = BucketLifecycleConfiguration::builder().set_rules(Some(all)).build().map_err(unbuilt)?;
-        let request = self.store.client.put_bucket_lifecycle_configuration().bucket(self.name());
-        let request = request
-            .lifecycle_configuration(all)
-            .set_transition_default_minimum_object_size(before.transition_default_minimum_object_size().cloned());
-        self.ask(call, Manner::Writes, request.send())?;
-        let (after, _) = self.rules()?;
-        match before.rules().iter().find(|rule| !after.rules().contains(rule)) {
-            None => Ok(()),
-            Some(changed) => Err(Refusal::Failed(
-                Error::operator(format!(
-                    "add rules to the bucket {}: its rule '{}' came back differently",
-                    self.name(),
-                    changed.id().unwrap_or("(without an id)")
-                ))
-                .remedy("look at the bucket's lifecycle rules now"),
-            )),
-        }
-    }
 }
 
 /// A call that was refused or came to nothing.
@@ -381,93 +292,9 @@ fn locked(retention: &Retention) -> ObjectLockConfiguration {
     ObjectLockConfiguration::builder().object_lock_enabled(ObjectLockEnabled::Enabled).rule(rule).build()
 }
 
-/// One of ours, as the call takes it.
-fn rule(ours: &Tidy, old: bool) -> Result<LifecycleRule, BuildError> {
-    let whole = |days: u32| i32::try_from(days).unwrap_or(i32::MAX);
-    let rule = LifecycleRule::builder().id(&ours.id).status(ExpirationStatus::Enabled);
-    #[expect(deprecated, reason = "beside old rules there is no other way")]
-    let rule = if old {
-        rule.prefix(&ours.prefix)
-    } else {
-        rule.filter(LifecycleRuleFilter::builder().prefix(&ours.prefix).build())
-    };
-    match ours.does {
-        Does::EndUploads(days) => {
-            let end = AbortIncompleteMultipartUpload::builder().days_after_initiation(whole(days)).build();
-            rule.abort_incomplete_multipart_upload(end)
-        }
-        Does::DropOld(days) => {
-            let old = NoncurrentVersionExpiration::builder().noncurrent_days(whole(days)).build();
-            rule.noncurrent_version_expiration(old)
-        }
-    }
-    .build()
-}
-
-/// A rule that does exactly what one of ours does, under whatever id.
-fn tidy(found: &LifecycleRule) -> Option<Tidy> {
-    let known = plain(found);
-    let days = |n: Option<i32>| n.and_then(|n| u32::try_from(n).ok());
-    let ends = found.abort_incomplete_multipart_upload().and_then(|a| days(a.days_after_initiation()));
-    let drops = found.noncurrent_version_expiration().and_then(|n| days(n.noncurrent_days()));
-    let does = ends.map(Does::EndUploads).or(drops.map(Does::DropOld))?;
-    let exact = [false, true].into_iter().any(|old| {
-        rule(&Tidy { id: found.id().unwrap_or_default().to_owned(), prefix: known.prefix.clone(), does }, old)
-            .is_ok_and(|ours| ours == *found)
-    });
-    exact.then(|| Tidy { id: known.id, prefix: known.prefix, does })
-}
-
-/// The names of a document's elements.
-fn elements(xml: &str) -> impl Iterator<Item = &str> {
-    xml.split('<').skip(1).filter_map(|rest| {
-        let name = rest.split(|c: char| c.is_whitespace() || c == '>' || c == '/').next()?;
-        let begins = name.chars().next().is_some_and(char::is_alphabetic);
-        begins.then(|| name.rsplit(':').next().unwrap_or(name))
-    })
-}
-
-/// The text of an answer, as it came.
-#[derive(Clone, Debug, Default)]
-struct Body(Arc<Mutex<String>>);
-
-impl Intercept for Body {
-    fn name(&self) -> &'static str {
-        "Body"
-    }
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let text = context.response().body().bytes().map(|b| String::from_utf8_lossy(b).into_owned());
-        *self.0.lock().expect("body lock") = text.unwrap_or_default();
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn elements_are_found_wherever_they_stand() {
-        let xml = "<?xml version=\"1.0\"?><a:Rule x=\"<\"><ID>1</ID><New/><Filter ></Filter></a:Rule>";
-        let found: Vec<_> = elements(xml).collect();
-        assert_eq!(found, ["Rule", "ID", "New", "Filter"]);
-    }
-
-    #[test]
-    fn a_rule_of_ours_is_known_again_in_either_form_and_another_is_not() {
-        let ours = Tidy { id: "x".into(), prefix: "nas/".into(), does: Does::EndUploads(7) };
-        for old in [false, true] {
-            assert_eq!(tidy(&rule(&ours, old).unwrap()), Some(ours.clone()));
-        }
-        let mut more = rule(&ours, false).unwrap();
-        more.noncurrent_version_expiration = Some(NoncurrentVersionExpiration::builder().noncurrent_days(1).build());
-        assert_eq!(tidy(&more), None);
-    }
 
     #[test]
     fn years_of_a_lock_are_days() {
