@@ -114,7 +114,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Drill(_) => later("drill"),
         Command::Cost(a) => cost::cost(line, a),
         Command::Key(k) => key::key(line, k),
-        Command::Setup(Setup::Aws) => later("setup aws"),
+        Command::Setup(Setup::Aws(a)) => setup::aws::aws(line, a),
         Command::Setup(Setup::Print(a)) => setup::print(line, a),
         Command::Doctor(a) => doctor::doctor(line, a),
         Command::Completions { shell } => papers::completions(*shell, &mut std::io::stdout()),

@@ -4,6 +4,7 @@
 pub mod console;
 pub mod desk;
 pub mod found;
+pub mod gate;
 pub mod home;
 pub mod open;
 pub mod orders;

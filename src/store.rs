@@ -8,6 +8,7 @@
 pub mod abilities;
 mod access;
 mod body;
+pub mod bucket;
 pub mod finding;
 pub mod folder;
 pub mod identity;

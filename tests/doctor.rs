@@ -6,11 +6,15 @@ mod machine;
 #[path = "support/servers.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod servers;
+#[path = "support/wire.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod wire;
 
 use machine::Machine;
 use serde_json::Value;
 use servers::Server;
 use std::fs;
+use wire::{Answer, Wire};
 
 /// A machine whose vault is a bucket of this server.
 fn with_bucket(server: &Server, url: &str) -> Machine {
@@ -101,6 +105,32 @@ fn moto_is_found_out_to_believe_every_checksum_and_its_classes_are_seen() {
 }
 
 #[test]
+fn versions_and_locks_are_told_with_what_follows_from_them() {
+    let Some(server) = Server::moto() else { return };
+    let lock = "s3.put_object_lock_configuration(Bucket='BUCKET', ObjectLockConfiguration={'ObjectLockEnabled': 'Enabled', 'Rule': \
+                {'DefaultRetention': {'Mode': 'COMPLIANCE', 'Days': 30}}})";
+    server.make_bucket("plain");
+    server.boto3(&format!(
+        "s3.create_bucket(Bucket='half', ObjectLockEnabledForBucket=True)\n\
+         s3.create_bucket(Bucket='locked', ObjectLockEnabledForBucket=True)\n{}",
+        lock.replace("BUCKET", "locked")
+    ));
+    for (bucket, versions, locks, said) in [
+        ("plain", "note", "note", "ends the vault"),
+        ("half", "passed", "note", "locks nothing by itself"),
+        ("locked", "passed", "passed", "for 30 days, not even by its owner"),
+    ] {
+        let machine = with_bucket(&server, &format!("{bucket}/nas"));
+        let ran = machine.run(&["doctor", "--json"]).says(said);
+        let document = ran.json();
+        assert_eq!(
+            (verdict(&document, "versions"), verdict(&document, "object lock")),
+            (versions.into(), locks.into())
+        );
+    }
+}
+
+#[test]
 fn a_rule_that_would_delete_the_vault_is_named_and_stops_the_first_upload() {
     let Some(server) = Server::moto() else { return };
     server.make_bucket("box");
@@ -125,4 +155,54 @@ fn a_rule_that_would_delete_the_vault_is_named_and_stops_the_first_upload() {
     machine.run(&["doctor"]).says("'typo'").says("no lifecycle rule deletes");
     machine.run(&["backup"]).exits(0);
     assert!(keys(&server, "box").contains("/data_"));
+}
+
+/// Before the first small object, and before the words are shown.
+#[test]
+fn a_vault_is_not_started_under_a_rule_that_would_delete_it_nor_where_the_rules_cannot_be_asked_for() {
+    let Some(server) = Server::moto() else { return };
+    server.make_bucket("box");
+    server.boto3(
+        "s3.put_bucket_lifecycle_configuration(Bucket='box', LifecycleConfiguration={'Rules': [{'ID': 'tidy-up', \
+         'Status': 'Enabled', 'Filter': {'Prefix': ''}, 'Expiration': {'Days': 365}}]})",
+    );
+    let machine = with_bucket(&server, "box/nas?class=DEEP_ARCHIVE");
+    let words = machine.words().display().to_string();
+    let refused = machine.run(&["init", "--words-file", &words]).exits(4);
+    refused.says("'tidy-up' deletes").says("take the expiration out");
+    assert_eq!(keys(&server, "box"), "");
+    assert!(!machine.words().exists(), "words that nothing is sealed to");
+    server.boto3("s3.delete_bucket_lifecycle(Bucket='box')");
+    machine.run(&["init", "--words-file", &words]).exits(0);
+    assert!(keys(&server, "box").contains("nas/meta_vault"));
+}
+
+#[test]
+fn rules_that_cannot_be_read_for_the_moment_are_no_leave_to_write() {
+    let server = Wire::new(|request, _| match request.method.as_str() {
+        "HEAD" => Answer::ok(vec![]).with_status(404),
+        "GET" if request.target.contains("lifecycle") => Answer::error(503, "SlowDown", "later"),
+        "GET" if request.target.contains("list-type") => Answer::listing(&[]),
+        _ => Answer::ok(vec![]),
+    });
+    let machine = Machine::bare();
+    let credentials = machine.path("credentials");
+    fs::write(&credentials, "[default]\naws_access_key_id = a\naws_secret_access_key = b\n").unwrap();
+    let text = format!(
+        "[[root]]\npath = \"{}\"\n[[vault]]\nname = \"main\"\nurl = \"s3://box/nas?region=us-east-1&path_style=true&endpoint={}\"\n\
+         credentials_file = \"{}\"\n[state]\ndir = \"{}\"\n[http]\nlisten = \"off\"\n",
+        machine.data().display(),
+        server.endpoint,
+        credentials.display(),
+        machine.state().display()
+    );
+    fs::write(machine.config(), text).unwrap();
+    let words = machine.words().display().to_string();
+    machine
+        .run(&["init", "--words-file", &words])
+        .exits(1)
+        .says("no rule of the bucket harms the vault")
+        .says("SlowDown");
+    assert!(server.heard().iter().all(|r| r.method != "PUT"), "{:?}", server.heard());
+    assert!(!machine.words().exists());
 }

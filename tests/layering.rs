@@ -106,21 +106,36 @@ fn a_module_names_only_lower_layers_and_its_own_outside_crates() {
     assert!(broken.is_empty(), "the layers of tests/layering.rs do not hold:\n{broken}");
 }
 
-/// Promise 6: asking a server to delete is for the trial of a bucket, and the trial for `doctor`.
+/// Promise 6: asking a server to delete is for the trial of a bucket, and the trial for `doctor`. Writing a bucket's
+/// settings is for its making, and the making for `setup aws`.
 #[test]
-fn only_the_trial_of_a_bucket_names_a_deletion_and_only_doctor_runs_it() {
+fn only_the_trial_of_a_bucket_names_a_deletion_and_only_its_making_writes_its_settings() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for file in rust_files(&src) {
         let name = file.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
         let code = code_only(&std::fs::read_to_string(&file).unwrap());
-        for word in ["delete_object", "put_bucket_", "copy_object", "create_multipart"] {
-            assert!(!code.contains(word) || (word == "delete_object" && name == "store/s3/probe.rs"), "{name}: {word}");
+        for (word, home) in [
+            ("delete_object", "store/s3/probe.rs"),
+            ("put_bucket_", "store/s3/make.rs"),
+            ("create_bucket", "store/s3/make.rs"),
+            ("put_public_access_block", "store/s3/make.rs"),
+            ("put_object_lock", "store/s3/make.rs"),
+            ("copy_object", ""),
+            ("create_multipart", ""),
+            ("delete_bucket", ""),
+        ] {
+            let beneath = home.strip_suffix(".rs").is_some_and(|h| name.starts_with(&format!("{h}/")));
+            assert!(!code.contains(word) || name == home || beneath, "{name}: {word}");
         }
         let words = words(&code);
-        let runs_it = (0..words.len())
-            .any(|i| words[i].text == "probe" && (next(&words, i) == "::" || before(&words, i, 1) == "::"));
+        let names = |module: &str| {
+            (0..words.len())
+                .any(|i| words[i].text == module && (next(&words, i) == "::" || before(&words, i, 1) == "::"))
+        };
         let may = ["store/s3.rs", "store/folder.rs", "cli/doctor.rs"].contains(&name.as_str());
-        assert!(!runs_it || may || name.ends_with("/probe.rs"), "{name} names the trial");
+        assert!(!names("probe") || may || name.ends_with("/probe.rs"), "{name} names the trial");
+        let may = name.starts_with("store/s3/make") || name.starts_with("cli/setup/aws");
+        assert!(!names("Maker") || may, "{name} makes buckets");
     }
 }
 

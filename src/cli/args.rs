@@ -65,7 +65,7 @@ pub enum Command {
     /// The recovery sheet, a check of its words, a passphrase for the vault
     #[command(subcommand)]
     Key(super::key::args::Key),
-    /// Print how to make a bucket and its keys, or (not in this release) make them
+    /// Make a bucket on AWS, or print how to make it and its keys, for AWS and others
     #[command(subcommand)]
     Setup(Setup),
     /// Prove each vault by trial: what works, what fails, what this key may do and must not
@@ -78,8 +78,8 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum Setup {
-    /// (not in this release) Make the bucket on AWS
-    Aws,
+    /// Make a bucket on AWS for a vault, or make one that is there fit for it
+    Aws(super::setup::aws::Aws),
     /// Print what to make by hand, for AWS and others
     Print(super::setup::Print),
 }
@@ -169,6 +169,8 @@ mod tests {
             "key passphrase --passphrase-file F --vault URL --key-file F",
             "key passphrase --out F",
             "setup aws",
+            "setup aws --bucket B --prefix P --region R --object-lock 30 --credentials-file F --dry-run --json",
+            "setup aws --bucket B --region R --endpoint URL --adopt --yes",
             "setup print",
             "setup print --provider b2 --bucket B --prefix P --region R --object-lock 30 --json",
             "doctor",

@@ -4,6 +4,7 @@
 //! and vault and goes on.
 
 mod config_file;
+mod price_table;
 mod vaults;
 
 use super::args::{Init, Line, Quickstart};

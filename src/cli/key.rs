@@ -27,7 +27,7 @@ use crate::store::ObjectStore;
 use crate::store::abilities::Abilities;
 use crate::store::throttle::Throttle;
 use crate::upkeep::unlock;
-use crate::worker::Stop;
+use crate::worker::{Faults, Stop};
 use args::{Key, Which};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -161,8 +161,8 @@ fn unlocked(line: &Line, which: &Which) -> std::result::Result<(Door, Secret), F
 }
 
 /// A new file for its owner alone.
-fn write_new(path: &std::path::Path, what: &'static str, bytes: &[u8]) -> Result<()> {
-    crate::daemon::found::write_secret(path, what, bytes, &crate::worker::Faults::default())
+fn write_new(path: &std::path::Path, what: &'static str, bytes: &[u8], faults: &Faults) -> Result<()> {
+    crate::daemon::found::write_secret(path, what, bytes, faults)
 }
 
 /// Of a file that is asked for by name.

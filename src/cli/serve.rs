@@ -8,6 +8,7 @@ use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::daemon::console::{Console, Mood, Overall, Status};
 use crate::daemon::desk::Desk;
+use crate::daemon::gate::Gate;
 use crate::daemon::home::Home;
 use crate::daemon::open::House;
 use crate::daemon::run::{Daemon, Watching};
@@ -33,6 +34,7 @@ pub fn house(settings: &Arc<Settings>, runtime: &tokio::runtime::Runtime) -> Hou
         stop: Stop::new(),
         faults: Faults::default(),
         runtime: runtime.handle().clone(),
+        gate: Gate::default(),
     }
 }
 

@@ -1,7 +1,10 @@
-//! `setup`: what a bucket for a vault needs, as documents and commands for people who make it by hand. Asks no server.
+//! `setup`: what a bucket for a vault needs, made on AWS ([`aws`]), or as documents and commands for people who make it
+//! by hand, which asks no server.
 
+pub mod aws;
 mod policy;
 mod provider;
+mod wanted;
 
 use super::args::Line;
 use super::{Answer, Exit, Failure, host};
@@ -45,9 +48,7 @@ pub fn print(line: &Line, args: &Print) -> Answer {
     let place = Place::new(&bucket, args.prefix.as_deref().unwrap_or_default())
         .map_err(|e| Failure::Usage(Error::operator(format!("set up a bucket: {e}"))))?;
     let region = args.region.clone().unwrap_or_else(|| provider.region.to_owned());
-    if !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        return Err(Failure::Usage(Error::operator("set up a bucket: a region is letters, digits and '-'")));
-    }
+    region_is_plain(&region)?;
     if args.object_lock.is_some() && !provider.locks {
         let error = Error::operator(format!("set up a bucket at {}: it knows no Object Lock", provider.name));
         return Err(Failure::Usage(error.remedy("leave '--object-lock' out; see what it cannot do instead")));
@@ -57,6 +58,13 @@ pub fn print(line: &Line, args: &Print) -> Answer {
     // A closed pipe is the reader's choice.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(Exit::Done)
+}
+
+fn region_is_plain(region: &str) -> Result<(), Failure> {
+    if region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Ok(());
+    }
+    Err(Failure::Usage(Error::operator("set up a bucket: a region is letters, digits and '-'")))
 }
 
 /// One bucket a machine: its host name turned round, as domains of one owner then stand together.
@@ -156,18 +164,19 @@ impl Plan {
         ]
     }
 
+    fn identities(&self) -> Vec<Value> {
+        let each = Identity::ALL.into_iter().map(|identity| {
+            let run = if self.provider.is_aws() { self.user(identity) } else { vec![] };
+            json!({ "name": identity.word(), "what": identity.what(), "policy": self.place.policy(identity), "run": run })
+        });
+        each.collect()
+    }
+
     fn document(&self) -> Value {
         let bucket: Vec<Value> = self.bucket().iter().map(|(why, run)| json!({ "why": why, "run": run })).collect();
-        let identities: Vec<Value> = Identity::ALL
-            .into_iter()
-            .map(|identity| {
-                let run = if self.provider.is_aws() { self.user(identity) } else { vec![] };
-                json!({ "name": identity.word(), "what": identity.what(), "policy": self.place.policy(identity), "run": run })
-            })
-            .collect();
         json!({
             "provider": self.provider.name, "bucket": self.place.bucket, "prefix": self.place.prefix, "url": self.url(),
-            "commands": bucket, "identities": identities, "keys": self.provider.keys, "cannot": self.provider.cannot,
+            "commands": bucket, "identities": self.identities(), "keys": self.provider.keys, "cannot": self.provider.cannot,
             "tried": self.provider.tried, "budget": self.provider.is_aws().then_some(BUDGET),
         })
     }
@@ -181,7 +190,14 @@ impl Plan {
         for (why, run) in self.bucket() {
             let _ = writeln!(text, "# {why}\n{run}");
         }
-        let _ = writeln!(text, "\n# The keys. {}", self.provider.keys);
+        text.push_str(&self.keys());
+        text.push_str("\n# Then: put the writer's key on this machine, and run 'panicroom doctor'.\n");
+        text
+    }
+
+    /// How the four keys are made, and the alarm beside them.
+    fn keys(&self) -> String {
+        let mut text = format!("\n# The keys. {}\n", self.provider.keys);
         for identity in Identity::ALL {
             let _ = writeln!(text, "\n# {}: {}", identity.word(), identity.what());
             if self.provider.is_aws() {
@@ -195,7 +211,6 @@ impl Plan {
         if self.provider.is_aws() {
             let _ = writeln!(text, "\n# {BUDGET}");
         }
-        text.push_str("\n# Then: put the writer's key on this machine, and run 'panicroom doctor'.\n");
         text
     }
 }

@@ -157,8 +157,8 @@ pub fn write_secret(path: &Path, what: &'static str, bytes: &[u8], faults: &Faul
 /// A words file without its name; the process that writes it follows.
 const UNNAMED: &str = ".tmp-words-";
 
-/// Words that a death left without their name open nothing: no vault was founded with them. Nobody shall take them for
-/// those of the vault. Should another founding be at work here, it fails before it seals anything.
+/// Words that a death left without their name open nothing, as no vault was founded with them; or they are a sheet's, which
+/// is written anew. Nobody shall take them for those of the vault. Should another founding be at work here, it fails before it seals anything.
 fn sweep_words(folder: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

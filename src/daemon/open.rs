@@ -1,6 +1,7 @@
 //! From settings to engines: stores by address, keys and catalogs from the state folder, catalogs rebuilt where the
 //! vault knows more.
 
+use super::gate::Gate;
 use super::home::{Home, VaultHome};
 use crate::backup::roots::Watched;
 use crate::backup::start::Standing;
@@ -18,7 +19,6 @@ use crate::store::ObjectStore;
 use crate::store::abilities::Abilities;
 use crate::store::folder::FolderStore;
 use crate::store::retry::{Backoff, Patience, Patient, Told};
-use crate::store::rules;
 use crate::store::s3::{Credentials, S3Store, Settings as S3Settings};
 use crate::store::throttle::Throttle;
 use crate::upkeep::rebuild;
@@ -37,6 +37,8 @@ pub struct House {
     pub stop: Stop,
     pub faults: Faults,
     pub runtime: tokio::runtime::Handle,
+    /// What the buckets' rules said so far.
+    pub gate: Gate,
 }
 
 /// A segment at least this often says that we live.
@@ -143,7 +145,7 @@ impl House {
             throttle,
             &self.runtime,
         )?;
-        let frozen = opened.s3.as_deref().map(bucket_allows).transpose()?.flatten();
+        let frozen = opened.s3.as_deref().map(|s3| self.gate.pass(s3)).transpose()?.flatten();
         let paths: Vec<TreePath> = vault.roots.clone();
         self.faults.at("open.roots")?;
         let ids = catalog.roots(&paths)?;
@@ -174,15 +176,15 @@ impl House {
             bells: Bells::default(),
             figures: Figures::default(),
         };
-        if let Some(alarm) = frozen {
-            engine.tell(Level::Alarm, &alarm);
-        }
         engine.agree_with_spool()?;
         let mut engine = engine;
         if engine.look_at_vault()? == Standing::CatalogBehind {
             engine = self.catch_up(engine, &home, &paths, fresh)?;
         }
         engine.catalog.recount()?;
+        if let Some(alarm) = frozen {
+            engine.tell(Level::Alarm, &alarm);
+        }
         Ok(Opened { engine, s3: opened.s3 })
     }
 
@@ -295,21 +297,6 @@ impl House {
         home.name_catalog(new, self.clock.wall(), &self.faults)?;
         Catalog::open(&home.catalog())
     }
-}
-
-/// Once per start: a bucket whose rules would delete the vault or freeze its log is not written to. What this key may not
-/// read is no hindrance. Says it where a part of the log is frozen already.
-fn bucket_allows(s3: &S3Store) -> Result<Option<String>> {
-    match s3.rules() {
-        Ok(rules) => rules::allow(&rules, s3.prefix())?,
-        Err(e) => tracing::debug!(vault = %s3.url(), "the bucket's rules are not known: {e}"),
-    }
-    Ok(s3.archived_meta().unwrap_or_default().map(|(count, first)| {
-        format!(
-            "{count} objects of the log are in an archive class ({first} first): some lifecycle rule moves them. Take meta_ \
-             out of it, thaw them and copy them back to STANDARD"
-        )
-    }))
 }
 
 fn another_writer(engine: &Engine) -> Error {

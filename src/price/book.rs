@@ -162,6 +162,39 @@ mod tests {
     }
 
     #[test]
+    fn other_regions_of_amazon_have_every_class_and_are_not_cheaper_than_the_first() {
+        let book = PriceBook::shipped();
+        let at = |region: &str, class: &str| match book.terms(&Place::bucket(None, Some(region), class)) {
+            Terms::Known(offer) => offer,
+            other => panic!("{region} {class}: {other:?}"),
+        };
+        for region in
+            ["us-east-2", "us-west-2", "eu-west-1", "eu-west-2", "eu-central-1", "eu-north-1", "ap-southeast-2"]
+        {
+            for class in ["STANDARD", "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"] {
+                let (first, here) = (at("us-east-1", class), at(region, class));
+                assert!(
+                    here.store_gb_month >= first.store_gb_month && here.put_1000 >= first.put_1000,
+                    "{region} {class}"
+                );
+                assert_eq!((here.min_days, here.min_bytes), (first.min_days, first.min_bytes));
+                assert_eq!(
+                    (here.overhead_class_bytes, here.overhead_standard_bytes),
+                    (first.overhead_class_bytes, first.overhead_standard_bytes)
+                );
+                assert_eq!(here.speeds().collect::<Vec<_>>(), first.speeds().collect::<Vec<_>>());
+                for speed in here.speeds().filter(|_| here.needs_thaw()) {
+                    let (first, here) = (first.thaw_at(speed).unwrap(), here.thaw_at(speed).unwrap());
+                    assert!(here.gb >= first.gb && here.calls_1000 >= first.calls_1000, "{region} {class} {speed}");
+                    assert_eq!((here.hours_first, here.hours_last), (first.hours_first, first.hours_last));
+                }
+            }
+        }
+        let month = |region| at(region, "DEEP_ARCHIVE").store_gb_month.unwrap().as_nanos();
+        assert_eq!((month("eu-central-1"), month("eu-west-1")), (1_800_000, 990_000));
+    }
+
+    #[test]
     fn what_is_not_said_is_not_known_rather_than_nothing() {
         let book = parse(ONE).unwrap();
         let offer = &book.offers()[0];

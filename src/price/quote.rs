@@ -5,6 +5,7 @@ use super::book::PriceBook;
 use super::held::Held;
 use super::money::{Money, sum};
 use super::offer::Offer;
+use super::place::Place;
 use super::restore::{Estimate, RestoreNeed, restore};
 use crate::model::Rate;
 
@@ -164,10 +165,21 @@ impl Quote<'_> {
     }
 }
 
-/// The same vault at every offer of the list: the cheapest year first, then those of which only a part is known, by
-/// that part. Currencies are not converted: numbers are compared as they stand.
-pub fn compare<'a>(book: &'a PriceBook, stock: &Stock, downlink: Option<Rate>) -> Vec<Quote<'a>> {
-    let mut quotes: Vec<Quote<'a>> = book.offers().iter().map(|o| quote(book, o, stock, downlink)).collect();
+/// The same vault elsewhere: every class of its own region, its class in each other region of its provider, and every
+/// class of the other providers in the region their list begins with. The cheapest year first, then those of which only a
+/// part is known, by that part. Currencies are not converted: numbers are compared as they stand.
+pub fn compare<'a>(book: &'a PriceBook, place: &Place, stock: &Stock, downlink: Option<Rate>) -> Vec<Quote<'a>> {
+    let usual = |provider: &str| {
+        let mut of = book.offers().iter().filter(|o| o.provider == provider);
+        let first = of.clone().next();
+        let own = of.find(|o| provider == place.provider && place.region.as_ref() == Some(&o.region));
+        own.or(first).map(|o| o.region.as_str())
+    };
+    let shown = |o: &&Offer| {
+        usual(&o.provider) == Some(&o.region) || (&o.provider, &o.class) == (&place.provider, &place.class)
+    };
+    let mut quotes: Vec<Quote<'a>> =
+        book.offers().iter().filter(shown).map(|o| quote(book, o, stock, downlink)).collect();
     quotes.sort_by_key(|q| (q.year.is_none(), q.cold.total.is_none(), q.year_at_least.as_micros()));
     quotes
 }
@@ -213,13 +225,26 @@ mod tests {
     #[test]
     fn what_is_cheapest_in_a_year_stands_first_and_what_is_not_known_last() {
         let book = PriceBook::shipped();
-        let quotes = compare(&book, &stock(40_000), None);
-        assert_eq!(quotes.len(), book.offers().len());
+        let place = Place::bucket(None, Some("us-east-1"), "DEEP_ARCHIVE");
+        let quotes = compare(&book, &place, &stock(40_000), None);
         assert_eq!(quotes[0].offer.class, "DEEP_ARCHIVE");
         let known = quotes.iter().take_while(|q| q.year.is_some()).count();
         assert!(known > 5 && quotes[known..].iter().all(|q| q.year.is_none()));
         let years: Vec<i64> = quotes[..known].iter().map(|q| q.year.unwrap().as_micros()).collect();
         assert!(years.is_sorted(), "{years:?}");
+    }
+
+    #[test]
+    fn a_region_is_compared_by_all_its_classes_and_others_by_the_class_of_the_vault() {
+        let book = PriceBook::shipped();
+        for (region, home) in [("eu-central-1", "eu-central-1"), ("mars-north-1", "us-east-1")] {
+            let place = Place::bucket(None, Some(region), "DEEP_ARCHIVE");
+            let quotes = compare(&book, &place, &stock(1000), None);
+            let aws: Vec<&Offer> = quotes.iter().map(|q| q.offer).filter(|o| o.provider == "aws").collect();
+            assert_eq!(aws.iter().filter(|o| o.region == home).count(), 5);
+            assert!(aws.iter().all(|o| o.region == home || o.class == "DEEP_ARCHIVE"));
+            assert!(aws.len() > 10 && quotes.len() < 40, "{} of {}", aws.len(), quotes.len());
+        }
     }
 
     #[test]

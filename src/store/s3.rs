@@ -13,6 +13,7 @@ mod behind;
 mod connect;
 mod feed;
 mod lifecycle;
+pub mod make;
 pub mod probe;
 mod put;
 mod read;

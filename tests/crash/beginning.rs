@@ -6,6 +6,7 @@ use panicroom::cli::args::{Command, Line};
 use panicroom::cli::begin;
 use panicroom::clock::SystemClock;
 use panicroom::config::{self, Settings};
+use panicroom::daemon::gate::Gate;
 use panicroom::daemon::home::Home;
 use panicroom::daemon::open::House;
 use panicroom::error::{Error, Kind};
@@ -20,7 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub const STEPS: [&str; 3] = ["config.write", "config.name", "found.said"];
+pub const STEPS: [&str; 4] = ["config.write", "config.name", "found.said", "sheet.write"];
 
 /// A machine as it comes.
 struct Machine {
@@ -38,6 +39,8 @@ enum How {
     Init,
     /// A root and a second vault are added to it.
     InitWithMore,
+    /// With the sheet to print.
+    InitWithSheet,
 }
 
 impl Machine {
@@ -74,6 +77,10 @@ impl Machine {
                 self.ready(How::Init);
                 self.run(How::Init, &Faults::default()).unwrap();
             }
+            How::InitWithSheet => {
+                fs::remove_file(self.at("passphrase")).unwrap();
+                self.ready(How::Init);
+            }
             How::Init => {
                 let text = format!(
                     "[[root]]\npath = \"{}\"\n[[vault]]\nname = \"main\"\nurl = \"file://{}\"\n[state]\ndir = \"{}\"\n",
@@ -90,7 +97,7 @@ impl Machine {
         let at = |path: PathBuf| path.display().to_string();
         let second = format!("file://{}", at(self.vault("second")));
         let (more, words) = match how {
-            How::Quickstart | How::Init => (false, at(self.words("vault"))),
+            How::Quickstart | How::Init | How::InitWithSheet => (false, at(self.words("vault"))),
             How::QuickstartWithMore | How::InitWithMore => (true, at(self.words("second"))),
         };
         let mut typed = vec!["panicroom".to_owned(), "--config".to_owned(), at(self.config())];
@@ -108,6 +115,9 @@ impl Machine {
         }
         if how == How::InitWithMore {
             typed.extend(["--root".to_owned(), at(self.at("more"))]);
+        }
+        if how == How::InitWithSheet {
+            typed.extend(["--kit".to_owned(), at(self.at("papers/sheet.pdf"))]);
         }
         let line: Line = clap::Parser::try_parse_from(typed).unwrap();
         match &line.command {
@@ -132,6 +142,10 @@ impl Machine {
             if self.vault(name).join(VAULT_NAME).exists() {
                 self.check_vault(name, died);
             }
+        }
+        // A sheet has its name only when it is whole, and only of a vault that is there.
+        if self.at("papers/sheet.pdf").exists() {
+            assert!(self.vault("vault").join(VAULT_NAME).exists(), "died at {died}");
         }
     }
 
@@ -159,12 +173,18 @@ impl Machine {
             stop: Stop::new(),
             faults: Faults::default(),
             runtime: self.runtime.handle().clone(),
+            gate: Gate::default(),
         };
         for vault in &settings.vaults {
             let opened = house.open_engine(vault, Throttle::new(None, SystemClock::shared()));
             opened.unwrap_or_else(|e| panic!("died at {died}: {e}")).engine.catalog.close().unwrap();
         }
-        let papers: BTreeSet<String> = names(&self.at("papers"));
+        let mut papers: BTreeSet<String> = names(&self.at("papers"));
+        if how == How::InitWithSheet {
+            assert!(papers.remove("sheet.pdf"), "no sheet, died at {died}");
+            let sheet = fs::read(self.at("papers/sheet.pdf")).unwrap();
+            assert!(sheet.starts_with(b"%PDF") && sheet.trim_ascii_end().ends_with(b"%%EOF"), "died at {died}");
+        }
         assert_eq!(papers, vaults.into_iter().map(str::to_owned).collect(), "nothing but words files, died at {died}");
         assert!(!names(&self.at("home")).contains("config.toml.new"), "died at {died}");
     }
@@ -208,7 +228,7 @@ fn die_everywhere(how: How) -> BTreeSet<&'static str> {
 
 #[test]
 fn quickstart_and_init_go_on_wherever_they_die() {
-    let hows = [How::Quickstart, How::QuickstartWithMore, How::Init, How::InitWithMore];
+    let hows = [How::Quickstart, How::QuickstartWithMore, How::Init, How::InitWithMore, How::InitWithSheet];
     let died: BTreeSet<_> = std::thread::scope(|s| {
         let each = hows.map(|how| s.spawn(move || die_everywhere(how)));
         each.into_iter().flat_map(|one| one.join().unwrap()).collect()

@@ -7,6 +7,7 @@ use panicroom::backup::upload::{Claims, Uploaded};
 use panicroom::clock::SystemClock;
 use panicroom::config;
 use panicroom::daemon::found::{Founding, Witness};
+use panicroom::daemon::gate::Gate;
 use panicroom::daemon::home::{Home, VaultHome};
 use panicroom::daemon::open::House;
 use panicroom::error::{Error, Kind, Result};
@@ -102,6 +103,7 @@ impl Machine {
             stop: Stop::new(),
             faults: faults.clone(),
             runtime: self.runtime.handle().clone(),
+            gate: Gate::default(),
         }
     }
     fn home(&self) -> VaultHome {

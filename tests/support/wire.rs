@@ -31,6 +31,13 @@ impl Answer {
     pub fn ok(headers: Vec<(&'static str, String)>) -> Self {
         Self::Say { status: 200, headers, body: String::new() }
     }
+    /// The same with another status.
+    pub fn with_status(self, status: u16) -> Self {
+        match self {
+            Self::Say { headers, body, .. } => Self::Say { status, headers, body },
+            Self::HangUp => Self::HangUp,
+        }
+    }
     /// An error as S3 writes it.
     pub fn error(status: u16, code: &str, words: &str) -> Self {
         let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{words}</Message></Error>");

@@ -2,18 +2,20 @@
 //! file, are asked back from paper, and go onto a sheet where one is wanted.
 
 use super::super::key::{Typed, absent, kit, typed_back};
-use super::super::{Failure, host, read_text};
+use super::super::{Failure, host, prices, read_text};
+use super::price_table;
 use crate::clock::SystemClock;
 use crate::config::{Settings, VaultSettings};
 use crate::daemon::found::{Founding, Witness, is_words_file_of};
+use crate::daemon::gate::Gate;
 use crate::daemon::home::{Home, VaultHome};
-use crate::daemon::open::{Folders, open_configured};
+use crate::daemon::open::{Folders, OpenStore, open_configured};
 use crate::error::{Error, Result};
 use crate::model::VaultId;
 use crate::seal::SystemEntropy;
 use crate::seal::keys::SealKeys;
+use crate::store::ObjectName;
 use crate::store::throttle::Throttle;
-use crate::store::{ObjectName, ObjectStore};
 use crate::worker::{Faults, Stop};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ pub fn found_missing(settings: &Settings, papers: &Papers<'_>, faults: &Faults) 
         let mut keys = settings.vaults.iter().filter_map(|vault| home.vault(&vault.name).keys().ok());
         keys.any(|keys| is_words_file_of(file, &keys))
     };
+    let book = prices::book(settings.prices_file.as_ref())?;
     let mut started = 0;
     for vault in &settings.vaults {
         let mine = home.vault(&vault.name);
@@ -58,7 +61,7 @@ pub fn found_missing(settings: &Settings, papers: &Papers<'_>, faults: &Faults) 
                         .remedy("leave '--words-file' away, or name the right file"),
                 ));
             }
-            late_sheet(settings, vault, papers)?;
+            late_sheet(settings, vault, papers, faults)?;
             continue;
         }
         if words_file.is_none() && !std::io::stdout().is_terminal() {
@@ -70,25 +73,26 @@ pub fn found_missing(settings: &Settings, papers: &Papers<'_>, faults: &Faults) 
         if let Some(kit) = &kit {
             absent(kit, "the sheet")?;
         }
+        print!("{}", price_table::table(&book, &prices::place(&vault.url, None), &vault.name, vault.pack_size));
         let words = found_one(vault, &mine, papers, faults)?;
         started += 1;
         let kit = kit.or_else(|| sheet_wanted(papers));
         if let Some(kit) = kit {
-            kit::after_start(settings, vault, &words, &kit)?;
+            kit::after_start(settings, vault, &words, &kit, faults)?;
         }
     }
     Ok(started)
 }
 
 /// A start that was cut off before its sheet was written; the words file still has the words.
-fn late_sheet(settings: &Settings, vault: &VaultSettings, papers: &Papers<'_>) -> Result<()> {
+fn late_sheet(settings: &Settings, vault: &VaultSettings, papers: &Papers<'_>, faults: &Faults) -> Result<()> {
     let (Some(kit), Some(file)) = (papers.kit, papers.words_file) else { return Ok(()) };
     let keys = Home::new(&settings.state_dir).vault(&vault.name).keys()?;
     if kit.exists() || !is_words_file_of(file, &keys) {
         return Ok(());
     }
     let words = Zeroizing::new(read_text(file, "the words file")?);
-    kit::after_start(settings, vault, &words, kit)
+    kit::after_start(settings, vault, &words, kit, faults)
 }
 
 /// `sheet.pdf` becomes `sheet-cloud.pdf`: each vault has a page of its own.
@@ -113,7 +117,7 @@ fn sheet_wanted(papers: &Papers<'_>) -> Option<PathBuf> {
 
 /// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing.
 fn exists(vault: &VaultSettings) -> bool {
-    with_store(vault, |store| {
+    with_store(vault, |OpenStore { store, .. }| {
         let meta = ObjectName::from(crate::format::Name::Vault);
         // A vault that cannot be reached was not cut off: the daemon says what is wrong with it.
         Ok(!matches!(store.head(&meta), Ok(None)))
@@ -121,11 +125,11 @@ fn exists(vault: &VaultSettings) -> bool {
     .unwrap_or(true)
 }
 
-fn with_store<T>(vault: &VaultSettings, act: impl FnOnce(&dyn ObjectStore) -> Result<T>) -> Result<T> {
+fn with_store<T>(vault: &VaultSettings, act: impl FnOnce(&OpenStore) -> Result<T>) -> Result<T> {
     let runtime = crate::cli::runtime()?;
     let throttle = Throttle::new(vault.limit, SystemClock::shared());
     let opened = open_configured(vault, Folders::Create, throttle, runtime.handle())?;
-    act(&*opened.store)
+    act(&opened)
 }
 
 /// The words, for a sheet.
@@ -135,7 +139,11 @@ fn found_one(
     papers: &Papers<'_>,
     faults: &Faults,
 ) -> Result<Zeroizing<String>> {
-    with_store(vault, |store| {
+    with_store(vault, |OpenStore { store, s3 }| {
+        // Before the words are shown: they would be for nothing.
+        if let Some(alarm) = s3.as_deref().map(|s3| Gate::default().pass(s3)).transpose()?.flatten() {
+            println!("Note: {alarm}.");
+        }
         let (mut shown, mut checked) = (Zeroizing::new(String::new()), false);
         let mut show = |words: &[&'static str], keys: &SealKeys| {
             shown.push_str(&words.join(" "));
@@ -150,7 +158,7 @@ fn found_one(
         };
         let clock = SystemClock::shared();
         let founding = Founding {
-            store,
+            store: &**store,
             home,
             entropy: &SystemEntropy,
             clock: &*clock,

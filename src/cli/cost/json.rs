@@ -97,7 +97,7 @@ fn vault(bill: &Bill, book: &PriceBook, comparing: bool, downlink: Option<Rate>)
         "hint": quote.filter(|_| charged == Charged::Unknown).map(|q| compared(q)),
     });
     if comparing {
-        value["compare"] = compare(book, &bill.stock, downlink).iter().map(compared).collect();
+        value["compare"] = compare(book, &bill.vault.place, &bill.stock, downlink).iter().map(compared).collect();
     }
     value
 }

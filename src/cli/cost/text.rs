@@ -38,7 +38,7 @@ pub(super) fn print(
         vault(bill, downlink, to)?;
         if comparing {
             writeln!(to)?;
-            comparison(&compare(book, &bill.stock, downlink), bill, to)?;
+            comparison(&compare(book, &bill.vault.place, &bill.stock, downlink), bill, to)?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use crate::config::{Settings, VaultSettings};
 use crate::daemon::home::Home;
 use crate::error::{Error, Result};
 use crate::seal::keys::Secret;
+use crate::worker::Faults;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -41,15 +42,16 @@ pub fn kit(line: &Line, kit: &Kit) -> Answer {
         return Ok(Exit::Done);
     };
     absent(&to, "the sheet")?;
-    keep(&sheet, form, &to)?;
+    keep(&sheet, form, &to, &Faults::default())?;
     Ok(Exit::Done)
 }
 
 /// The sheet of a vault that was just started, where its owner wants one.
-pub fn after_start(settings: &Settings, vault: &VaultSettings, words: &str, to: &Path) -> Result<()> {
+pub fn after_start(settings: &Settings, vault: &VaultSettings, words: &str, to: &Path, faults: &Faults) -> Result<()> {
     let door = Door::open(Place::of(vault, &Home::new(&settings.state_dir)))?;
     let secret = door.secret(words)?;
-    keep(&sheet(&door, &secret, &Account::default())?, Form::Page, to)
+    faults.at("sheet.write")?;
+    keep(&sheet(&door, &secret, &Account::default())?, Form::Page, to, faults)
 }
 
 fn sheet(door: &Door, secret: &Secret, account: &Account) -> Result<Sheet> {
@@ -57,12 +59,12 @@ fn sheet(door: &Door, secret: &Secret, account: &Account) -> Result<Sheet> {
     Sheet::of(door, secret, account, now.get(..10).unwrap_or(&now))
 }
 
-fn keep(sheet: &Sheet, form: Form, to: &Path) -> Result<()> {
+fn keep(sheet: &Sheet, form: Form, to: &Path, faults: &Faults) -> Result<()> {
     let bytes = Zeroizing::new(match form {
         Form::Page => pdf::pdf(sheet)?,
         Form::Text => text::text(sheet)?.as_bytes().to_vec(),
     });
-    write_new(to, "the sheet", &bytes)?;
+    write_new(to, "the sheet", &bytes, faults)?;
     println!(
         "Wrote the recovery sheet of {} to {}.\nPrint it, delete the file, and prove the paper with 'panicroom key check': \
          the file holds the words.",

@@ -15,6 +15,7 @@ use crate::seal::passphrase::{BITS, WORDS, generate, strong_enough};
 use crate::seal::{SystemEntropy, sha256};
 use crate::store::{Body, NewObject};
 use crate::upkeep::unlock::KEY_OBJECTS;
+use crate::worker::Faults;
 use std::io::{IsTerminal, Write};
 use zeroize::Zeroizing;
 
@@ -73,7 +74,7 @@ fn drawn(a: &args::Passphrase) -> Result<Zeroizing<String>> {
     let passphrase = generate(&SystemEntropy);
     if let Some(out) = &a.out {
         let text = Zeroizing::new(format!("{}\n", *passphrase));
-        write_new(out, "the passphrase", text.as_bytes())?;
+        write_new(out, "the passphrase", text.as_bytes(), &Faults::default())?;
         println!("Wrote the passphrase to {}: keep it away from this machine.", out.display());
     } else {
         println!(

@@ -4,6 +4,7 @@
 //! Nobody but the reaper may delete, and the reaper's key is never on the machine that backs up. No rule can touch
 //! `data_`.
 
+use crate::store::bucket::{Does, Tidy};
 use serde_json::{Value, json};
 
 /// A bucket and where in it the vault is.
@@ -111,7 +112,8 @@ impl Place {
         statement
     }
     fn looking(&self) -> Value {
-        allow("Rules", &["s3:GetLifecycleConfiguration", "s3:GetBucketVersioning"], &[self.arn()])
+        let looks = ["s3:GetLifecycleConfiguration", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"];
+        allow("Rules", &looks, &[self.arn()])
     }
 
     /// What nobody may do: overwrite, seal with a key of their own, speak in the clear.
@@ -132,19 +134,37 @@ impl Place {
         ]})
     }
 
-    /// Rules that tidy: uploads never completed, and old versions of what `doctor` leaves.
-    pub fn lifecycle(&self, versions: bool) -> Value {
-        let mut rules = vec![json!({
-            "ID": "panicroom-cut-uploads", "Status": "Enabled", "Filter": { "Prefix": self.prefix },
-            "AbortIncompleteMultipartUpload": { "DaysAfterInitiation": 7 }
-        })];
+    /// Rules that tidy: uploads never completed, and old versions of what `doctor` leaves. Their names tell the prefix, so
+    /// that several vaults of one bucket each have their own.
+    pub fn tidy(&self, versions: bool) -> Vec<Tidy> {
+        let of = |name: &str| {
+            let place = self.prefix.trim_end_matches('/');
+            if place.is_empty() { name.to_owned() } else { format!("{name}-{place}") }
+        };
+        let mut rules =
+            vec![Tidy { id: of("panicroom-cut-uploads"), prefix: self.prefix.clone(), does: Does::EndUploads(7) }];
         if versions {
-            rules.push(json!({
-                "ID": "panicroom-old-probes", "Status": "Enabled",
-                "Filter": { "Prefix": format!("{}meta_probe_", self.prefix) },
-                "NoncurrentVersionExpiration": { "NoncurrentDays": 30 }
-            }));
+            let prefix = format!("{}meta_probe_", self.prefix);
+            rules.push(Tidy { id: of("panicroom-old-probes"), prefix, does: Does::DropOld(30) });
         }
+        rules
+    }
+
+    /// The same, as AWS takes it.
+    pub fn lifecycle(&self, versions: bool) -> Value {
+        let rules: Vec<Value> = self
+            .tidy(versions)
+            .iter()
+            .map(|rule| {
+                let (does, what) = match rule.does {
+                    Does::EndUploads(days) => {
+                        ("AbortIncompleteMultipartUpload", json!({ "DaysAfterInitiation": days }))
+                    }
+                    Does::DropOld(days) => ("NoncurrentVersionExpiration", json!({ "NoncurrentDays": days })),
+                };
+                json!({ "ID": rule.id, "Status": "Enabled", "Filter": { "Prefix": rule.prefix }, does: what })
+            })
+            .collect();
         json!({ "Rules": rules })
     }
 }

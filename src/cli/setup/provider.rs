@@ -98,7 +98,8 @@ static OVH: Provider = Provider {
     rules: true,
     keys: "S3 users in OVHcloud's manager; import a user's rights as JSON in the words below.",
     cannot: &[
-        "cold storage outside Paris (3-AZ): elsewhere leave ?class=… out",
+        "cold storage outside Paris (eu-west-par; others are gra, rbx, sbg, de, uk, waw, eu-south-mil, bhs …): there \
+         DEEP_ARCHIVE is taken and kept as Infrequent Access, so leave ?class=… out",
         "shorten a thaw: the copy's days are billed when it is asked for",
         "Object Lock on the cold class: not known to us",
     ],
@@ -129,11 +130,12 @@ static WASABI: Provider = Provider {
     cold: None,
     versions: true,
     locks: true,
-    rules: false,
+    rules: true,
     keys: "Users and policies in Wasabi's console, in the words below.",
     cannot: &[
         "a cold class: all of it is hot, billed for 90 days at least and 1 TB a month",
         "more downloads a month than is stored: a full restore may be slowed",
+        "end cut uploads by a rule: its documents (2025-08) show rules that expire, and none of this kind; should it refuse that one, leave it out",
     ],
     tried: UNTRIED,
 };

@@ -20,7 +20,7 @@ impl S3Store {
         self.run(&Stop::new(), &doing, async {
             match request.send().await {
                 Ok(answer) => Ok(answer.rules().iter().map(plain).collect()),
-                Err(e) if trouble::Answer::of(&e).is("NoSuchLifecycleConfiguration") => Ok(vec![]),
+                Err(e) if is_unset(&trouble::Answer::of(&e)) => Ok(vec![]),
                 Err(e) => Err(trouble::error(doing.clone(), &e)),
             }
         })
@@ -45,8 +45,13 @@ impl S3Store {
     }
 }
 
+/// The bucket has no rules at all.
+pub(super) fn is_unset(answer: &trouble::Answer) -> bool {
+    answer.is("NoSuchLifecycleConfiguration")
+}
+
 /// A rule as we judge it. What it says of days and dates makes no difference: it will come to that.
-fn plain(rule: &LifecycleRule) -> Rule {
+pub(super) fn plain(rule: &LifecycleRule) -> Rule {
     let filter = rule.filter();
     let and = filter.and_then(|f| f.and());
     #[expect(deprecated, reason = "old rules carry their prefix there")]

@@ -6,11 +6,13 @@
 //! stay where deleting is refused, as it should be; the trial names them. Dying half way leaves some of them.
 
 use super::lifecycle::PROBE;
+use super::make::{self, lock};
 use super::{S3Store, feed, put, trouble};
 use crate::clock::{Clock, Wall};
 use crate::error::{Error, Kind};
 use crate::model::Sha256;
 use crate::store::abilities::Ability;
+use crate::store::bucket::Lock;
 use crate::store::finding::{Finding, Trial};
 use crate::store::proof::Sum;
 use crate::store::rules::{Judgement, judge};
@@ -288,6 +290,7 @@ impl Probe<'_> {
         }
     }
 
+    /// Whether anything is left of what somebody deletes: old versions, and a lock on them.
     fn versions(&mut self) {
         const CHECK: &str = "versions";
         let store = self.store;
@@ -303,9 +306,50 @@ impl Probe<'_> {
             Ok(a) if a.status() == Some(&BucketVersioningStatus::Enabled) => {
                 Finding::passed(CHECK, "the bucket keeps what is deleted or overwritten")
             }
-            Ok(_) => Finding::note(CHECK, "the bucket keeps no versions: what anybody deletes is gone")
-                .remedy("turn versioning on (docs/setup.md)"),
-            Err(e) => Finding::note(CHECK, format!("not known: {e}")),
+            Ok(_) => Finding::note(
+                CHECK,
+                "the bucket keeps no versions: what anybody deletes is gone, so a thief with a key that may delete ends the vault",
+            )
+            .remedy("turn versioning on: 'panicroom setup aws --adopt', or docs/setup.md"),
+            Err(e) => Finding::note(CHECK, format!("not known: {e}"))
+                .remedy("allow s3:GetBucketVersioning, or look at the bucket yourself"),
+        });
+        self.lock();
+    }
+
+    fn lock(&mut self) {
+        const CHECK: &str = "object lock";
+        let store = self.store;
+        let doing = format!("read the Object Lock of {}", store.bucket.name);
+        let request = store.client.get_object_lock_configuration().bucket(&store.bucket.name);
+        store.count(|r| r.get += 1);
+        let answer = store.run(&self.stop, &doing, async {
+            match request.send().await {
+                Ok(answer) => Ok(answer.object_lock_configuration().and_then(lock)),
+                Err(e) if make::is_unlocked(&trouble::Answer::of(&e)) => Ok(None),
+                Err(e) => Err(trouble::error(doing.clone(), &e)),
+            }
+        });
+        self.say(match answer {
+            Ok(Some(Lock { retention: Some(r) })) => {
+                let but = if r.mode == "COMPLIANCE" { "not even by its owner" } else { "except by the right to bypass it" };
+                Finding::passed(
+                    CHECK,
+                    format!("new objects cannot be deleted for good for {} days, {but} ({})", r.days, r.mode),
+                )
+            }
+            Ok(Some(Lock { retention: None })) => Finding::note(
+                CHECK,
+                "the bucket can lock, and locks nothing by itself: who may delete versions deletes the vault for good",
+            )
+            .remedy("give it a default retention: 'panicroom setup aws --adopt --object-lock DAYS'"),
+            Ok(None) => Finding::note(
+                CHECK,
+                "none: who may delete versions (an administrator's key, or whoever stole it) deletes the vault for good",
+            )
+            .remedy("a bucket gets it when it is made: 'panicroom setup aws --object-lock DAYS'"),
+            Err(e) => Finding::note(CHECK, format!("not known: {e}"))
+                .remedy("allow s3:GetBucketObjectLockConfiguration, or look at the bucket yourself"),
         });
     }
 
