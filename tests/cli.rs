@@ -333,7 +333,7 @@ fn quickstart_of_the_folder_that_holds_its_own_home_captures_nothing_of_its_own(
 
 #[test]
 fn what_is_not_in_this_release_says_so_and_does_nothing() {
-    for line in ["verify", "drill", "setup aws"] {
+    for line in ["verify", "setup aws"] {
         let words: Vec<&str> = line.split(' ').collect();
         program(&words).exits(2).says("not in this release").says("docs/roadmap.md");
     }

@@ -9,7 +9,7 @@ use super::finish::Finisher;
 use super::plan::Plan;
 use super::progress::{Phase, Progress};
 use super::settle::{Event, Settler};
-use super::thaw::Thawer;
+use super::thaw::{Tending, Thawer};
 use super::thaw::pace::Terms;
 use super::unit::{Attempt, Bench, Hands, OpenParts, Unit};
 use crate::catalog::Catalog;
@@ -46,6 +46,13 @@ pub struct Fetching<'a> {
     pub threads: usize,
     /// [`BATCH_BYTES`] unless there is a reason.
     pub batch_bytes: u64,
+}
+
+impl<'a> Fetching<'a> {
+    fn tending(&self) -> Tending<'a> {
+        let &Self { store, progress, clock, faults, stop, threads, .. } = self;
+        Tending { store, progress, clock, faults, stop, threads }
+    }
 }
 
 /// What came of a job, earlier runs included.
@@ -95,7 +102,7 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
         let mut cursor = job.cursor()?;
         while job.pack_from(cursor.round, 0)?.is_some() {
             let round = Round { with, job, clobber, attempt, parts: &parts, finisher: &finisher };
-            let mut thawer = Thawer::of(with, job, cursor.round)?;
+            let mut thawer = Thawer::of(with.tending(), job, cursor.round)?;
             if let Some(thawer) = &thawer {
                 thawer.look_at_turns(cursor)?;
             }
