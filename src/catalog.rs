@@ -42,10 +42,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Connections kept for the next reader; each keeps its cache of pages.
 const IDLE_READERS: usize = 3;
-const MIGRATIONS: &[M<'static>] = &[
-    M::up(include_str!("../migrations/0001_init.sql")),
-    M::up(include_str!("../migrations/0003_drill.sql")),
-];
+const MIGRATIONS: &[M<'static>] =
+    &[M::up(include_str!("../migrations/0001_init.sql")), M::up(include_str!("../migrations/0003_drill.sql"))];
 
 /// Identity of a root within one catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -23,8 +23,8 @@ mod vault;
 pub use host::HostName;
 pub use read::parse;
 pub use render::{Listen, Sketch};
-pub use value::money;
 pub use url::{Addressing, Bucket, VaultUrl};
+pub use value::money;
 
 use crate::model::{Rate, Size, Tier, TreePath};
 use std::fmt;
@@ -154,11 +154,7 @@ pub struct DrillSettings {
 
 impl Default for DrillSettings {
     fn default() -> Self {
-        Self {
-            budget: defaults::DRILL_BUDGET,
-            bytes: defaults::DRILL_BYTES,
-            warn_after: defaults::DRILL_WARN_AFTER,
-        }
+        Self { budget: defaults::DRILL_BUDGET, bytes: defaults::DRILL_BYTES, warn_after: defaults::DRILL_WARN_AFTER }
     }
 }
 

@@ -81,9 +81,10 @@ pub(super) fn insert(tx: &Transaction<'_>, receipt: &Receipt, segment: Option<u6
     let mut pack = tx.prepare_cached(
         "INSERT INTO drilled (hash, proof, at) VALUES (?1, ?2, ?3) ON CONFLICT (hash, proof) DO UPDATE SET at = MAX(at, ?3)",
     )?;
-    receipt.sound.iter().try_for_each(|hash| {
-        pack.execute((&hash.0[..], proof_number(receipt.proof), receipt.at.0)).map(drop)
-    })
+    receipt
+        .sound
+        .iter()
+        .try_for_each(|hash| pack.execute((&hash.0[..], proof_number(receipt.proof), receipt.at.0)).map(drop))
 }
 
 pub(super) fn sealed(tx: &Transaction<'_>, id: DrillId, segment: i64) -> rusqlite::Result<()> {
@@ -112,8 +113,11 @@ pub(super) fn hand_over(path: &Path, receipt: &Receipt) -> Result<()> {
     let mut writer = connect(path, flags)?;
     let found: i64 = writer.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(sql("read the version"))?;
     if usize::try_from(found) != Ok(super::MIGRATIONS.len()) {
-        return Err(Error::operator(format!("hand a receipt to the catalog {}: it is of another release", path.display()))
-            .remedy("start this release's daemon once; the drill then goes on from here"));
+        return Err(Error::operator(format!(
+            "hand a receipt to the catalog {}: it is of another release",
+            path.display()
+        ))
+        .remedy("start this release's daemon once; the drill then goes on from here"));
     }
     let doing = sql("hand over a drill's receipt");
     let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&doing)?;
@@ -259,7 +263,6 @@ fn packs_of(content: &[u8]) -> Result<Vec<i64>> {
     packs.dedup();
     Ok(packs)
 }
-
 
 #[cfg(test)]
 mod tests {

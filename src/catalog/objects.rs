@@ -216,7 +216,9 @@ impl Catalog {
             packs.iter().try_for_each(|id| pack.execute((number, id)).map(drop))?;
             let mut record = tx.prepare_cached("UPDATE version SET segment = ? WHERE seq = ?")?;
             records.iter().try_for_each(|seq| record.execute((number, seq.0.cast_signed())).map(drop))?;
-            losses.iter().try_for_each(|hash| tx.execute("DELETE FROM lost WHERE hash = ?", [&hash.0[..]]).map(drop))?;
+            losses
+                .iter()
+                .try_for_each(|hash| tx.execute("DELETE FROM lost WHERE hash = ?", [&hash.0[..]]).map(drop))?;
             drills.iter().try_for_each(|id| super::drills::sealed(tx, *id, number))
         })
     }

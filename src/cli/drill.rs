@@ -72,6 +72,9 @@ pub struct Drill {
     pub from: From,
 }
 
+/// A fact of the job: what it may cost was agreed on.
+const AGREED: &str = "drill_agreed";
+
 /// What was typed and configured, read.
 struct Wish {
     /// Millionths.
@@ -86,7 +89,12 @@ impl Wish {
         let usual = settings.map(|s| s.drill).unwrap_or_default();
         let speed = bill::speed(args.speed);
         Ok(Self {
-            budget: args.budget.as_deref().map(|t| config::money(t).map_err(usage)).transpose()?.unwrap_or(usual.budget),
+            budget: args
+                .budget
+                .as_deref()
+                .map(|t| config::money(t).map_err(usage))
+                .transpose()?
+                .unwrap_or(usual.budget),
             bytes: args.bytes.as_deref().map(|t| t.parse::<Size>().map_err(usage)).transpose()?.unwrap_or(usual.bytes),
             money: bill::Wish {
                 what: "drill",
@@ -150,13 +158,15 @@ impl Job {
         let _ = JobFile::remove(&self.path(), &Faults::default());
     }
 
-    /// A drill that was begun, and where its scratch folder is. One that never got its plan is cleared away.
+    /// A drill that was begun, and where its scratch folder is. One that never got its plan, or that nobody agreed to, is
+    /// cleared away.
     fn begun(&self) -> Result<Option<(JobFile, PathBuf)>> {
         if !self.path().exists() {
             return Ok(None);
         }
         let file = JobFile::open(&self.path())?;
-        if Plan::of(&file)?.is_some()
+        if file.fact::<i64>(AGREED)?.is_some()
+            && Plan::of(&file)?.is_some()
             && proof_of(&file)?.is_some()
             && let Some(scratch) = file.target()?
         {
@@ -194,7 +204,8 @@ fn hold(path: &Path) -> Result<File> {
 }
 
 pub fn drill(line: &Line, args: &Drill) -> Answer {
-    let from = From { vault: args.vault_name.clone().or(args.from.vault.clone()), key_file: args.from.key_file.clone() };
+    let from =
+        From { vault: args.vault_name.clone().or(args.from.vault.clone()), key_file: args.from.key_file.clone() };
     let is_address = from.vault.as_deref().is_some_and(|text| text.contains(':'));
     // Beside an address a configuration only helps: whose vault it is, and which bounds hold.
     let settings = match settings::load(line) {
@@ -214,7 +225,8 @@ pub fn drill(line: &Line, args: &Drill) -> Answer {
     let (proof, keys) = keys(args, &from, &source, begun.as_ref().map(|b| &b.0))?;
     stop_on_signal(&source.stop);
     let (file, folder, planned) = if let Some((file, folder)) = begun {
-        let planned = Plan::of(&file)?.unwrap_or_default();
+        let mut planned = Plan::of(&file)?.unwrap_or_default();
+        bill::look_up(&mut planned, &source, &book, &wish.money)?;
         eprintln!("going on with the drill {} that was begun: what it may take was settled then", job.id);
         (file, folder, planned)
     } else {
@@ -233,8 +245,10 @@ pub fn drill(line: &Line, args: &Drill) -> Answer {
     plan::agree(line, &planned, &file, &target, &wish)?;
     let receipt = carry_out(&source, keys.as_ref(), &folder, &target, &shown, &file)
         .map_err(|e| interrupted(e, &format!("'{next}' goes on from here")))?;
-    let kept = hand::over(settings.as_ref(), &source, from.vault.as_deref(), &receipt)?;
-    show::told(line, &file, &receipt, kept)?;
+    let kept = hand::over(settings.as_ref(), &source, from.vault.as_deref(), &receipt);
+    show::told(line, &file, &receipt, kept.as_ref().copied().unwrap_or(hand::Kept::Nowhere))?;
+    // Once more, it is the same receipt.
+    let kept = kept?;
     drop((file, target));
     job.end(&folder)?;
     hand::publish(line, settings, kept);
@@ -274,7 +288,7 @@ fn longest_ago(settings: &Settings) -> Option<String> {
     let home = Home::new(&settings.state_dir);
     let last = |name: &str| {
         let catalog = crate::catalog::Catalog::look(&home.vault(name).catalog()).ok()?;
-        Some(catalog.last_proved().ok()?)
+        catalog.last_proved().ok()
     };
     let mut known: Vec<_> = settings.vaults.iter().filter_map(|v| Some((last(&v.name)?, &v.name))).collect();
     known.sort_by_key(|(at, _)| *at);
@@ -306,9 +320,10 @@ fn carry_out(
     let over = AtomicBool::new(false);
     std::thread::scope(|s| {
         s.spawn(|| progress(shown, &over));
-        let drilling = drilling(source, folder, target, shown, file, &*SystemClock::shared(), &Faults::default(), |d| {
-            d.carry_out(keys)
-        });
+        let drilling =
+            drilling(source, folder, target, shown, file, &*SystemClock::shared(), &Faults::default(), |d| {
+                d.carry_out(keys)
+            });
         over.store(true, Ordering::SeqCst);
         drilling
     })

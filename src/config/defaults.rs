@@ -77,7 +77,7 @@ pub const PUBLISH_EVERY: Duration = HOUR;
 pub const HTTP_LISTEN: &str = "127.0.0.1:8420";
 pub const ALERT_LAG: Duration = Duration::from_secs(2 * DAY.as_secs());
 
-/// Five cents buy about 10 GB of a deep archive, twice a year: every pack of a household's vault has its turn in years.
+/// Five cents thaw some gigabytes of a deep archive: what nobody thinks about twice, twice a year.
 pub const DRILL_BUDGET: u64 = 50_000;
 pub const DRILL_BYTES: Size = Size::mib(1024);
 pub const DRILL_WARN_AFTER: Duration = Duration::from_secs(180 * DAY.as_secs());

@@ -18,8 +18,18 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         let line = file.line(&e.span().unwrap_or(0..0));
         file.error(line, e.message().replace('\n', ", ")).remedy("mend the TOML of this line")
     })?;
-    let Sections { roots, vaults, mut uplink, mut state, mut publish, mut walk, mut http, mut alert, mut prices, mut drill } =
-        Sections::sort(file, document.into_inner())?;
+    let Sections {
+        roots,
+        vaults,
+        mut uplink,
+        mut state,
+        mut publish,
+        mut walk,
+        mut http,
+        mut alert,
+        mut prices,
+        mut drill,
+    } = Sections::sort(file, document.into_inner())?;
     let walk_every = every(&mut walk, "every")?.unwrap_or(defaults::WALK_EVERY);
     let mut found = Found {
         roots: Vec::new(),

@@ -132,7 +132,8 @@ pub fn money(text: &str) -> std::result::Result<u64, String> {
     let bad = || format!("'{}' is not an amount of money; write it like \"0.05\"", text.escape_debug());
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || whole.len() > 7 || !(part.is_empty() && !text.contains('.') || digits(part)) || part.len() > 6 {
+    if !digits(whole) || whole.len() > 7 || !(part.is_empty() && !text.contains('.') || digits(part)) || part.len() > 6
+    {
         return Err(bad());
     }
     let micros: u64 = format!("{part:0<6}").parse().map_err(|_| bad())?;

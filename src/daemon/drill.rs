@@ -115,9 +115,7 @@ mod tests {
 
     #[test]
     fn a_drill_is_due_half_a_year_after_the_last_that_succeeded_or_after_the_vault_began() {
-        let of = |last: Option<Verdict>, proved, begun| {
-            standing(last.map(receipt).as_ref(), proved, begun, AFTER, NOW)
-        };
+        let of = |last: Option<Verdict>, proved, begun| standing(last.map(receipt).as_ref(), proved, begun, AFTER, NOW);
         assert_eq!(of(None, None, None), Standing::Proved);
         assert_eq!(of(None, None, Some(days_ago(180))), Standing::Proved);
         assert_eq!(of(None, None, Some(days_ago(181))), Standing::LongAgo);
@@ -125,7 +123,11 @@ mod tests {
         assert_eq!(of(ok, Some(days_ago(1)), Some(days_ago(900))), Standing::Proved);
         assert_eq!(of(ok, Some(days_ago(181)), Some(days_ago(900))), Standing::LongAgo);
         for verdict in [Verdict::Failed, Verdict::Partly] {
-            assert_eq!(of(Some(verdict), Some(days_ago(1)), None), Standing::NotProved, "never green from one that failed");
+            assert_eq!(
+                of(Some(verdict), Some(days_ago(1)), None),
+                Standing::NotProved,
+                "never green from one that failed"
+            );
         }
     }
 

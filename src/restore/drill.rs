@@ -81,7 +81,8 @@ impl Drilling<'_> {
         match proof {
             Proof::Sealed => {
                 let plan = sealed::plan(self)?;
-                let text = serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
+                let text =
+                    serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
                 self.faults.at("plan.end")?;
                 self.job.set_fact("plan", text)?;
                 Ok(plan)

@@ -254,7 +254,14 @@ impl Planner<'_> {
         if cold > 0 {
             let job = self.job;
             let with = self.with;
-            let look = Look { catalog: with.catalog, store: with.store, job, now: with.now, faults: with.faults, stop: with.stop };
+            let look = Look {
+                catalog: with.catalog,
+                store: with.store,
+                job,
+                now: with.now,
+                faults: with.faults,
+                stop: with.stop,
+            };
             look.at(&few, &mut self.plan)?;
         }
         if self.plan.frozen_packs == 0 && is_free_of_charge(self.with.store) {

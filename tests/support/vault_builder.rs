@@ -3,7 +3,7 @@
 use panicroom::chunk::Chunker;
 use panicroom::clock::{SystemClock, Wall};
 use panicroom::format::pack::{Bench, NewPack, PackRecord, Table};
-use panicroom::format::segment::{Builder, Receipt, Record, SegmentHead};
+use panicroom::format::segment::{Builder, Record, SegmentHead};
 use panicroom::format::{Name, vault};
 use panicroom::model::{
     ChunkId, Content, Entry, FileTime, Piece, SegmentNo, Seq, Sha256, Shape, Size, Tier, TreePath, VaultId, Version,
@@ -35,7 +35,6 @@ enum Pending {
     Version(Box<Version>, Vec<Laid>),
     Deletion(TreePath, Seq, Wall),
     Lost(Sha256, Seq),
-    Drill(Receipt),
 }
 
 pub struct VaultBuilder {
@@ -197,10 +196,6 @@ impl VaultBuilder {
         self.pending.push(Pending::Lost(pack, seq));
     }
 
-    pub fn drill(&mut self, receipt: &Receipt) {
-        self.pending.push(Pending::Drill(receipt.clone()));
-    }
-
     /// Seals the open pack; nothing when it is empty.
     pub fn cut_pack(&mut self) -> Option<Sha256> {
         if self.open.is_empty() {
@@ -246,7 +241,6 @@ impl VaultBuilder {
                 }
                 Pending::Deletion(path, seq, noticed) => Record::Deletion { path, seq, noticed },
                 Pending::Lost(hash, seq) => Record::Lost { hash, seq },
-                Pending::Drill(receipt) => Record::Drill(receipt),
             });
         }
         self.segment(records)

@@ -77,9 +77,9 @@ impl JobFile {
                 pack.execute((one.id, &one.hash.0[..], objects::tier_number(one.tier), signed(one.size)))?;
             }
             let mut file = tx.prepare_cached("INSERT INTO drill_file (path, seq, size) VALUES (?, ?, ?)")?;
-            files
-                .iter()
-                .try_for_each(|(path, seq, size)| file.execute((path.as_bytes(), signed(seq.0), signed(*size))).map(drop))
+            files.iter().try_for_each(|(path, seq, size)| {
+                file.execute((path.as_bytes(), signed(seq.0), signed(*size))).map(drop)
+            })
         })
     }
 
@@ -112,8 +112,11 @@ impl JobFile {
     /// What is known of a pack now, and that everything before the cursor is done.
     pub fn pack_tried(&self, pack: i64, state: PackState, reason: Option<&str>, cursor: Cursor) -> Result<()> {
         self.write("note a pack of a drill", |tx| {
-            tx.prepare_cached("UPDATE drill_pack SET state = ?, reason = ? WHERE pack = ?")?
-                .execute((state as i64, reason, pack))?;
+            tx.prepare_cached("UPDATE drill_pack SET state = ?, reason = ? WHERE pack = ?")?.execute((
+                state as i64,
+                reason,
+                pack,
+            ))?;
             set_fact(tx, "round", cursor.round)?;
             set_fact(tx, "pack", cursor.pack)?;
             set_fact(tx, "chunk", cursor.chunk)
@@ -198,9 +201,11 @@ impl JobFile {
     pub fn wrong(&self, most: usize) -> Result<Vec<(String, FileState, String)>> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let files: Vec<(Vec<u8>, i64, String)> = self.read("read what a drill found", |c| {
-            c.prepare_cached("SELECT path, state, COALESCE(reason, '') FROM drill_file WHERE state > 2 ORDER BY id LIMIT ?")?
-                .query_map([most], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
-                .collect()
+            c.prepare_cached(
+                "SELECT path, state, COALESCE(reason, '') FROM drill_file WHERE state > 2 ORDER BY id LIMIT ?",
+            )?
+            .query_map([most], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+            .collect()
         })?;
         let packs: Vec<(Vec<u8>, i64, String)> = self.read("read what a drill found", |c| {
             c.prepare_cached(

@@ -22,7 +22,12 @@ pub(super) enum Kept {
 }
 
 /// Hands it to the catalog of the vault it is of.
-pub(super) fn over(settings: Option<&Settings>, source: &Source, name: Option<&str>, receipt: &Receipt) -> Result<Kept> {
+pub(super) fn over(
+    settings: Option<&Settings>,
+    source: &Source,
+    name: Option<&str>,
+    receipt: &Receipt,
+) -> Result<Kept> {
     let Some(settings) = settings else { return Ok(Kept::Nowhere) };
     let home = Home::new(&settings.state_dir);
     let is_it = |vault: &VaultSettings| {
@@ -39,7 +44,9 @@ pub(super) fn over(settings: Option<&Settings>, source: &Source, name: Option<&s
 pub(super) fn publish(line: &Line, settings: Option<Settings>, kept: Kept) {
     let (Some(settings), Kept::ForTheLog(at)) = (settings, kept) else {
         if kept == Kept::Nowhere && !line.json {
-            println!("This machine does not back up to the vault, so its log does not get the receipt: keep what is above.");
+            println!(
+                "This machine does not back up to the vault, so its log does not get the receipt: keep what is above."
+            );
         }
         return;
     };

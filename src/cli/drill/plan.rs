@@ -6,13 +6,13 @@ use super::super::Failure;
 use super::super::args::Line;
 use super::super::restore::bill;
 use super::super::source::Source;
-use super::{Job, Wish, drilling};
+use super::{AGREED, Job, Wish, drilling};
 use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
 use crate::error::{Error, Result};
 use crate::model::Proof;
 use crate::place::{Target, scratch};
-use crate::price::{Offer, PriceBook};
+use crate::price::{Offer, PriceBook, Terms};
 use crate::restore::drill::{Bounds, Chosen, FILES, Gathering, PACKS, keep_cost};
 use crate::restore::{Plan, Progress};
 use crate::seal::{SystemEntropy, random};
@@ -75,23 +75,18 @@ impl Planner<'_> {
         let source = self.source;
         let assumed = Plan { class: seen.map(str::to_owned), ..Plan::default() };
         let place = bill::place(&assumed, &source.url);
-        let is_frozen = source.store.may_freeze() && is_archive(&place.class);
-        let prices = self.book.terms(&place);
         let counts = source.catalog.vault_counts()?;
-        let lists = counts.stored_objects / PAGE_OF_LIST + 1;
-        let affordable = |packs: u64, bytes: u64| {
-            let plan = Plan {
-                packs,
-                pack_bytes: bytes,
-                frozen_packs: if is_frozen { packs } else { 0 },
-                frozen_bytes: if is_frozen { bytes } else { 0 },
-                class: Some(place.class.clone()),
-                lists: if source.store.may_freeze() { lists } else { 0 },
-                ..Plan::default()
-            };
-            let bill = bill::price(&plan, prices, counts.stored_bytes, &self.wish.money, self.wish.money.speed);
-            bill.cost.total.is_none_or(|total| total * MICROS <= as_float(budget))
+        let may_freeze = source.store.may_freeze();
+        let purse = Purse {
+            prices: self.book.terms(&place),
+            is_frozen: may_freeze && is_archive(&place.class),
+            class: place.class,
+            lists: if may_freeze { counts.stored_objects / PAGE_OF_LIST + 1 } else { 0 },
+            stored_bytes: counts.stored_bytes,
+            money: &self.wish.money,
+            budget,
         };
+        let affordable = |packs: u64, bytes: u64| purse.has_enough(packs, bytes);
         Gathering {
             catalog: &source.catalog,
             proof,
@@ -128,6 +123,38 @@ impl Planner<'_> {
     }
 }
 
+/// What may be spent, and the prices it is held against.
+struct Purse<'a> {
+    prices: Terms<'a>,
+    /// Everything there is taken for frozen.
+    is_frozen: bool,
+    class: String,
+    /// Calls that list.
+    lists: u64,
+    stored_bytes: u64,
+    money: &'a bill::Wish,
+    /// Millionths.
+    budget: u64,
+}
+
+impl Purse<'_> {
+    /// For so many packs of so many bytes, by the bill of a restore. Where there is no price there is no bound either:
+    /// then it is asked.
+    fn has_enough(&self, packs: u64, bytes: u64) -> bool {
+        let plan = Plan {
+            packs,
+            pack_bytes: bytes,
+            frozen_packs: if self.is_frozen { packs } else { 0 },
+            frozen_bytes: if self.is_frozen { bytes } else { 0 },
+            class: Some(self.class.clone()),
+            lists: self.lists,
+            ..Plan::default()
+        };
+        let bill = bill::price(&plan, self.prices, self.stored_bytes, self.money, self.money.speed);
+        bill.cost.total.is_none_or(|total| total * MICROS <= as_float(self.budget))
+    }
+}
+
 /// Money is never spent unasked, and what has no known price never without a word for it. What was agreed on is not asked
 /// for again.
 pub(super) fn agree(
@@ -137,7 +164,7 @@ pub(super) fn agree(
     target: &Target,
     wish: &Wish,
 ) -> std::result::Result<(), Failure> {
-    if file.fact::<i64>("drill_agreed")?.is_some() {
+    if file.fact::<i64>(AGREED)?.is_some() {
         return Ok(());
     }
     let chosen = plan.at_speed(wish.money.speed);
@@ -148,7 +175,7 @@ pub(super) fn agree(
     }
     bill::settle(line, plan, file, target.free()?, &wish.money)?;
     keep_cost(file, total.zip(chosen).map(|(total, s)| (to_micros(total), s.cost.currency.as_str())))?;
-    file.set_fact("drill_agreed", 1)?;
+    file.set_fact(AGREED, 1)?;
     Ok(())
 }
 
@@ -181,6 +208,51 @@ pub(super) fn offer<'a>(book: &'a PriceBook, plan: &Plan, source: &Source) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Speed;
+    use crate::price::Place;
+    use proptest::prelude::*;
+
+    fn money_wish() -> bill::Wish {
+        bill::Wish { what: "drill", speed: Speed::Bulk, downlink: None, poll: None, max_cost: None, yes: false }
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_purse_allowed_never_bills_above_the_budget_however_much_of_it_is_frozen(
+            packs in 1..4000_u64, size in 1..64_000_000_u64, part in 0..=100_u64, frozen in 0..=100_u64, budget in 0..2_000_000_u64,
+            class in 0..4_usize,
+        ) {
+            let (book, wish) = (PriceBook::shipped(), money_wish());
+            let class = ["DEEP_ARCHIVE", "GLACIER", "GLACIER_IR", "STANDARD"][class];
+            let prices = book.terms(&Place::bucket(None, Some("us-east-1"), class));
+            let (is_frozen, stored_bytes) = (is_archive(class), packs * size);
+            let purse = Purse { prices, is_frozen, class: class.into(), lists: 5, stored_bytes, money: &wish, budget };
+            let of = |n: u64, percent: u64| n * percent / 100;
+            let frozen = if is_frozen { of(packs, frozen) } else { 0 };
+            let plan = Plan {
+                packs,
+                pack_bytes: of(packs * size, part),
+                frozen_packs: frozen,
+                frozen_bytes: frozen * size,
+                class: Some(class.into()),
+                lists: 1,
+                ..Plan::default()
+            };
+            let total = bill::price(&plan, prices, stored_bytes, &wish, Speed::Bulk).cost.total.unwrap();
+            prop_assert!(!purse.has_enough(packs, packs * size) || total * MICROS <= as_float(budget) + 1.0, "{total}");
+            prop_assert!(purse.has_enough(0, 0) || budget < 1000);
+        }
+    }
+
+    #[test]
+    fn five_cents_thaw_gigabytes_of_a_deep_archive_and_no_terabyte() {
+        let (book, wish) = (PriceBook::shipped(), money_wish());
+        let prices = book.terms(&Place::bucket(None, Some("us-east-1"), "DEEP_ARCHIVE"));
+        let class = "DEEP_ARCHIVE".to_owned();
+        let (lists, stored_bytes, money) = (1, 1 << 40, &wish);
+        let purse = Purse { prices, is_frozen: true, class, lists, stored_bytes, money, budget: 50_000 };
+        assert!(purse.has_enough(40, 1_000_000_000) && !purse.has_enough(40_000, 1_000_000_000_000));
+    }
 
     #[test]
     fn money_is_shown_as_it_is_typed() {

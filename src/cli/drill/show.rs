@@ -39,10 +39,9 @@ pub(super) fn plan(
     let packs = format!("{} packs ({})", plan.packs, Size(plan.pack_bytes));
     let _ = match proof {
         Proof::Contents => writeln!(out, "a drill of {} files, {}, from {packs}", plan.files, Size(plan.bytes)),
-        Proof::Sealed => writeln!(
-            out,
-            "a drill of {packs} without the words: it proves that their sealed bytes are what was stored"
-        ),
+        Proof::Sealed => {
+            writeln!(out, "a drill of {packs} without the words: it proves that their sealed bytes are what was stored")
+        }
     };
     let _ = bill::show(plan, offer(book, plan, source), &wish.money, &mut out);
 }

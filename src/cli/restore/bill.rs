@@ -107,7 +107,13 @@ pub(in crate::cli) fn look_up(plan: &mut Plan, source: &Source, book: &PriceBook
 }
 
 /// The bill of a plan at one speed; `stored_bytes`: all the vault holds.
-pub(in crate::cli) fn price(plan: &Plan, prices: Prices<'_>, stored_bytes: u64, wish: &Wish, speed: Speed) -> SpeedPlan {
+pub(in crate::cli) fn price(
+    plan: &Plan,
+    prices: Prices<'_>,
+    stored_bytes: u64,
+    wish: &Wish,
+    speed: Speed,
+) -> SpeedPlan {
     let terms = wish.terms(plan, speed);
     let need = RestoreNeed {
         packs: plan.packs,
@@ -172,7 +178,12 @@ fn hours(hours: Option<f64>) -> String {
 }
 
 /// What a plan says to people about money and time.
-pub(in crate::cli) fn show(plan: &Plan, prices: Option<&Offer>, wish: &Wish, out: &mut dyn Write) -> std::io::Result<()> {
+pub(in crate::cli) fn show(
+    plan: &Plan,
+    prices: Option<&Offer>,
+    wish: &Wish,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     if plan.costs_nothing() {
         return Ok(());
     }
@@ -278,8 +289,11 @@ fn within(most: f64, total: Option<f64>, currency: &str) -> Result<()> {
 pub(in crate::cli) fn ask(line: &Line, wish: &Wish, total: Option<f64>, chosen: Option<&SpeedPlan>) -> Result<()> {
     let price = amount(total, chosen.map_or("", |s| s.cost.currency.as_str()));
     if line.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Error::operator(format!("{}: it costs money ({price}), and nobody is there to be asked", wish.what))
-            .remedy(format!("look at '--plan', then give '--yes'{}; nothing was spent", wish.bound())));
+        return Err(Error::operator(format!(
+            "{}: it costs money ({price}), and nobody is there to be asked",
+            wish.what
+        ))
+        .remedy(format!("look at '--plan', then give '--yes'{}; nothing was spent", wish.bound())));
     }
     eprint!("Go on at the speed {} for {price}? [y/N] ", wish.speed);
     let _ = std::io::stderr().flush();

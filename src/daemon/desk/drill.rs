@@ -42,7 +42,11 @@ impl Desk {
     pub(super) fn drill_due(&self, status: &Status) -> Option<(String, String)> {
         let first = status.vaults.iter().find(|v| v.drill_due == Some(true))?;
         let many = status.vaults.len() > 1;
-        let said = format!("{}{}", what_is_due(first), if many { format!(" (vault \"{}\")", first.name) } else { String::new() });
+        let said = format!(
+            "{}{}",
+            what_is_due(first),
+            if many { format!(" (vault \"{}\")", first.name) } else { String::new() }
+        );
         Some((said, format!("Try the way out: '{}'.", self.drill_command(many.then_some(&first.name)))))
     }
 

@@ -253,7 +253,9 @@ mod tests {
 
     fn choose(files: &[Candidate], seed: u64, affordable: &dyn Fn(u64, u64) -> bool) -> Choice {
         let mut chooser = Chooser::new(BOUNDS, NOW, seed, affordable);
-        files.iter().for_each(|file| chooser.meet(file));
+        for file in files {
+            chooser.meet(file);
+        }
         chooser.pick()
     }
 

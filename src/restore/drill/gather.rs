@@ -96,12 +96,8 @@ impl Gathering<'_> {
         for file in picked {
             let path = self.catalog.path_of(file.node)?;
             // A folder above it may have gone, and the deletion of the file itself not be noted yet.
-            let wanted = Wanted {
-                paths: vec![path.clone()],
-                when: When::Now,
-                layout: Layout::Whole,
-                clobber: Clobber::Keep,
-            };
+            let wanted =
+                Wanted { paths: vec![path.clone()], when: When::Now, layout: Layout::Whole, clobber: Clobber::Keep };
             if wanted.is_in(self.catalog)? {
                 files.push((path, file.seq, file.size));
             }
