@@ -8,6 +8,7 @@
 //! caller moves it aside and rebuilds it from the vault. A file written by a later release is refused.
 
 mod counts;
+mod drills;
 mod history;
 mod import;
 pub mod jobs;
@@ -18,6 +19,7 @@ mod tree;
 mod view;
 
 pub use counts::{RootCounts, VaultCounts};
+pub use drills::{DrillFile, DrillId, DrillPack, Drilled};
 pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled, pieces_of};
 pub use import::{Importer, Part};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
@@ -40,7 +42,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Connections kept for the next reader; each keeps its cache of pages.
 const IDLE_READERS: usize = 3;
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../migrations/0001_init.sql"))];
+const MIGRATIONS: &[M<'static>] =
+    &[M::up(include_str!("../migrations/0001_init.sql")), M::up(include_str!("../migrations/0003_drill.sql"))];
 
 /// Identity of a root within one catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

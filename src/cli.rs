@@ -7,6 +7,7 @@ mod ask;
 pub mod begin;
 mod cost;
 mod doctor;
+mod drill;
 pub mod key;
 mod log;
 mod log_state;
@@ -111,7 +112,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Restore(a) => restore::restore(line, a),
         Command::Rebuild(a) => restore::rebuild(line, a),
         Command::Verify(_) => later("verify"),
-        Command::Drill(_) => later("drill"),
+        Command::Drill(a) => drill::drill(line, a),
         Command::Cost(a) => cost::cost(line, a),
         Command::Key(k) => key::key(line, k),
         Command::Setup(Setup::Aws(a)) => setup::aws::aws(line, a),

@@ -24,6 +24,7 @@ pub use host::HostName;
 pub use read::parse;
 pub use render::{Listen, Sketch};
 pub use url::{Addressing, Bucket, VaultUrl};
+pub use value::money;
 
 use crate::model::{Rate, Size, Tier, TreePath};
 use std::fmt;
@@ -55,6 +56,7 @@ pub struct Settings {
     pub alert: AlertSettings,
     /// A price list of the operator's own; None: the shipped one.
     pub prices_file: Option<PathBuf>,
+    pub drill: DrillSettings,
 }
 
 impl Settings {
@@ -141,6 +143,23 @@ pub struct AlertSettings {
     pub lag: Duration,
 }
 
+/// How much a drill may take, and when one is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrillSettings {
+    /// Millionths of the price list's currency.
+    pub budget: u64,
+    /// Read from packs, and restored.
+    pub bytes: Size,
+    /// So long after the last successful one.
+    pub warn_after: Duration,
+}
+
+impl Default for DrillSettings {
+    fn default() -> Self {
+        Self { budget: defaults::DRILL_BUDGET, bytes: defaults::DRILL_BYTES, warn_after: defaults::DRILL_WARN_AFTER }
+    }
+}
+
 /// Text that may hold a password or a token: it never shows unless asked for by name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -161,7 +180,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every section and its keys, as the file spells them.
-pub const KEYS: [(&str, &[&str]); 9] = [
+pub const KEYS: [(&str, &[&str]); 10] = [
     (
         "root",
         &[
@@ -205,4 +224,5 @@ pub const KEYS: [(&str, &[&str]); 9] = [
     ("http", &["listen", "hosts"]),
     ("alert", &["command", "ping_url", "lag"]),
     ("prices", &["file"]),
+    ("drill", &["budget", "bytes", "warn_after"]),
 ];

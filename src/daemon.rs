@@ -3,6 +3,7 @@
 
 pub mod console;
 pub mod desk;
+pub mod drill;
 pub mod found;
 pub mod gate;
 pub mod home;

@@ -1,11 +1,13 @@
 //! The words of the house as types: ids, sizes, rates, times, and what a path is. No behaviour beyond what a
 //! word means; no edge, no policy.
 
+pub mod drill;
 pub mod entry;
 pub mod path;
 pub mod quantity;
 pub mod speed;
 
+pub use drill::{Proof, Verdict};
 pub use entry::{Content, Device, Entry, FileTime, HardLink, Piece, Shape, Stamp, Version};
 pub use path::TreePath;
 pub use quantity::{Rate, Size};

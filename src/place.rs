@@ -16,6 +16,7 @@
 mod dress;
 mod node;
 mod part;
+pub mod scratch;
 mod target;
 
 pub use dress::Shortfall;

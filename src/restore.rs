@@ -9,6 +9,7 @@
 //! batch on its way; fetching with the same job goes on from the last one (promise 11).
 
 mod cut;
+pub mod drill;
 pub mod fetch;
 mod finish;
 mod layout;

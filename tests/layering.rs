@@ -58,7 +58,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["catalog", "source", "spool", "place", "store", "alert", "daemon", "web/control", "cli"]),
     ("sd_notify", &["cli/serve"]),
     ("serde", &["price", "restore/plan", "store/abilities", "daemon", "web", "cli"]),
-    ("serde_json", &["restore/plan", "store/abilities", "alert", "daemon", "web", "cli"]),
+    ("serde_json", &["restore/plan", "restore/drill", "store/abilities", "alert", "daemon", "web", "cli"]),
     ("sha2", &["seal", "spool", "store"]),
     ("sodiumoxide", &["seal"]),
     (

@@ -194,7 +194,7 @@ class Vault:
             self.db.execute("INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (
                 b"\0".join(names).rstrip(b"\0"), m[2], part, bool(m.get(24)), bool(m.get(22)), shape, moment, segment,
                 cbor2.dumps(m)))
-        elif kind not in (4, 5, 6):  # a pack said to be lost is tried all the same
+        elif kind not in (4, 5, 6, 7):  # a pack said to be lost is tried all the same
             note(f"skipped: a record of type {kind}, which this reader does not know")
 
     # Section 6: what the vault holds.

@@ -8,7 +8,7 @@
 //! before it (promise 14).
 
 use super::Engine;
-use crate::catalog::{CatalogPiece, LogRow, NodeId, SegmentRow, State};
+use crate::catalog::{CatalogPiece, DrillId, LogRow, NodeId, SegmentRow, State};
 use crate::clock::Wall;
 use crate::error::{Error, Result};
 use crate::format::Name;
@@ -40,6 +40,7 @@ pub fn anything_to_publish(engine: &Engine) -> Result<bool> {
     Ok(!catalog.ready_versions(Seq(0), 1)?.is_empty()
         || !catalog.unpublished_packs(0, 1)?.is_empty()
         || !catalog.unpublished_losses()?.is_empty()
+        || !catalog.unpublished_drills()?.is_empty()
         || deletions()?)
 }
 
@@ -128,6 +129,11 @@ impl Engine {
             page.builder.lost(hash, seq);
             page.losses.push(hash);
         }
+        for receipt in self.catalog.unpublished_drills()? {
+            page.builder.drill(&receipt);
+            page.drills.push(receipt.id);
+            page.seal_if_full()?;
+        }
         page.builder.status(&self.heartbeat()?);
         page.seal()?;
         let sealed = page.sealed;
@@ -165,6 +171,7 @@ struct Publication<'a> {
     packs: Vec<i64>,
     records: Vec<Seq>,
     losses: Vec<Sha256>,
+    drills: Vec<DrillId>,
     number: SegmentNo,
     before: Option<Sha256>,
     sealed: u64,
@@ -183,6 +190,7 @@ impl<'a> Publication<'a> {
             packs: vec![],
             records: vec![],
             losses: vec![],
+            drills: vec![],
             number: last.map_or(SegmentNo(1), |s| s.number.next()),
             before: last.map(|s| s.hash),
             sealed: 0,
@@ -284,11 +292,12 @@ impl<'a> Publication<'a> {
         file.finish(&Name::Segment(self.number, hash).to_string())?;
         engine.faults.at("segment.commit")?;
         let row = SegmentRow { number: self.number, hash, size: bytes.len() as u64, written: head.written };
-        engine.catalog.segment_sealed(&row, &self.packs, &self.records, &self.losses)?;
+        engine.catalog.segment_sealed(&row, &self.packs, &self.records, &self.losses, &self.drills)?;
         self.builder = Builder::new();
         self.packs.clear();
         self.records.clear();
         self.losses.clear();
+        self.drills.clear();
         self.before = Some(hash);
         self.number = self.number.next();
         self.sealed += 1;

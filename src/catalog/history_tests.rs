@@ -77,7 +77,7 @@ impl Bed {
             size: 1,
             written: Wall(0),
         };
-        self.catalog.segment_sealed(&row, &[], &self.publishable(), &[]).unwrap();
+        self.catalog.segment_sealed(&row, &[], &self.publishable(), &[], &[]).unwrap();
         self.catalog.segment_stored(row.number, Wall(1)).unwrap();
     }
 }

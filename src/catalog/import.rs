@@ -6,7 +6,7 @@ use super::{Catalog, CatalogPiece, NodeId, NodeShape};
 use crate::clock::Wall;
 use crate::error::Result;
 use crate::format::pack::PackRecord;
-use crate::format::segment::entry_to_cbor;
+use crate::format::segment::{Receipt, entry_to_cbor};
 use crate::model::{Content, Piece, Seq, Sha256, TreePath, Version};
 use rusqlite::{OptionalExtension, Transaction};
 use std::collections::HashMap;
@@ -191,6 +191,11 @@ impl Importer<'_> {
                 )
                 .map(drop)
         })
+    }
+
+    /// What the log tells of a drill; said twice, it counts once.
+    pub fn drill(&mut self, receipt: &Receipt) -> Result<()> {
+        self.sql(|me| super::drills::insert(me.tx, receipt, Some(me.segment)))
     }
 
     fn sql<T>(&mut self, act: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> Result<T> {

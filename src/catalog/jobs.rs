@@ -6,9 +6,11 @@
 //!
 //! Dying here: the plan is not there before its last fact (`plan`) is; a fetch goes on from its last batch.
 
+mod drill;
 mod thaw;
 mod work;
 
+pub use drill::{FileState, PackState, TriedFile, TriedPack, TriedSums};
 pub use thaw::{Enough, NewInRound, NewThaw, ThawRow, ThawState, ThawSum, Wave};
 
 use super::{add_to_fact, connect, objects, set_fact};
@@ -29,6 +31,7 @@ use std::sync::Mutex;
 const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/restore/0001_init.sql")),
     M::up(include_str!("../../migrations/restore/0002_thaw.sql")),
+    M::up(include_str!("../../migrations/restore/0003_drill.sql")),
 ];
 
 #[derive(Debug)]

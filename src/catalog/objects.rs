@@ -1,5 +1,6 @@
 //! Packs, places of chunks, and segments: what is in the spool, what is stored, what is lost.
 
+use super::drills::DrillId;
 use super::{Catalog, history, tree};
 use crate::clock::Wall;
 use crate::error::Result;
@@ -200,7 +201,14 @@ impl Catalog {
     }
 
     /// A segment is sealed into the spool: from now on it names these packs and records, and will never be sealed again.
-    pub fn segment_sealed(&self, row: &SegmentRow, packs: &[i64], records: &[Seq], losses: &[Sha256]) -> Result<()> {
+    pub fn segment_sealed(
+        &self,
+        row: &SegmentRow,
+        packs: &[i64],
+        records: &[Seq],
+        losses: &[Sha256],
+        drills: &[DrillId],
+    ) -> Result<()> {
         self.write("note a sealed segment", |tx| {
             insert_segment(tx, row, 0)?;
             let number = row.number.0.cast_signed();
@@ -208,7 +216,10 @@ impl Catalog {
             packs.iter().try_for_each(|id| pack.execute((number, id)).map(drop))?;
             let mut record = tx.prepare_cached("UPDATE version SET segment = ? WHERE seq = ?")?;
             records.iter().try_for_each(|seq| record.execute((number, seq.0.cast_signed())).map(drop))?;
-            losses.iter().try_for_each(|hash| tx.execute("DELETE FROM lost WHERE hash = ?", [&hash.0[..]]).map(drop))
+            losses
+                .iter()
+                .try_for_each(|hash| tx.execute("DELETE FROM lost WHERE hash = ?", [&hash.0[..]]).map(drop))?;
+            drills.iter().try_for_each(|id| super::drills::sealed(tx, *id, number))
         })
     }
 

@@ -58,8 +58,8 @@ pub enum Command {
     Rebuild(super::out_args::Rebuild),
     /// (not in this release) Check that the vault holds what the catalog says, without a thaw
     Verify(super::out_args::From),
-    /// (not in this release) Restore a sample and compare it: proof that the way out works
-    Drill(super::out_args::From),
+    /// Restore a sample and compare it: proof that the way out works
+    Drill(super::drill::Drill),
     /// What keeping, restoring and leaving costs; asks no server
     Cost(super::cost::Cost),
     /// The recovery sheet, a check of its words, a passphrase for the vault
@@ -154,6 +154,8 @@ mod tests {
             "verify --vault URL --key-file F",
             "drill",
             "drill --vault URL --key-file F",
+            "drill --budget 0.10 --bytes SIZE --sealed --speed bulk --vault-name N --scratch DIR --plan --yes --poll 1h --json",
+            "drill --resume abc123",
             "cost --json",
             "cost --vault URL --key-file F",
             "cost --compare --prices F --downlink RATE --json",

@@ -71,6 +71,10 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
                 Size(vault.stored_bytes),
                 vault.stored_objects
             )?;
+            if let Some(drill) = &vault.drill {
+                let how = if drill.ok { "succeeded" } else { "did NOT succeed" };
+                writeln!(to, "    last drill {} ({}): {how}", drill.last_at, drill.kind)?;
+            }
             if let Some(error) = &vault.last_error {
                 writeln!(to, "    {error}")?;
             }

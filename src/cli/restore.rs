@@ -3,8 +3,8 @@
 //! A restore is a durable job: the same command again, or `--resume JOB`, goes on where it was cut off. What it costs is
 //! shown and agreed on before ([`bill`]); what it waits for is said ([`show`]).
 
-mod bill;
-mod show;
+pub(super) mod bill;
+pub(super) mod show;
 
 use super::args::Line;
 use super::log_state::Log;
@@ -155,8 +155,9 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         }
         return Ok(Exit::Done);
     };
-    show::where_it_stands(&file, &job.id)?;
-    bill::settle(line, args, &planned, &file, target.free()?, &wish)?;
+    let next = format!("panicroom restore --resume {}", job.id);
+    show::where_it_stands(&file, &format!("restore {}", job.id), &next)?;
+    bill::settle(line, &planned, &file, target.free()?, &wish)?;
     let report = carry_out(&source, &keys, &target, &progress, &file).map_err(|e| {
         if is_frozen(&e) {
             // Something moved it to an archive since the plan: its price was not shown.
@@ -308,7 +309,7 @@ fn carry_out(source: &Source, keys: &OpenKeys, target: &Target, progress: &Progr
 }
 
 /// An interrupt ends the batch in hand and leaves a job to go on with; a second one does not wait for that.
-fn stop_on_signal(stop: &Stop) {
+pub(super) fn stop_on_signal(stop: &Stop) {
     let stop = stop.clone();
     let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };

@@ -144,7 +144,7 @@ fn watch_over(desk: &Arc<Desk>, settings: &Settings, alerter: &mut Alerter, show
             alerter.update(alarms);
         }
         if seconds.is_multiple_of(10) && looked {
-            for text in desk.ask_for_sheets() {
+            for text in desk.ask_for_sheets().into_iter().chain(desk.ask_for_drills()) {
                 alerter.due(text);
             }
         }

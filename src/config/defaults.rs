@@ -77,5 +77,10 @@ pub const PUBLISH_EVERY: Duration = HOUR;
 pub const HTTP_LISTEN: &str = "127.0.0.1:8420";
 pub const ALERT_LAG: Duration = Duration::from_secs(2 * DAY.as_secs());
 
+/// Five cents thaw some gigabytes of a deep archive: what nobody thinks about twice, twice a year.
+pub const DRILL_BUDGET: u64 = 50_000;
+pub const DRILL_BYTES: Size = Size::mib(1024);
+pub const DRILL_WARN_AFTER: Duration = Duration::from_secs(180 * DAY.as_secs());
+
 /// Below this a timetable would be a busy loop.
 pub const EVERY_MIN: Duration = MINUTE;

@@ -2,9 +2,9 @@
 //! after a semicolon.
 
 use super::section::{File, Given, Section};
-use super::{AlertSettings, HostName, Secret, defaults, duration};
+use super::{AlertSettings, DrillSettings, HostName, Secret, defaults, duration};
 use crate::error::Result;
-use crate::model::{Rate, TreePath};
+use crate::model::{Rate, Size, TreePath};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -108,4 +108,50 @@ pub(super) fn alerts(section: &mut Section) -> Result<AlertSettings> {
         ping_url: section.read("ping_url", ping)?.map(|g| g.value),
         lag: section.read("lag", lag)?.map_or(defaults::ALERT_LAG, |g| g.value),
     })
+}
+
+pub(super) fn drills(section: &mut Section) -> Result<DrillSettings> {
+    let most = |t: &str| {
+        let bytes = t.parse::<Size>()?;
+        if bytes.0 == 0 { Err("0 would drill nothing; write it like \"1 GB\"".to_owned()) } else { Ok(bytes) }
+    };
+    let after = |t: &str| {
+        let after = duration::parse(t)?;
+        if after.is_zero() { Err("0 would always be due; write it like \"180d\"".to_owned()) } else { Ok(after) }
+    };
+    let usual = DrillSettings::default();
+    Ok(DrillSettings {
+        budget: section.read("budget", money)?.map_or(usual.budget, |g| g.value),
+        bytes: section.read("bytes", most)?.map_or(usual.bytes, |g| g.value),
+        warn_after: section.read("warn_after", after)?.map_or(usual.warn_after, |g| g.value),
+    })
+}
+
+/// Millionths of an amount such as `0.05`; in which currency, the price list says. At most a million.
+pub fn money(text: &str) -> std::result::Result<u64, String> {
+    let bad = || format!("'{}' is not an amount of money; write it like \"0.05\"", text.escape_debug());
+    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || whole.len() > 7 || !(part.is_empty() && !text.contains('.') || digits(part)) || part.len() > 6
+    {
+        return Err(bad());
+    }
+    let micros: u64 = format!("{part:0<6}").parse().map_err(|_| bad())?;
+    let whole: u64 = whole.parse().map_err(|_| bad())?;
+    Ok(whole * 1_000_000 + micros).and_then(|n| if n <= 1_000_000_000_000 { Ok(n) } else { Err(bad()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_of_money_is_read_exactly_or_not_at_all() {
+        for (text, micros) in [("0.05", 50_000), ("0", 0), ("1", 1_000_000), ("12.3", 12_300_000), ("0.000001", 1)] {
+            assert_eq!(money(text), Ok(micros), "{text}");
+        }
+        for bad in ["", ".", "1.", ".5", "-1", "1e3", "0.05 USD", "0,05", "9999999", "0.0000001", "ä"] {
+            assert!(money(bad).is_err_and(|e| e.contains("0.05")), "{bad}");
+        }
+    }
 }

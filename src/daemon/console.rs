@@ -95,6 +95,31 @@ pub struct VaultStatus {
     pub sheet_checked: Option<String>,
     /// It was never checked, or not for a year; null while the vault is not open.
     pub sheet_due: Option<bool>,
+    /// The newest drill; null: none yet, or unknown.
+    #[serde(default)]
+    pub drill: Option<DrillStatus>,
+    /// The last one that succeeded is older than `[drill] warn_after` (or the vault is, where none did), or the newest did
+    /// not succeed; null while the vault is not open.
+    #[serde(default)]
+    pub drill_due: Option<bool>,
+}
+
+/// What a drill came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillStatus {
+    /// RFC 3339.
+    pub last_at: String,
+    /// contents | sealed
+    pub kind: String,
+    /// Everything it tried came back as it should.
+    pub ok: bool,
+    pub packs: u64,
+    /// Restored and compared; 0 of a drill of sealed bytes.
+    pub files: u64,
+    /// Files, or packs of a drill of sealed bytes, that did not come back as they should.
+    pub failed: u64,
+    /// RFC 3339: when a drill last succeeded; null: never.
+    pub proved_at: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

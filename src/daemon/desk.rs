@@ -1,10 +1,11 @@
 //! The console's desk: what an operator asks is answered and carried out here. The document itself is gathered in
 //! `desk/gather`, what it says at the top in `desk/headline`, where one path is in `desk/explain`; of the recovery sheet
-//! speaks `desk/sheet`.
+//! speaks `desk/sheet`, of drills `desk/drill`.
 //!
 //! The document is made at most about once a second and shared by all who ask: counting costs, and the answer may be
 //! a second old, never longer. An order is on the disk before it is answered (`orders`), so that it outlives a restart.
 
+mod drill;
 mod explain;
 mod gather;
 mod headline;

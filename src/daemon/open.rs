@@ -49,7 +49,7 @@ const HEARTBEAT: Duration = Duration::from_secs(6 * 3600);
 const REBUILD: Patience = Patience::Tries(8);
 
 /// Facts of a catalog that no vault knows: what was counted, and when somebody was asked for the sheet.
-const KEPT: [&str; 2] = ["sent", "sheet_asked"];
+const KEPT: [&str; 3] = ["sent", "sheet_asked", "drill_asked"];
 
 /// Whether a folder vault's folder may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,6 +280,9 @@ impl House {
                 if let Ok(Some(value)) = old.fact::<i64>(name) {
                     catalog.set_fact(name, value)?;
                 }
+            }
+            if let Err(e) = catalog.take_over_drills(&old) {
+                tracing::warn!("take over the receipts the log does not have yet: {e}");
             }
         }
         catalog.close()?;

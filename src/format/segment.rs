@@ -6,10 +6,12 @@
 
 mod entry;
 mod read;
+mod receipt;
 mod write;
 
 pub use entry::{entry_from_cbor, entry_to_cbor, numbers_from_cbor, numbers_to_cbor};
 pub use read::Opened;
+pub use receipt::{RECEIPT_PACKS, Receipt};
 pub use write::Builder;
 
 use super::pack::PackRecord;
@@ -56,6 +58,7 @@ pub enum Record {
         at: Wall,
     },
     Status(Heartbeat),
+    Drill(Receipt),
     /// Written by a later release.
     Unknown(u64),
 }

@@ -165,3 +165,32 @@ pub struct StatusMap {
     #[n(9)]
     pub torn: u64,
 }
+
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct DrillMap {
+    #[n(1)]
+    pub id: Bytes,
+    #[n(2)]
+    pub at: i64,
+    #[n(3)]
+    pub proof: u8,
+    #[n(4)]
+    pub verdict: u8,
+    #[n(5)]
+    pub files: u64,
+    #[n(6)]
+    pub live: u64,
+    #[n(7)]
+    pub failed: u64,
+    #[n(8)]
+    pub bytes: u64,
+    #[n(9)]
+    pub sound: Bytes,
+    #[n(10)]
+    pub damaged: Option<Bytes>,
+    #[n(11)]
+    pub cost: Option<u64>,
+    #[n(12)]
+    pub currency: Option<Bytes>,
+}

@@ -10,8 +10,8 @@ use super::plan::Plan;
 use super::progress::{Phase, Progress};
 use super::second::SecondLook;
 use super::settle::{Event, Settler};
-use super::thaw::Thawer;
 use super::thaw::pace::Terms;
+use super::thaw::{Tending, Thawer};
 use super::unit::{Attempt, Bench, Hands, OpenParts, Unit};
 use crate::catalog::Catalog;
 use crate::catalog::jobs::{Cursor, JobFile, ThingKind};
@@ -47,6 +47,13 @@ pub struct Fetching<'a> {
     pub threads: usize,
     /// [`BATCH_BYTES`] unless there is a reason.
     pub batch_bytes: u64,
+}
+
+impl<'a> Fetching<'a> {
+    fn tending(&self) -> Tending<'a> {
+        let &Self { store, progress, clock, faults, stop, threads, .. } = self;
+        Tending { store, progress, clock, faults, stop, threads }
+    }
 }
 
 /// What came of a job, earlier runs included.
@@ -96,7 +103,7 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
         let mut cursor = job.cursor()?;
         while job.pack_from(cursor.round, 0)?.is_some() {
             let round = Round { with, job, clobber, attempt, parts: &parts, finisher: &finisher };
-            let mut thawer = Thawer::of(with, job, cursor.round)?;
+            let mut thawer = Thawer::of(with.tending(), job, cursor.round)?;
             if let Some(thawer) = &thawer {
                 thawer.look_at_turns(cursor)?;
             }

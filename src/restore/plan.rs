@@ -5,6 +5,9 @@
 //! overwriting: then everything is fetched, since equal stamps prove nothing to someone who doubts what is there.
 
 mod bill;
+mod frozen;
+
+pub(super) use frozen::{FEW, Look};
 
 pub use bill::{Cost, Plan, SpeedPlan};
 
@@ -12,7 +15,7 @@ use super::Wanted;
 use super::layout::{Layouts, Records};
 use super::progress::{Phase, Progress};
 use super::walk::{Found, Visit, Walk};
-use crate::catalog::jobs::{JobFile, JobPack, NewItem, NewPack, NewThaw, ThawState};
+use crate::catalog::jobs::{JobFile, JobPack, NewItem, NewPack, NewThaw};
 use crate::catalog::{Catalog, CatalogPiece, pieces_of};
 use crate::clock::Wall;
 use crate::error::{Error, Kind, Result};
@@ -22,22 +25,15 @@ use crate::model::{Entry, FileTime, HardLink, Shape, Size, Tier, TreePath};
 use crate::place::{Clobber, Standing, Target};
 use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
-use crate::store::{Access, Cover, Held, ObjectInfo, ObjectName, ObjectStore, is_archive};
+use crate::store::ObjectStore;
 use crate::worker::{Faults, Stop};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::time::Duration;
 
 /// Items written to the job at once.
 const AT_ONCE: usize = 1000;
 /// Packs written to the job at once, each with its record of a few kilobytes.
 const PACKS_AT_ONCE: usize = 256;
-/// So many packs, at most, are looked for by a listing each, where the vault holds more pages of them than that.
-const FEW: usize = 16;
-/// Names on a page of a listing.
-const PAGE_OF_LIST: u64 = 1000;
-/// A copy that stays for less is thawed once more.
-const DAY: Duration = Duration::from_secs(86_400);
 /// Bytes that order packs wanted for the same path.
 const WANTED_BYTES: u32 = 40;
 
@@ -260,7 +256,17 @@ impl Planner<'_> {
         }
         self.add_packs(&mut found)?;
         if cold > 0 {
-            self.frozen(&few)?;
+            let job = self.job;
+            let with = self.with;
+            let look = Look {
+                catalog: with.catalog,
+                store: with.store,
+                job,
+                now: with.now,
+                faults: with.faults,
+                stop: with.stop,
+            };
+            look.at(&few, &mut self.plan)?;
         }
         if self.plan.frozen_packs == 0 && is_free_of_charge(self.with.store) {
             self.plan.speeds = ["bulk", "standard", "expedited"].map(SpeedPlan::free).into();
@@ -280,58 +286,6 @@ impl Planner<'_> {
         let first = self.job.first_file_of(pack)?.unwrap_or_default();
         let path = self.tops.partition_point(|top| *top <= first) as u64;
         Ok(path << WANTED_BYTES | bytes.min((1 << WANTED_BYTES) - 1))
-    }
-
-    /// Which need a thaw, by what the vault lists, behind delete markers too: nothing else is asked.
-    fn frozen(&mut self, few: &[ObjectName]) -> Result<()> {
-        let packs = self.with.catalog.vault_counts()?.stored_objects;
-        let pages = packs / PAGE_OF_LIST + 1;
-        let (mut seen, mut listed) = (Vec::new(), 0u64);
-        let before = self.with.store.requests().list;
-        let (job, with, plan) = (self.job, self.with, &mut self.plan);
-        let mut each = |Held { object: info, cover }: Held| -> Result<()> {
-            with.stop.check()?;
-            listed += 1;
-            if cover != Cover::Bare && job_pack(job, &info)?.is_some() {
-                *if cover == Cover::DeleteMarker { &mut plan.hidden_packs } else { &mut plan.overwritten_packs } += 1;
-            }
-            // Of a class that needs a thaw, and nothing is said of one: frozen, as far as can be known without asking.
-            let of_archive = info.class.as_deref().is_some_and(is_archive);
-            let state = match info.access {
-                Some(Access::Thawed { until }) => (ThawState::Ready, until),
-                Some(Access::Thawing) => (ThawState::Asked, None),
-                Some(Access::Frozen) => (ThawState::Frozen, None),
-                None if of_archive => (ThawState::Frozen, None),
-                Some(Access::Warm) | None => return Ok(()),
-            };
-            let Some(pack) = job_pack(job, &info)? else { return Ok(()) };
-            if state.1.is_some_and(|until| until > with.now.plus(DAY)) {
-                plan.thawed_packs += 1;
-            } else {
-                plan.frozen_packs += 1;
-                plan.frozen_bytes += info.size;
-            }
-            if plan.class.as_deref() != Some("DEEP_ARCHIVE") {
-                plan.class = info.class.or(plan.class.take());
-            }
-            seen.push((pack, state.0, state.1));
-            if seen.len() >= AT_ONCE {
-                with.faults.at("plan.thaw")?;
-                job.thaw_seen(&seen)?;
-                seen.clear();
-            }
-            Ok(())
-        };
-        if (few.len() as u64) < pages && few.len() <= FEW {
-            few.iter().try_for_each(|name| with.store.inventory(name.as_str(), &mut each).map(drop))?;
-        } else {
-            with.store.inventory("data_", &mut each)?;
-        }
-        with.faults.at("plan.thaw")?;
-        job.thaw_seen(&seen)?;
-        job.set_fact("listed", listed.max(packs).cast_signed())?;
-        self.plan.lists = with.store.requests().list - before;
-        Ok(())
     }
 }
 
@@ -368,11 +322,6 @@ impl Visit for Planner<'_> {
         let id = self.id();
         self.item(NewItem::Other { id, path, entry })
     }
-}
-
-fn job_pack(job: &JobFile, info: &ObjectInfo) -> Result<Option<i64>> {
-    let Some(Name::Pack(_, hash)) = Name::parse(info.name.as_str()) else { return Ok(None) };
-    job.pack_of_hash(hash)
 }
 
 /// Bytes a small file takes; larger ones are counted when they are laid out.
@@ -429,6 +378,6 @@ fn used_bytes(job: &JobFile, pack: i64, record: &PackRecord) -> Result<u64> {
 }
 
 /// Folders and memory cost nothing to read; what a server takes for it is not known here.
-fn is_free_of_charge(store: &dyn ObjectStore) -> bool {
+pub(super) fn is_free_of_charge(store: &dyn ObjectStore) -> bool {
     !store.url().starts_with("s3:")
 }

@@ -7,14 +7,14 @@
 
 pub mod pace;
 
-use super::fetch::Fetching;
-use super::progress::Wait;
+use super::progress::{Progress, Wait};
 use crate::catalog::jobs::{Cursor, Enough, JobFile, NewInRound, ThawRow, ThawState, ThawSum, Wave};
-use crate::clock::{Steady, Wall};
+use crate::clock::{Clock, Steady, Wall};
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
 use crate::model::{Rate, Sha256, Speed, Tier};
-use crate::store::{Access, Held, ObjectInfo, ObjectName, Thaw};
+use crate::store::{Access, Held, ObjectInfo, ObjectName, ObjectStore, Thaw};
+use crate::worker::{Faults, Stop};
 use pace::{Order, Terms};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const LAST_MINUTE: Duration = Duration::from_secs(60);
 const MEASURED: Duration = Duration::from_secs(10);
 
 /// Notes what was agreed on; from here on the job may spend.
-pub fn agree(job: &JobFile, terms: &Terms, faults: &crate::worker::Faults) -> Result<()> {
+pub fn agree(job: &JobFile, terms: &Terms, faults: &Faults) -> Result<()> {
     faults.at("thaw.agree")?;
     terms.keep(job)
 }
@@ -56,8 +56,20 @@ pub(super) enum Turn {
     Over,
 }
 
+/// What cold storage is waited for with.
+#[derive(Clone, Copy)]
+pub(super) struct Tending<'a> {
+    pub store: &'a dyn ObjectStore,
+    pub progress: &'a Progress,
+    pub clock: &'a dyn Clock,
+    pub faults: &'a Faults,
+    pub stop: &'a Stop,
+    /// How many packs may be on their way at once.
+    pub threads: usize,
+}
+
 pub(super) struct Thawer<'a> {
-    with: &'a Fetching<'a>,
+    with: Tending<'a>,
     job: &'a JobFile,
     round: u32,
     terms: Terms,
@@ -108,7 +120,7 @@ fn state_of(access: Option<Access>) -> Option<(ThawState, Option<Wall>)> {
 
 impl<'a> Thawer<'a> {
     /// None: the job needs no thaw.
-    pub fn of(with: &'a Fetching<'a>, job: &'a JobFile, round: u32) -> Result<Option<Self>> {
+    pub fn of(with: Tending<'a>, job: &'a JobFile, round: u32) -> Result<Option<Self>> {
         let Some(terms) = Terms::read(job)? else { return Ok(None) };
         let thawer = Self {
             with,

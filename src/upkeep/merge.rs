@@ -151,7 +151,7 @@ mod tests {
                 written: Wall(0),
             };
             store.put(&ObjectName::from(Name::Segment(row.number, row.hash)), &sealed.bytes);
-            catalog.segment_sealed(&row, &[], &[], &[]).unwrap();
+            catalog.segment_sealed(&row, &[], &[], &[], &[]).unwrap();
             catalog.segment_stored(row.number, Wall(0)).unwrap();
         }
         let stop = Stop::new();

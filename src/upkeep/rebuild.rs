@@ -406,6 +406,7 @@ fn record_into(
             Ok(())
         }
         Record::Lost { hash, seq } => importer.lost(hash, seq),
+        Record::Drill(receipt) => importer.drill(&receipt),
         Record::Takeover { .. } | Record::Status(_) => Ok(()),
         Record::Unknown(_) => {
             report.unknown_records += 1;

@@ -33,7 +33,7 @@ fn long_log(catalog: &Catalog, store: &MemoryStore) {
         let size = sealed.bytes.len() as u64;
         let row = SegmentRow { number: head.number, hash: sealed.hash, size, written: Wall(0) };
         store.put(&ObjectName::new(Name::Segment(row.number, row.hash).to_string()).unwrap(), &sealed.bytes);
-        catalog.segment_sealed(&row, &[], &[], &[]).unwrap();
+        catalog.segment_sealed(&row, &[], &[], &[], &[]).unwrap();
         catalog.segment_stored(row.number, Wall(0)).unwrap();
     }
 }

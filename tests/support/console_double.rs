@@ -107,6 +107,8 @@ fn vault(name: &str, url: &str) -> VaultStatus {
         last_error: None,
         sheet_checked: Some("2026-07-30T19:02:00Z".into()),
         sheet_due: Some(false),
+        drill: None,
+        drill_due: Some(false),
     }
 }
 

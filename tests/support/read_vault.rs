@@ -102,7 +102,7 @@ impl ReadVault {
             Record::Lost { hash, .. } => {
                 self.lost.insert(hash);
             }
-            Record::Part { .. } | Record::Takeover { .. } | Record::Status(_) => {}
+            Record::Part { .. } | Record::Takeover { .. } | Record::Status(_) | Record::Drill(_) => {}
             Record::Unknown(n) => panic!("record of unknown type {n}"),
         }
     }

@@ -22,24 +22,33 @@ const CENT: f64 = 0.01;
 const POLL_MIN: Duration = Duration::from_secs(1);
 
 /// What was typed about money and time.
-pub(super) struct Wish {
+pub(in crate::cli) struct Wish {
+    /// What it is for: `restore`, `drill`.
+    pub what: &'static str,
     pub speed: Speed,
     pub downlink: Option<Rate>,
     pub poll: Option<Duration>,
+    pub max_cost: Option<f64>,
+    /// Agreed to already.
+    pub yes: bool,
 }
 
 impl Wish {
     pub fn of(args: &Restore) -> std::result::Result<Self, Failure> {
         let usage = |e: String| Failure::Usage(Error::operator(e));
         Ok(Self {
-            speed: match args.speed {
-                None | Some(SpeedArg::Bulk) => Speed::Bulk,
-                Some(SpeedArg::Standard) => Speed::Standard,
-                Some(SpeedArg::Expedited) => Speed::Expedited,
-            },
+            what: "restore",
+            speed: speed(args.speed),
             downlink: args.downlink.as_deref().map(|t| t.parse::<Rate>().map_err(usage)).transpose()?,
-            poll: args.poll.as_deref().map(|t| duration::parse(t).map_err(usage)).transpose()?,
+            poll: poll(args.poll.as_deref())?,
+            max_cost: args.max_cost,
+            yes: args.yes,
         })
+    }
+
+    /// How what may be spent is bounded.
+    fn bound(&self) -> &'static str {
+        if self.what == "restore" { ", with '--max-cost' for a bound" } else { "" }
     }
 
     fn terms(&self, plan: &Plan, speed: Speed) -> Terms {
@@ -52,32 +61,54 @@ impl Wish {
     }
 }
 
+/// The cheapest where nothing is said.
+pub(in crate::cli) fn speed(typed: Option<SpeedArg>) -> Speed {
+    match typed {
+        None | Some(SpeedArg::Bulk) => Speed::Bulk,
+        Some(SpeedArg::Standard) => Speed::Standard,
+        Some(SpeedArg::Expedited) => Speed::Expedited,
+    }
+}
+
+pub(in crate::cli) fn poll(typed: Option<&str>) -> std::result::Result<Option<Duration>, Failure> {
+    typed.map(|t| duration::parse(t).map_err(|e| Failure::Usage(Error::operator(e)))).transpose()
+}
+
 /// Prices and hours for every speed there is; None where they are not known.
-pub(super) fn look_up(plan: &mut Plan, source: &Source, book: &PriceBook, wish: &Wish) -> Result<()> {
+pub(in crate::cli) fn look_up(plan: &mut Plan, source: &Source, book: &PriceBook, wish: &Wish) -> Result<()> {
     let place = prices::place(&source.url, plan.class.as_deref());
     let prices = book.terms(&place);
     let stored_bytes = source.catalog.vault_counts()?.stored_bytes;
     plan.speeds = Speed::ALL
         .into_iter()
         .filter(|speed| prices.offer().is_none_or(|offer| offer.speeds().any(|s| s == *speed)))
-        .map(|speed| {
-            let terms = wish.terms(plan, speed);
-            let need = RestoreNeed {
-                packs: plan.packs,
-                bytes: plan.pack_bytes,
-                cold_bytes: if plan.needs_terms() { 0 } else { plan.pack_bytes },
-                frozen_packs: plan.frozen_packs,
-                frozen_bytes: plan.frozen_bytes,
-                days_of_copies: days_to_pay(plan.pack_bytes, &terms),
-                reads: plan.packs,
-                lists: plan.lists,
-                stored_bytes,
-                downlink: Some(terms.downlink),
-            };
-            estimate(prices, &need, speed)
-        })
+        .map(|speed| price(plan, prices, stored_bytes, wish, speed))
         .collect();
     Ok(())
+}
+
+/// The bill of a plan at one speed; `stored_bytes`: all the vault holds.
+pub(in crate::cli) fn price(
+    plan: &Plan,
+    prices: Prices<'_>,
+    stored_bytes: u64,
+    wish: &Wish,
+    speed: Speed,
+) -> SpeedPlan {
+    let terms = wish.terms(plan, speed);
+    let need = RestoreNeed {
+        packs: plan.packs,
+        bytes: plan.pack_bytes,
+        cold_bytes: if plan.needs_terms() { 0 } else { plan.pack_bytes },
+        frozen_packs: plan.frozen_packs,
+        frozen_bytes: plan.frozen_bytes,
+        days_of_copies: days_to_pay(plan.pack_bytes, &terms),
+        reads: plan.packs,
+        lists: plan.lists,
+        stored_bytes,
+        downlink: Some(terms.downlink),
+    };
+    estimate(prices, &need, speed)
 }
 
 fn estimate(prices: Prices<'_>, need: &RestoreNeed, speed: Speed) -> SpeedPlan {
@@ -128,7 +159,12 @@ fn hours(hours: Option<f64>) -> String {
 }
 
 /// What a plan says to people about money and time.
-pub(super) fn show(plan: &Plan, prices: Option<&Offer>, wish: &Wish, out: &mut dyn Write) -> std::io::Result<()> {
+pub(in crate::cli) fn show(
+    plan: &Plan,
+    prices: Option<&Offer>,
+    wish: &Wish,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     if plan.costs_nothing() {
         return Ok(());
     }
@@ -170,9 +206,8 @@ pub(super) fn show(plan: &Plan, prices: Option<&Offer>, wish: &Wish, out: &mut d
 }
 
 /// `free`: room at the target now; the plan may be older. Money is never spent unasked; what costs nothing never asks, and what was agreed on is not asked for again.
-pub(super) fn settle(
+pub(in crate::cli) fn settle(
     line: &Line,
-    args: &Restore,
     plan: &Plan,
     job: &JobFile,
     free: Size,
@@ -184,7 +219,8 @@ pub(super) fn settle(
     if plan.needed_bytes > free.0 {
         return Err(Failure::Work(
             Error::operator(format!(
-                "restore {}: the target has room for {free}; nothing was asked for or spent",
+                "{} {}: the target has room for {free}; nothing was asked for or spent",
+                wish.what,
                 Size(plan.needed_bytes)
             ))
             .remedy("make room, then give the same command again; or choose another target"),
@@ -203,12 +239,12 @@ pub(super) fn settle(
         ));
     }
     let total = chosen.and_then(|s| s.cost.total);
-    if let Some(most) = args.max_cost.filter(|_| !plan.costs_nothing()) {
+    if let Some(most) = wish.max_cost.filter(|_| !plan.costs_nothing()) {
         within(most, total, chosen.map_or("", |s| s.cost.currency.as_str()))?;
     }
     let costs = plan.frozen_packs > 0 || total.is_some_and(|total| total >= CENT);
-    if costs && !args.yes {
-        ask(line, wish.speed, total, chosen)?;
+    if costs && !wish.yes {
+        ask(line, wish, total, chosen)?;
     }
     if plan.needs_terms() {
         let usual = wish.terms(plan, wish.speed);
@@ -231,20 +267,23 @@ fn within(most: f64, total: Option<f64>, currency: &str) -> Result<()> {
     }
 }
 
-fn ask(line: &Line, speed: Speed, total: Option<f64>, chosen: Option<&SpeedPlan>) -> Result<()> {
+pub(in crate::cli) fn ask(line: &Line, wish: &Wish, total: Option<f64>, chosen: Option<&SpeedPlan>) -> Result<()> {
     let price = amount(total, chosen.map_or("", |s| s.cost.currency.as_str()));
     if line.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Error::operator(format!("restore: it costs money ({price}), and nobody is there to be asked"))
-            .remedy("look at '--plan', then give '--yes', with '--max-cost' for a bound; nothing was spent"));
+        return Err(Error::operator(format!(
+            "{}: it costs money ({price}), and nobody is there to be asked",
+            wish.what
+        ))
+        .remedy(format!("look at '--plan', then give '--yes'{}; nothing was spent", wish.bound())));
     }
-    eprint!("Go on at the speed {speed} for {price}? [y/N] ");
+    eprint!("Go on at the speed {} for {price}? [y/N] ", wish.speed);
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
-    Err(Error::operator("restore: not agreed to; nothing was asked for, spent or written"))
+    Err(Error::operator(format!("{}: not agreed to; nothing was asked for, spent or written", wish.what)))
 }
 
 #[cfg(test)]

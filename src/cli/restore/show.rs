@@ -30,7 +30,8 @@ fn waiting(wait: &Wait) -> String {
 }
 
 /// Where a job from cold storage stands, as it is taken up again.
-pub(super) fn where_it_stands(job: &JobFile, name: &str) -> Result<()> {
+/// `what` it is, and the command that goes on with it.
+pub(in crate::cli) fn where_it_stands(job: &JobFile, what: &str, next: &str) -> Result<()> {
     let Some(at) = standing(job)? else { return Ok(()) };
     let asked = match at.asked.first_asked {
         Some(first) if at.asked.packs > 0 => format!(
@@ -42,14 +43,14 @@ pub(super) fn where_it_stands(job: &JobFile, name: &str) -> Result<()> {
         _ => format!("{} asked for", at.asked.packs),
     };
     eprintln!(
-        "restore {name}: thawing at the speed {}: {} packs still frozen, {asked}, {} thawed and to be fetched",
+        "{what}: thawing at the speed {}: {} packs still frozen, {asked}, {} thawed and to be fetched",
         at.terms.speed, at.frozen.packs, at.ready.packs
     );
-    eprintln!("it may be interrupted at any time: 'panicroom restore --resume {name}' goes on from here");
+    eprintln!("it may be interrupted at any time: '{next}' goes on from here");
     Ok(())
 }
 
-pub(super) fn progress(progress: &Progress, over: &AtomicBool) {
+pub(in crate::cli) fn progress(progress: &Progress, over: &AtomicBool) {
     let clock = SystemClock::shared();
     if !std::io::stderr().is_terminal() {
         return lines(progress, over, &*clock);

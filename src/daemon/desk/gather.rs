@@ -137,6 +137,7 @@ impl Desk {
         let requests = engine.map(|e| e.store.requests()).unwrap_or_default();
         let rate = vault.throttle.rate_bytes_per_s();
         let sheet = engine.map(|e| self.sheet(e));
+        let drill = engine.and_then(|e| self.drill(e));
         let state = match (&worst, engine) {
             _ if vault.paused.load(Ordering::SeqCst) => "paused",
             (Some(t), _) if matches!(t.kind, Kind::Operator | Kind::Damaged) => "attention",
@@ -169,6 +170,8 @@ impl Desk {
             last_error: worst.map(|t| t.text),
             sheet_checked: sheet.and_then(|s| s.0).map(rfc3339),
             sheet_due: sheet.map(|s| s.1),
+            drill_due: drill.as_ref().map(|d| d.1),
+            drill: drill.and_then(|d| d.0),
         }
     }
 }

@@ -86,7 +86,7 @@ impl Desk {
         }
         let text = format!("Everything is safe: {files} files, {}", Size(sum(status, |r| r.safe_bytes)));
         // Safe from everything but the loss of the words.
-        match self.sheet_due(status) {
+        match self.sheet_due(status).or_else(|| self.drill_due(status)) {
             Some((said, advice)) => says(Overall::Idle, Mood::Warning, format!("{text}; but {said}.")).advice(advice),
             None => says(Overall::Idle, Mood::Good, format!("{text}.")),
         }

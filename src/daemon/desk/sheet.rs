@@ -38,15 +38,15 @@ impl Desk {
         Some((said, advice))
     }
 
-    fn check_command(&self, vault: Option<&String>) -> String {
+    /// For a command that is shown to people: nothing where the file is the usual one.
+    pub(super) fn config_flag(&self) -> String {
         let file = &self.daemon.house.settings.file;
-        let config = if file == Path::new(defaults::CONFIG_FILE) {
-            String::new()
-        } else {
-            format!("--config {} ", file.display())
-        };
+        if file == Path::new(defaults::CONFIG_FILE) { String::new() } else { format!("--config {} ", file.display()) }
+    }
+
+    fn check_command(&self, vault: Option<&String>) -> String {
         let vault = vault.map_or(String::new(), |name| format!(" --vault-name {name}"));
-        format!("panicroom {config}key check{vault}")
+        format!("panicroom {}key check{vault}", self.config_flag())
     }
 
     /// Asks for the checks that are due now: an event each, and what to tell the operator. Told once, however often the

@@ -2,7 +2,7 @@
 //! a later release is passed on as its number, so that a reader goes on with the next.
 
 use super::entry::entry_from_map;
-use super::{Heartbeat, Record};
+use super::{Heartbeat, Receipt, Record};
 use crate::clock::Wall;
 use crate::error::{Error, Result};
 use crate::format::pack::PackRecord;
@@ -117,6 +117,8 @@ impl Opened {
             }
             5 => takeover(&d.decode()?),
             6 => Ok(Record::Status(heartbeat(&d.decode()?))),
+            // One of a kind this release does not know must not cost the records after it.
+            7 => Ok(Receipt::from_map(d.decode()?).map_or(Record::Unknown(7), Record::Drill)),
             n => {
                 d.skip()?;
                 Ok(Record::Unknown(n))

@@ -2,7 +2,7 @@ use super::*;
 use crate::error::Result;
 use crate::format::wire::StatusMap;
 use crate::format::{MAX_SEGMENT, ObjectKind};
-use crate::model::{Device, Entry, FileTime, HardLink, Piece, Shape, Size, VaultId};
+use crate::model::{Device, Entry, FileTime, HardLink, Piece, Proof, Shape, Size, VaultId, Verdict};
 use crate::seal::compress::{Compressor, Decompressor};
 use crate::seal::keys::{SealKeys, Secret};
 use crate::seal::{Entropy, SystemEntropy};
@@ -114,6 +114,36 @@ proptest! {
     }
 }
 
+fn receipt() -> Receipt {
+    Receipt {
+        id: [6; 16],
+        at: Wall(7),
+        proof: Proof::Contents,
+        verdict: Verdict::Failed,
+        files: 3,
+        live: 2,
+        failed: 1,
+        bytes: 99,
+        sound: vec![Sha256([1; 32]), Sha256([2; 32])],
+        damaged: vec![Sha256([3; 32])],
+        cost: Some((4200, "EUR".into())),
+    }
+}
+
+#[test]
+fn a_receipt_reads_back_and_stays_small_and_an_unknown_verdict_is_no_success() {
+    let whole = receipt();
+    let bare = Receipt { damaged: vec![], cost: None, proof: Proof::Sealed, verdict: Verdict::Proved, ..receipt() };
+    for one in [&whole, &bare] {
+        assert_eq!(&Receipt::from_cbor(&one.to_cbor()).unwrap(), one);
+    }
+    assert!(whole.to_cbor().len() < 200, "{}", whole.to_cbor().len());
+    let later = crate::format::wire::DrillMap { verdict: 9, ..bare.to_map() };
+    assert_eq!(Receipt::from_map(later).unwrap().verdict, Verdict::Failed);
+    let broken = crate::format::wire::DrillMap { sound: vec![1; 33].into(), ..bare.to_map() };
+    assert!(Receipt::from_map(broken).is_err());
+}
+
 fn one_of_each() -> Vec<Record> {
     let path = |p: &str| TreePath::from_bytes(p).unwrap();
     let entry = Entry { size: Size(9), ..Entry::bare(Shape::File, 0o644) };
@@ -135,6 +165,7 @@ fn one_of_each() -> Vec<Record> {
         Record::Deletion { path: path("/b"), seq: Seq(2), noticed: Wall(9) },
         Record::Lost { hash: Sha256([3; 32]), seq: Seq(3) },
         Record::Takeover { writer: WriterId([4; 16]), before: None, at: Wall(2) },
+        Record::Drill(receipt()),
     ]
 }
 

@@ -2,7 +2,7 @@
 //! passes its bound; a long version goes in parts.
 
 use super::entry::entry_to_map;
-use super::{FULL, Heartbeat, Record, SealedObject, SegmentHead};
+use super::{FULL, Heartbeat, Receipt, Record, SealedObject, SegmentHead};
 use crate::clock::Wall;
 use crate::error::{Error, Result};
 use crate::format::pack::PackRecord;
@@ -107,6 +107,10 @@ impl Builder {
         self.push(6, map);
     }
 
+    pub fn drill(&mut self, receipt: &Receipt) {
+        self.push(7, receipt.to_map());
+    }
+
     /// A record as it was read: for merges. Parts of versions keep their numbers.
     pub fn repeat(&mut self, record: &Record) {
         match record {
@@ -126,6 +130,7 @@ impl Builder {
             Record::Deletion { path, seq, noticed } => self.deletion(path, *seq, *noticed),
             Record::Lost { hash, seq } => self.lost(*hash, *seq),
             Record::Takeover { writer, before, at } => self.takeover(*writer, *before, *at),
+            Record::Drill(receipt) => self.drill(receipt),
             Record::Status(_) | Record::Unknown(_) => {}
         }
     }

@@ -98,7 +98,7 @@ impl Plan {
 }
 
 impl SpeedPlan {
-    pub(super) fn free(speed: &str) -> Self {
+    pub(in crate::restore) fn free(speed: &str) -> Self {
         let nothing = Some(0.0);
         let cost = Cost {
             retrieval: nothing,
