@@ -11,19 +11,23 @@ mod counts;
 mod history;
 mod import;
 pub mod jobs;
+mod loss;
 mod objects;
 mod queue;
 mod sums;
 mod tree;
+mod verify;
 mod view;
 
 pub use counts::{RootCounts, VaultCounts};
 pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled, pieces_of};
 pub use import::{Importer, Part};
+pub use loss::{ACKNOWLEDGED, Again, Casualty, Judged, LossSums, Word};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
 pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
 pub use sums::{GROWTH_DAYS, RootSums, VaultSums};
 pub use tree::{NodeId, NodeRow, NodeShape};
+pub use verify::{Check, Checked, Coverage, Defect, Fence, PackToSee, RoundPlace, Waiting, Wrong};
 pub use view::{Child, ChildState, LogRow, Present, RecordRow, State, When};
 
 use crate::error::{Doing, Error, Kind, Result};
@@ -40,7 +44,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Connections kept for the next reader; each keeps its cache of pages.
 const IDLE_READERS: usize = 3;
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../migrations/0001_init.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("../migrations/0001_init.sql")),
+    M::up(include_str!("../migrations/0002_verify.sql")),
+];
 
 /// Identity of a root within one catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
