@@ -132,6 +132,18 @@ pub const RESCUE_PREFIX: &str = "meta_rescue_";
 pub const VAULT_NAME: &str = "meta_vault";
 
 impl Name {
+    /// The SHA-256 of the object's bytes, which all names but the vault's carry.
+    pub fn sum(self) -> Option<Sha256> {
+        match self {
+            Self::Vault => None,
+            Self::Key(sum)
+            | Self::Pack(_, sum)
+            | Self::Segment(_, sum)
+            | Self::Merge(_, _, sum)
+            | Self::Rescue(sum) => Some(sum),
+        }
+    }
+
     /// None for foreign objects.
     pub fn parse(text: &str) -> Option<Self> {
         if text == VAULT_NAME {

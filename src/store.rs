@@ -130,7 +130,8 @@ pub enum Cover {
 /// One name as an inventory sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Its oldest version that is left: objects are created once, so what came first is ours.
+    /// Its oldest version that is left: objects are created once, so what came first is ours. Where the one on top is
+    /// the same, that one.
     pub object: ObjectInfo,
     pub cover: Cover,
 }
@@ -151,7 +152,7 @@ pub trait ObjectStore: Send + Sync {
     /// the vault's copy, unless [`is_body_damage`] says that our own body is gone or not what was sealed.
     fn create(&self, object: &NewObject, stop: &Stop) -> Result<Created>;
 
-    /// The whole object or a range of it; at most the length asked for. Damaged when it is missing or shorter
+    /// The whole object or a range of it; at most the length asked for. Behind a delete marker it is found. Damaged when it is missing or shorter
     /// than the range, Operator when it is frozen and needs a thaw first ([`is_frozen`]).
     fn read(&self, name: &ObjectName, range: Option<Range<u64>>, stop: &Stop) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -162,7 +163,7 @@ pub trait ObjectStore: Send + Sync {
     /// As [`read`](Self::read), into a buffer that goes round: whatever was in it is replaced.
     fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()>;
 
-    /// None when there is no such object.
+    /// None when there is no such object; behind a delete marker it is found.
     fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>>;
 
     /// Every object whose name begins with `prefix`, in name order, page by page; `each` may end it by an error. Tells
@@ -173,6 +174,14 @@ pub trait ObjectStore: Send + Sync {
     fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
         self.list(prefix, &mut |object| each(Held { object, cover: Cover::Bare }))?;
         Ok(Depth::Versions)
+    }
+
+    /// Of an object whose bytes are not what its name says: looks among its versions for the one that is, by the checksum
+    /// the place keeps, or where none is kept, by age. True: from now on that one is read, looked at and thawed. False:
+    /// there is nothing but what the name answers with.
+    fn uncover(&self, name: &ObjectName) -> Result<bool> {
+        let _ = name;
+        Ok(false)
     }
 
     /// Asks for a copy that can be read for so many days, in one request; money. Damaged when there is no such object.

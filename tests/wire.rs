@@ -52,7 +52,7 @@ fn aws() -> Abilities {
         checksum_header: Ability::Yes,
         checksum_echo: Ability::Yes,
         etag_is_md5: Ability::Yes,
-        thaw_in_list: Ability::Unknown,
+        ..Abilities::default()
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Abilities {
     pub etag_is_md5: Ability,
     /// A listing tells which frozen objects are thawed. Else: a look at each that is waited for.
     pub thaw_in_list: Ability,
+    /// ListObjectVersions is answered. Else: an inventory sees only what lies on top.
+    pub list_versions: Ability,
+    /// The bucket keeps versions, or did. Else: what is missing is missing, and nobody looks behind it.
+    pub keeps_versions: Ability,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

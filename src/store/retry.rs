@@ -5,7 +5,7 @@
 //! passing (a missing object, wrong keys) ends at once as it always did. Randomness comes in as a seed, waiting goes
 //! through [`Stop`].
 
-use super::{Created, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::{Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::error::{Error, Kind, Result};
 use crate::format::VAULT_NAME;
 use crate::worker::Stop;
@@ -154,6 +154,35 @@ where
         answer
     }
 
+    /// A listing, whatever it tells of each name: every name once, however often it breaks off.
+    fn through<T, D>(
+        &self,
+        name: &mut dyn FnMut(&T) -> ObjectName,
+        each: &mut dyn FnMut(T) -> Result<()>,
+        list: &mut dyn FnMut(&mut dyn FnMut(T) -> Result<()>) -> Result<D>,
+    ) -> Result<D> {
+        let mut last: Option<ObjectName> = None;
+        self.again(&self.stop, |_| {
+            let mut refused = None;
+            let listed = list(&mut |told| {
+                let name = name(&told);
+                if last.as_ref().is_some_and(|last| name <= *last) {
+                    return Ok(());
+                }
+                last = Some(name);
+                each(told).map_err(|e| {
+                    // The caller's own error is no trouble of the store: it ends the listing whatever its kind.
+                    refused = Some(e);
+                    Error::stopping()
+                })
+            });
+            match refused {
+                Some(e) => Ok(Err(e)),
+                None => listed.map(Ok),
+            }
+        })?
+    }
+
     fn goes_on(&self, failures: u32) -> bool {
         match self.patience {
             Patience::AsLongAsItTakes => true,
@@ -199,25 +228,13 @@ where
     }
     /// A listing that breaks off goes on after the last name it told, so `each` sees every name once.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
-        let mut last: Option<ObjectName> = None;
-        self.again(&self.stop, |_| {
-            let mut refused = None;
-            let listed = self.inner.list(prefix, &mut |info| {
-                if last.as_ref().is_some_and(|last| info.name <= *last) {
-                    return Ok(());
-                }
-                last = Some(info.name.clone());
-                each(info).map_err(|e| {
-                    // The caller's own error is no trouble of the store: it ends the listing whatever its kind.
-                    refused = Some(e);
-                    Error::stopping()
-                })
-            });
-            match refused {
-                Some(e) => Ok(Err(e)),
-                None => listed.map(Ok),
-            }
-        })?
+        self.through(&mut |object: &ObjectInfo| object.name.clone(), each, &mut |each| self.inner.list(prefix, each))
+    }
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+        self.through(&mut |held: &Held| held.object.name.clone(), each, &mut |each| self.inner.inventory(prefix, each))
+    }
+    fn uncover(&self, name: &ObjectName) -> Result<bool> {
+        self.again(&self.stop, |_| self.inner.uncover(name))
     }
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         self.again(&self.stop, |_| self.inner.thaw(name, speed, days))

@@ -3,31 +3,35 @@
 //!
 //! One PUT per object, never a multipart upload, so an object is there whole or not at all; dying inside `create`
 //! leaves nothing to clean up, and whether the object arrived is settled by the next `create` ([`put`]). What a server
-//! cannot do is learnt and replaced by the next best proof ([`Abilities`]). Nothing is retried here.
+//! cannot do is learnt and replaced by the next best proof ([`Abilities`]). Nothing is retried here. What lies behind a
+//! delete marker is found ([`behind`]).
 //!
 //! Calls block the calling thread and run on the runtime whose handle was given in: one with its own threads, and
 //! never called from within it.
 
+mod behind;
 mod connect;
 mod feed;
 mod lifecycle;
 pub mod probe;
 mod put;
+mod read;
 mod thaw;
 mod trouble;
+mod versions;
 
 pub use connect::Credentials;
 
 use super::abilities::{Abilities, Ability};
-use super::access;
 use super::throttle::Throttle;
-use super::{Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::{Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
 use crate::config::url::Bucket;
 use crate::error::{Error, Result};
 use crate::worker::Stop;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ChecksumMode, Object, OptionalObjectAttributes};
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{Object, OptionalObjectAttributes};
+use behind::Behind;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -66,6 +70,7 @@ pub struct S3Store {
     requests: Mutex<Requests>,
     abilities: Mutex<Abilities>,
     unclear: Mutex<VecDeque<ObjectName>>,
+    behind: Mutex<Behind>,
 }
 
 /// What a listing tells of one exact name.
@@ -87,6 +92,7 @@ impl S3Store {
             requests: Mutex::default(),
             abilities: Mutex::new(settings.abilities),
             unclear: Mutex::default(),
+            behind: Mutex::default(),
         })
     }
 
@@ -212,7 +218,11 @@ impl S3Store {
             class: object.storage_class().map(|class| class.as_str().to_owned()),
             sha256: None,
             modified: object.last_modified().and_then(wall),
-            access: thaw::listed(object, self.abilities().thaw_in_list),
+            access: thaw::listed(
+                object.storage_class().map(|class| class.as_str()),
+                object.restore_status(),
+                self.abilities().thaw_in_list,
+            ),
         })
     }
 }
@@ -223,60 +233,16 @@ impl ObjectStore for S3Store {
     }
 
     fn read_into(&self, name: &ObjectName, range: Option<Range<u64>>, into: &mut Vec<u8>, stop: &Stop) -> Result<()> {
-        into.clear();
         if range.as_ref().is_some_and(Range::is_empty) {
+            into.clear();
             return Ok(());
         }
-        let doing = format!("read {}", self.key(name));
-        let mut request = self.client.get_object().bucket(&self.bucket.name).key(self.key(name));
-        if let Some(range) = &range {
-            request = request.range(format!("bytes={}-{}", range.start, range.end - 1));
-        }
-        self.count(|r| r.get += 1);
-        let moved = AtomicU64::new(0);
-        self.run_moving(stop, &doing, (&moved, STANDSTILL), async {
-            let answer = request.send().await.map_err(|e| {
-                let is_frozen = trouble::Answer::of(&e).is("InvalidObjectState");
-                if is_frozen { access::frozen(name) } else { trouble::error(doing.clone(), &e) }
-            })?;
-            let told = answer.content_length().and_then(|n| u64::try_from(n).ok());
-            let told = told.ok_or_else(|| Error::retry(doing.clone()).because("the answer tells no length"))?;
-            let want = range.map_or(told, |range| range.end - range.start);
-            if told < want || want > MAX_OBJECT {
-                return Err(Error::damaged(format!("{doing}: {told} bytes are there, not {want}")));
-            }
-            if told > want {
-                return Err(Error::operator(doing.clone()).because("this server does not know ranges"));
-            }
-            collect(answer.body, want, into, &moved).await.map_err(|e| e.during(&doing))
-        })
+        let read = |version: Option<&str>| self.read_version(name, version, range.as_ref(), into, stop);
+        self.at_version(name, stop, read)?.map_err(|absent| absent.error)
     }
 
     fn head(&self, name: &ObjectName) -> Result<Option<ObjectInfo>> {
-        let doing = format!("look at {}", self.key(name));
-        let request = self
-            .client
-            .head_object()
-            .bucket(&self.bucket.name)
-            .key(self.key(name))
-            .checksum_mode(ChecksumMode::Enabled);
-        self.count(|r| r.head += 1);
-        self.run(&Stop::new(), &doing, async {
-            let answer = match request.send().await {
-                Ok(answer) => answer,
-                Err(e) if trouble::Answer::of(&e).status == 404 => return Ok(None),
-                Err(e) => return Err(trouble::error(doing.clone(), &e)),
-            };
-            Ok(Some(ObjectInfo {
-                name: name.clone(),
-                size: answer.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
-                etag: answer.e_tag().map(plain_etag),
-                class: answer.storage_class().map(|class| class.as_str().to_owned()),
-                sha256: answer.checksum_sha256().and_then(put::parse_sum),
-                modified: answer.last_modified().and_then(wall),
-                access: Some(thaw::looked_at(&answer)),
-            }))
-        })
+        Ok(self.at_version(name, &Stop::new(), |version| self.look_at(name, version))?.ok())
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
@@ -300,7 +266,14 @@ impl ObjectStore for S3Store {
     }
 
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
-        self.ask_for(name, speed, days)
+        let ask = |version: Option<&str>| self.ask_for(name, version, speed, days);
+        self.at_version(name, &Stop::new(), ask)?.map_err(|absent| absent.error)
+    }
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+        self.deep_inventory(prefix, each)
+    }
+    fn uncover(&self, name: &ObjectName) -> Result<bool> {
+        self.choose_version(name)
     }
     fn may_freeze(&self) -> bool {
         true
@@ -332,21 +305,6 @@ async fn watch(stop: &Stop, moved: &AtomicU64, patience: Duration) -> Error {
             return Error::retry(format!("nothing moved for {} s", patience.as_secs()));
         }
     }
-}
-
-/// Exactly `want` bytes of a body; a connection that broke off is passing trouble.
-async fn collect(mut body: ByteStream, want: u64, bytes: &mut Vec<u8>, moved: &AtomicU64) -> Result<()> {
-    let want = usize::try_from(want).expect("at most MAX_OBJECT");
-    bytes.reserve_exact(want);
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|e| Error::retry("receive").because(trouble::plain(&e)))?;
-        moved.fetch_add(1, Ordering::Relaxed);
-        if bytes.len() + piece.len() > want {
-            return Err(Error::retry("receive").because("more bytes came than were told"));
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    if bytes.len() == want { Ok(()) } else { Err(Error::retry("receive").because("the body was cut")) }
 }
 
 fn plain_etag(etag: &str) -> String {

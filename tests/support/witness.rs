@@ -9,7 +9,9 @@ use panicroom::format::segment::Record;
 use panicroom::model::{Piece, Sha256};
 use panicroom::seal::keys::OpenKeys;
 use panicroom::store::memory::MemoryStore;
-use panicroom::store::{Body, Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use panicroom::store::{
+    Body, Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw,
+};
 use panicroom::worker::Stop;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -110,6 +112,9 @@ impl ObjectStore for Witness {
     }
     fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
         self.memory.inventory(prefix, each)
+    }
+    fn uncover(&self, name: &ObjectName) -> Result<bool> {
+        self.memory.uncover(name)
     }
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         self.memory.thaw(name, speed, days)

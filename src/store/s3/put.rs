@@ -15,7 +15,7 @@ use crate::model::Sha256;
 use crate::store::abilities::Ability;
 use crate::store::body::BodyReader;
 use crate::store::proof::{Hashing, Sum};
-use crate::store::{Created, NewObject, ObjectName, ObjectStore};
+use crate::store::{Created, NewObject, ObjectName, ObjectStore as _};
 use crate::worker::Stop;
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
@@ -54,6 +54,8 @@ impl S3Store {
             }
             match self.put(object, stop)? {
                 Put::Kept { answer, md5 } => {
+                    self.met_version(answer.version_id());
+                    self.forget(name);
                     self.confirm(object, &answer, &md5, stop)?;
                     self.now_clear(name);
                     self.probe(object, stop);
@@ -199,19 +201,27 @@ impl S3Store {
             return Ok(false);
         }
         // An ETag may be opaque (encryption with a managed key): the checksum decides, else the bytes themselves.
-        match self.head(&object.name) {
-            Ok(Some(info)) => {
+        // Of what the name answers with, never of what lies behind it.
+        match self.look_at(&object.name, None) {
+            Ok(Ok(info)) => {
                 if let Some(sum) = info.sha256 {
                     return Ok(sum == object.sha256);
                 }
             }
-            Ok(None) => return Err(Error::retry(format!("create {}: listed, but not there", self.key(&object.name)))),
+            Ok(Err(_)) => {
+                return Err(Error::retry(format!("create {}: listed, but not there", self.key(&object.name))));
+            }
             Err(e) if e.kind() == Kind::Operator => {}
             Err(e) => return Err(e),
         }
-        let bytes = self.read(&object.name, Some(0..object.size), stop).map_err(|e| {
-            e.during(&format!("prove {}, for which the server gives neither checksum nor MD5", self.key(&object.name)))
-        })?;
+        let (mut bytes, range) = (Vec::new(), 0..object.size);
+        if object.size > 0 {
+            let read = self.read_version(&object.name, None, Some(&range), &mut bytes, stop);
+            read.and_then(|there| there.map_err(|absent| absent.error)).map_err(|e| {
+                let key = self.key(&object.name);
+                e.during(&format!("prove {key}, for which the server gives neither checksum nor MD5"))
+            })?;
+        }
         Ok(Sum::of(&bytes) == object.sha256)
     }
 

@@ -1,6 +1,7 @@
 //! Frozen objects: what a listing and a look tell of them, and the one request that asks for a copy. What no local
 //! server answers is played in `tests/wire.rs`.
 
+use super::behind::{Absent, Found};
 use super::{S3Store, trouble, wall};
 use crate::error::Result;
 use crate::store::abilities::Ability;
@@ -11,7 +12,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
-use aws_sdk_s3::types::{GlacierJobParameters, Object, RestoreRequest, Tier};
+use aws_sdk_s3::types::{GlacierJobParameters, RestoreRequest, RestoreStatus, Tier};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -20,9 +21,9 @@ const TIERING: &str = "INTELLIGENT_TIERING";
 
 /// What a listing tells. A server that never listed a status may be one that does not: then nothing is told of a frozen
 /// class.
-pub(super) fn listed(object: &Object, ability: Ability) -> Option<Access> {
-    let class = object.storage_class().map_or("STANDARD", |class| class.as_str());
-    if let Some(status) = object.restore_status() {
+pub(super) fn listed(class: Option<&str>, status: Option<&RestoreStatus>, ability: Ability) -> Option<Access> {
+    let class = class.unwrap_or("STANDARD");
+    if let Some(status) = status {
         if status.is_restore_in_progress() == Some(true) {
             return Some(Access::Thawing);
         }
@@ -76,7 +77,13 @@ impl Intercept for Status {
 }
 
 impl S3Store {
-    pub(super) fn ask_for(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
+    pub(super) fn ask_for(
+        &self,
+        name: &ObjectName,
+        version: Option<&str>,
+        speed: Speed,
+        days: u32,
+    ) -> Result<Found<Thaw>> {
         let doing = format!("thaw {}", self.key(name));
         let tier = match speed {
             Speed::Bulk => Tier::Bulk,
@@ -88,16 +95,17 @@ impl S3Store {
         let wish = RestoreRequest::builder().days(days).glacier_job_parameters(job).build();
         let status = Status::default();
         let request = self.client.restore_object().bucket(&self.bucket.name).key(self.key(name)).restore_request(wish);
-        let request = request.customize().interceptor(status.clone());
+        let request = request.set_version_id(version.map(str::to_owned)).customize().interceptor(status.clone());
         self.count(|r| r.thaw += 1);
         self.run(&Stop::new(), &doing, async {
-            match request.send().await {
-                Ok(_) if status.0.load(Ordering::Relaxed) == 200 => Ok(Thaw::Ready),
-                Ok(_) => Ok(Thaw::Asked),
-                Err(e) => match refused(&trouble::Answer::of(&e), speed) {
-                    Some(thaw) => Ok(thaw),
-                    None => Err(trouble::error(doing.clone(), &e)),
-                },
+            let refusal = match request.send().await {
+                Ok(_) if status.0.load(Ordering::Relaxed) == 200 => return Ok(Ok(Thaw::Ready)),
+                Ok(_) => return Ok(Ok(Thaw::Asked)),
+                Err(e) => e,
+            };
+            match refused(&trouble::Answer::of(&refusal), speed) {
+                Some(thaw) => Ok(Ok(thaw)),
+                None => Absent::or_error(doing.clone(), &refusal).map(Err),
             }
         })
     }

@@ -15,6 +15,8 @@ pub(super) struct Answer {
     pub(super) message: String,
     /// The header an answer names as not implemented.
     pub(super) body: String,
+    /// The name answers with a delete marker.
+    pub(super) is_marker: bool,
 }
 
 impl Answer {
@@ -24,6 +26,7 @@ impl Answer {
             answer.status = raw.status().as_u16();
             let body = raw.body().bytes().unwrap_or_default();
             answer.body = String::from_utf8_lossy(&body[..body.len().min(2000)]).into_owned();
+            answer.is_marker = raw.headers().get("x-amz-delete-marker") == Some("true");
         }
         if let Some(service) = error.as_service_error() {
             service.code().unwrap_or_default().clone_into(&mut answer.code);
@@ -39,6 +42,18 @@ impl Answer {
     /// The name exists already.
     pub(super) fn exists(&self) -> bool {
         self.status == 412 || self.is("PreconditionFailed")
+    }
+
+    /// There is no such object: not on top, or not of the version asked for.
+    pub(super) fn is_absent(&self) -> bool {
+        self.status == 404 && !self.is("NoSuchBucket")
+    }
+
+    /// The server does not know this kind of request. Some take a listing of versions for a plain one.
+    pub(super) fn knows_not_the_request(&self) -> bool {
+        matches!(self.status, 405 | 501)
+            || matches!(self.code.as_str(), "NotImplemented" | "MethodNotAllowed" | "UnsupportedOperation")
+            || (self.status == 200 && self.body.contains("<ListBucketResult"))
     }
 
     /// The server stumbled over a header it does not know, or over its form.
