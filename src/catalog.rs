@@ -44,10 +44,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Connections kept for the next reader; each keeps its cache of pages.
 const IDLE_READERS: usize = 3;
-const MIGRATIONS: &[M<'static>] = &[
-    M::up(include_str!("../migrations/0001_init.sql")),
-    M::up(include_str!("../migrations/0002_verify.sql")),
-];
+const MIGRATIONS: &[M<'static>] =
+    &[M::up(include_str!("../migrations/0001_init.sql")), M::up(include_str!("../migrations/0002_verify.sql"))];
 
 /// Identity of a root within one catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,7 +124,7 @@ impl Catalog {
         let (node, pack, seq, notice) =
             (top("node", "id")?, top("pack", "id")?, top("version", "seq")?, top("dirty", "MAX(notice, generation)")?);
         let lost = top("lost", "seq")?;
-        let versions = top("version", "notice")?;
+        let versions = top("version", "notice")?.max(top("loss", "notice")?);
         let catalog = Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),

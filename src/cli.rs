@@ -20,6 +20,7 @@ mod settings;
 mod setup;
 mod source;
 mod time;
+mod verify;
 
 use crate::error::{Error, Kind, Result};
 use crate::worker::Faults;
@@ -109,7 +110,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Find(a) => look::find(line, a),
         Command::Restore(a) => restore::restore(line, a),
         Command::Rebuild(a) => restore::rebuild(line, a),
-        Command::Verify(_) => later("verify"),
+        Command::Verify(a) => verify::verify(line, a),
         Command::Drill(_) => later("drill"),
         Command::Cost(a) => cost::cost(line, a),
         Command::Key(k) => key::key(line, k),

@@ -55,6 +55,7 @@ pub struct Settings {
     pub alert: AlertSettings,
     /// A price list of the operator's own; None: the shipped one.
     pub prices_file: Option<PathBuf>,
+    pub verify: VerifySettings,
 }
 
 impl Settings {
@@ -139,6 +140,17 @@ pub struct AlertSettings {
     pub lag: Duration,
 }
 
+/// How often vaults are looked at; None: never by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifySettings {
+    /// A listing against the catalog.
+    pub inventory: Option<Duration>,
+    /// Within this time every pack's checksum was asked for once. Buckets.
+    pub checksum: Option<Duration>,
+    /// Within this time every pack was read once. Folders.
+    pub read: Option<Duration>,
+}
+
 /// Text that may hold a password or a token: it never shows unless asked for by name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -159,7 +171,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every section and its keys, as the file spells them.
-pub const KEYS: [(&str, &[&str]); 9] = [
+pub const KEYS: [(&str, &[&str]); 10] = [
     (
         "root",
         &[
@@ -202,4 +214,5 @@ pub const KEYS: [(&str, &[&str]); 9] = [
     ("http", &["listen", "hosts"]),
     ("alert", &["command", "ping_url", "lag"]),
     ("prices", &["file"]),
+    ("verify", &["inventory", "checksum", "read"]),
 ];

@@ -118,7 +118,9 @@ impl Catalog {
             }
             tx.execute("DELETE FROM wait WHERE version NOT IN (SELECT seq FROM version)", [])?;
             // What needed them is dirty now, and no longer counted as safe.
-            if !tx.query_row("SELECT EXISTS (SELECT 1 FROM defect WHERE pack IS NOT NULL AND wrong <= 2)", [], |r| r.get(0))? {
+            if !tx.query_row("SELECT EXISTS (SELECT 1 FROM defect WHERE pack IS NOT NULL AND wrong <= 2)", [], |r| {
+                r.get(0)
+            })? {
                 tx.execute("DELETE FROM risk", [])?;
             }
             // The log will name these seqs, and then no row here remembers them.
@@ -141,7 +143,14 @@ impl Catalog {
             tx.prepare_cached(
                 "INSERT OR REPLACE INTO loss (pack, seq, at, notice, state, owner, why) VALUES (?, ?, ?, ?, 0, ?, ?)",
             )?
-            .execute((id, seq, reason.at.0, reason.notice.cast_signed(), reason.word == Word::Owner, reason.why))?;
+            .execute((
+                id,
+                seq,
+                reason.at.0,
+                reason.notice.cast_signed(),
+                reason.word == Word::Owner,
+                reason.why,
+            ))?;
         }
         Ok(true)
     }
@@ -267,7 +276,8 @@ impl Catalog {
                 let gone = hurt.gone.get(pack);
                 let state = match gone {
                     Some(versions) => {
-                        let mut s = tx.prepare_cached("INSERT OR IGNORE INTO casualty (version, pack) VALUES (?, ?)")?;
+                        let mut s =
+                            tx.prepare_cached("INSERT OR IGNORE INTO casualty (version, pack) VALUES (?, ?)")?;
                         versions.iter().try_for_each(|version| s.execute((version, pack)).map(drop))?;
                         judged.broken += 1;
                         judged.casualties += versions.len() as u64;

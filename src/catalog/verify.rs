@@ -319,7 +319,9 @@ impl Catalog {
                 tx.prepare_cached(&format!("UPDATE seen SET {column} = ? WHERE pack = ?"))?.execute((at.0, pack))?;
                 match wrong {
                     None => tx
-                        .prepare_cached("DELETE FROM defect WHERE pack = ? AND found > 0 AND found <= ? AND wrong <= 2")?
+                        .prepare_cached(
+                            "DELETE FROM defect WHERE pack = ? AND found > 0 AND found <= ? AND wrong <= 2",
+                        )?
                         .execute((pack, check.number()))?,
                     Some(d) => tx
                         .prepare_cached(
@@ -327,7 +329,15 @@ impl Catalog {
                              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM seen WHERE pack = ?4)
                              ON CONFLICT (name, found, wrong) DO UPDATE SET said = ?7",
                         )?
-                        .execute((&d.name, check.number(), d.wrong as i64, d.pack, d.size.cast_signed(), d.at.0, &d.said))?,
+                        .execute((
+                            &d.name,
+                            check.number(),
+                            d.wrong as i64,
+                            d.pack,
+                            d.size.cast_signed(),
+                            d.at.0,
+                            &d.said,
+                        ))?,
                 };
             }
             Ok(())

@@ -3,7 +3,7 @@
 use super::nearest::nearest;
 use super::section::{File, Section, heading, in_order};
 use super::together::Found;
-use super::value::{alerts, beside, every, hosts, limit, listen, path};
+use super::value::{alerts, beside, every, hosts, limit, listen, path, verify};
 use super::{KEYS, Settings, defaults, root::root, vault::vault};
 use crate::error::{Error, Result};
 use crate::model::Size;
@@ -18,8 +18,9 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         let line = file.line(&e.span().unwrap_or(0..0));
         file.error(line, e.message().replace('\n', ", ")).remedy("mend the TOML of this line")
     })?;
-    let Sections { roots, vaults, mut uplink, mut state, mut publish, mut walk, mut http, mut alert, mut prices } =
-        Sections::sort(file, document.into_inner())?;
+    let sections = Sections::sort(file, document.into_inner())?;
+    let Sections { roots, vaults, mut uplink, mut state, mut publish, mut walk, mut http, mut alert, .. } = sections;
+    let Sections { mut prices, verify: mut checks, .. } = sections;
     let walk_every = every(&mut walk, "every")?.unwrap_or(defaults::WALK_EVERY);
     let mut found = Found {
         roots: Vec::new(),
@@ -43,7 +44,8 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
     let http_hosts = hosts(&mut http)?;
     let alert_settings = alerts(&mut alert)?;
     let prices_file = beside(file, &mut prices, "file")?;
-    [uplink, state, publish, walk, http, alert, prices].into_iter().for_each(Section::close);
+    let verify_settings = verify(&mut checks)?;
+    [uplink, state, publish, walk, http, alert, prices, checks].into_iter().for_each(Section::close);
     found.together(file)?;
     let (state_dir, spool_size) = (found.state_dir(), found.spool_size());
     Ok(Settings {
@@ -58,6 +60,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         http_hosts,
         alert: alert_settings,
         prices_file,
+        verify: verify_settings,
     })
 }
 
@@ -72,6 +75,7 @@ struct Sections<'a> {
     http: Section<'a>,
     alert: Section<'a>,
     prices: Section<'a>,
+    verify: Section<'a>,
 }
 
 impl<'a> Sections<'a> {
@@ -86,6 +90,7 @@ impl<'a> Sections<'a> {
             http: Section::empty(file, "http"),
             alert: Section::empty(file, "alert"),
             prices: Section::empty(file, "prices"),
+            verify: Section::empty(file, "verify"),
         };
         for (key, value) in in_order(document) {
             let line = file.line(&key.span());
@@ -101,7 +106,8 @@ impl<'a> Sections<'a> {
                 "walk" => out.walk = Section::open(file, "walk", value)?,
                 "http" => out.http = Section::open(file, "http", value)?,
                 "alert" => out.alert = Section::open(file, "alert", value)?,
-                _ => out.prices = Section::open(file, "prices", value)?,
+                "prices" => out.prices = Section::open(file, "prices", value)?,
+                _ => out.verify = Section::open(file, "verify", value)?,
             }
         }
         let last = file.line(&(file.text.len()..file.text.len()));

@@ -16,13 +16,14 @@ mod read;
 
 use crate::catalog::{Catalog, Check, Checked, Defect, PackToSee, RoundPlace, Wrong};
 use crate::clock::{Clock, Wall};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::Name;
 use crate::model::{Tier, VaultId};
 use crate::seal::keys::OpenKeys;
 use crate::seal::{Entropy, random};
 use crate::store::{ObjectName, ObjectStore};
 use crate::worker::{Faults, Stop};
+use std::collections::VecDeque;
 
 /// Defects kept in a report; beyond that only counted.
 pub const TOLD: usize = 100;
@@ -106,6 +107,16 @@ impl Report {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("nothing is called lost by that")]
+struct NotTheVault;
+
+/// Whether a check ended because what lies there is not the vault of the catalog, or no longer: nothing is to be written
+/// to it (promise 10).
+pub fn is_not_the_vault(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<NotTheVault>)
+}
+
 /// What a check proves, and what it does not, in words.
 pub fn proves(check: Check, opened: bool) -> (&'static str, &'static str) {
     match (check, opened) {
@@ -121,7 +132,9 @@ pub fn proves(check: Check, opened: bool) -> (&'static str, &'static str) {
             "the bytes read are exactly those that were sealed",
             "that the words open them: 'verify --level read --key-file FILE' opens every block",
         ),
-        (Check::Read, true) => ("the bytes read are exactly those that were sealed, and the words open every chunk of them", ""),
+        (Check::Read, true) => {
+            ("the bytes read are exactly those that were sealed, and the words open every chunk of them", "")
+        }
     }
 }
 
@@ -138,14 +151,20 @@ enum Why {
     Frozen,
     NoSum,
     NoRight,
+    Trouble,
 }
 
 impl Why {
     fn text(self) -> &'static str {
         match self {
             Self::Frozen => "frozen packs were not read: that takes a thaw",
-            Self::NoSum => "this place keeps no checksum of some packs: of those, presence, size and ETag are all that can be compared without reading",
-            Self::NoRight => "this machine's key may not look at packs one by one (the auditor's key may): nothing was proved of them",
+            Self::NoSum => {
+                "this place keeps no checksum of some packs: of those, presence, size and ETag are all that can be compared without reading"
+            }
+            Self::NoRight => {
+                "this machine's key may not look at packs one by one (the auditor's key may): nothing was proved of them"
+            }
+            Self::Trouble => "some packs could not be looked at, again and again, while the place answered for others",
         }
     }
 }
@@ -157,10 +176,15 @@ pub struct Round {
     walk: Walk,
     /// Looked at and not yet written down.
     done: Vec<(i64, Option<Defect>)>,
-    queue: std::collections::VecDeque<PackToSee>,
+    queue: VecDeque<PackToSee>,
     /// Skipped without one that was not, from the beginning on.
     in_vain: u64,
+    /// Of the pack whose turn it is, in a row.
+    failures: u32,
 }
+
+/// A pack that failed so often, while the vault answered, is passed over.
+const FAILURES: u32 = 5;
 
 /// In which order.
 enum Walk {
@@ -207,10 +231,11 @@ impl Verifying<'_> {
         };
         let mut report = Report::new(check, self.clock.wall());
         report.opened = check == Check::Read && self.open.is_some();
-        Round { report, left, walk, done: vec![], queue: std::collections::VecDeque::new(), in_vain: 0 }
+        Round { report, left, walk, done: vec![], queue: VecDeque::new(), in_vain: 0, failures: 0 }
     }
 
-    /// Looks at one more pack. What it costs is one HEAD, and with `read` its bytes.
+    /// Looks at one more pack. What it costs is one HEAD, and with `read` its bytes. After an error of kind Retry the same
+    /// pack is next.
     pub fn step(&self, round: &mut Round) -> Result<Turn> {
         self.stop.check()?;
         if round.queue.is_empty() {
@@ -222,9 +247,21 @@ impl Verifying<'_> {
         };
         let name = ObjectName::from(Name::Pack(pack.tier, pack.hash));
         let looked = match round.report.run.check {
-            Check::Read => self.read_pack(&pack, &name)?,
-            _ => self.sum_of(&pack, &name)?,
+            Check::Read => self.read_pack(&pack, &name),
+            _ => self.sum_of(&pack, &name),
         };
+        let looked = match looked {
+            Err(e) if e.kind() == Kind::Retry => {
+                round.failures += 1;
+                if round.failures < FAILURES || !self.is_ours()? {
+                    round.queue.push_front(pack);
+                    return Err(e);
+                }
+                Looked::Skipped(Why::Trouble)
+            }
+            other => other?,
+        };
+        round.failures = 0;
         round.left -= 1;
         let defect = |wrong, said| Defect {
             name: name.to_string(),
@@ -268,6 +305,22 @@ impl Verifying<'_> {
             round.queue.clear();
         }
         Ok(Turn::More)
+    }
+
+    /// What looks wrong is looked at once more where the place has an older version of it: bytes that somebody put over
+    /// ours are an alarm and no loss.
+    fn beneath_too(&self, name: &ObjectName, look: impl Fn() -> Result<Looked>) -> Result<Looked> {
+        let looked = look()?;
+        if !matches!(&looked, Looked::Wrong(wrong, _) if wrong.is_loss()) || !self.store.uncover(name)? {
+            return Ok(looked);
+        }
+        Ok(match look()? {
+            Looked::Wrong(wrong, said) => Looked::Wrong(wrong, said),
+            _ => Looked::Wrong(
+                Wrong::Covered,
+                "somebody put other bytes under its name; its own are still there, beneath".to_owned(),
+            ),
+        })
     }
 
     /// A round that is over, or given up here.

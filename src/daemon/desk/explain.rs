@@ -58,9 +58,17 @@ pub(super) fn stage(name: &str, engine: &Engine, path: &TreePath) -> Result<Stri
             format!("{what} of {} is {}", rfc3339(r.captured), if r.safe { "safe" } else { "captured, not yet safe" })
         }
     };
+    let lost: String = engine
+        .catalog
+        .casualties_of(row.id)?
+        .iter()
+        .map(|one| {
+            format!("; the version of {} cannot be brought back: {} {}", rfc3339(one.captured), one.pack, one.why)
+        })
+        .collect();
     Ok(match (failed, row.dirty) {
-        (Some(f), _) => format!("{name}: failed since {}: {}; {kept}", rfc3339(f.since), f.error),
-        (None, true) => format!("{name}: dirty, waiting to be captured; {kept}"),
-        (None, false) => format!("{name}: {kept}"),
+        (Some(f), _) => format!("{name}: failed since {}: {}; {kept}{lost}", rfc3339(f.since), f.error),
+        (None, true) => format!("{name}: dirty, waiting to be captured; {kept}{lost}"),
+        (None, false) => format!("{name}: {kept}{lost}"),
     })
 }

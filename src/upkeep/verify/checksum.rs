@@ -8,6 +8,10 @@ use crate::store::ObjectName;
 
 impl Verifying<'_> {
     pub(super) fn sum_of(&self, pack: &PackToSee, name: &ObjectName) -> Result<Looked> {
+        self.beneath_too(name, || self.sum_on_top(pack, name))
+    }
+
+    fn sum_on_top(&self, pack: &PackToSee, name: &ObjectName) -> Result<Looked> {
         let info = match self.store.head(name) {
             Ok(Some(info)) => info,
             Ok(None) => return Ok(Looked::Wrong(Wrong::Missing, "the server has no such object".to_owned())),

@@ -6,7 +6,7 @@
 //! ours is counted, never touched, never called lost. A listing that lacks more than a few packs is asked about: whether
 //! this is the vault at all (promise 10).
 
-use super::{Report, Verifying};
+use super::{NotTheVault, Report, Verifying};
 use crate::catalog::{Check, Defect, Fence, PackToSee, SegmentRow, Wrong};
 use crate::error::{Error, Kind, Result};
 use crate::format::{META_PREFIX, Name, VAULT_NAME};
@@ -116,8 +116,18 @@ impl Work<'_> {
         }
         match cover {
             Cover::Bare => Ok(()),
-            Cover::DeleteMarker => self.suspect(&object, Wrong::Hidden, None, "somebody deleted it; its bytes are still there, behind a delete marker".to_owned()),
-            Cover::OtherBytes => self.suspect(&object, Wrong::Covered, None, "somebody put other bytes under its name; its own are still there, beneath".to_owned()),
+            Cover::DeleteMarker => self.suspect(
+                &object,
+                Wrong::Hidden,
+                None,
+                "somebody deleted it; its bytes are still there, behind a delete marker".to_owned(),
+            ),
+            Cover::OtherBytes => self.suspect(
+                &object,
+                Wrong::Covered,
+                None,
+                "somebody put other bytes under its name; its own are still there, beneath".to_owned(),
+            ),
         }
     }
 
@@ -270,7 +280,9 @@ impl Work<'_> {
         }
         // One of ours that was sealed meanwhile has its row before it is sent.
         if self.with.catalog.segment_hash(number)? != Some(hash) {
-            let said = "no segment of this number is known here: another machine or another catalog writes to this vault".to_owned();
+            let said =
+                "no segment of this number is known here: another machine or another catalog writes to this vault"
+                    .to_owned();
             let defect = self.defect(object.name.to_string(), Wrong::Stranger, None, object.size, said);
             return self.note(defect);
         }
@@ -302,7 +314,9 @@ impl Work<'_> {
             self.segment_not_listed(&row)?;
         }
         if let Depth::Surface(why) = depth {
-            self.report.note(&format!("only what lies on top was seen ({why}): what is missing may lie behind a delete marker"));
+            self.report.note(&format!(
+                "only what lies on top was seen ({why}): what is missing may lie behind a delete marker"
+            ));
         }
         self.is_it_the_vault()?;
         self.ask_for_the_missing()?;
@@ -316,27 +330,30 @@ impl Work<'_> {
         Ok(self.report)
     }
 
-    /// Where much is missing, or what every vault has: is this the vault at all?
+    /// Where much is missing, or what every vault has: is this the vault at all? See [`super::is_not_the_vault`].
     fn is_it_the_vault(&self) -> Result<()> {
         if self.has_vault_file && !self.is_behind && self.missing_packs < ASKED as u64 {
             return Ok(());
         }
         let url = self.with.store.url();
-        let nothing_lost = "nothing is called lost by it, and nothing is sent again; bring it back, or start a new vault with 'panicroom init'";
+        let nothing_lost = "nothing is sent again by itself; bring it back, or start a new vault with 'panicroom init'";
         match identify(self.with.store, self.with.stop) {
             Ok(Identity::Vault(found)) if found.id != self.with.vault => Err(Error::operator(format!(
-                "verify the vault {url}: it is vault {}, not {}",
+                "verify the vault {url}, which is vault {} and not {}",
                 found.id, self.with.vault
             ))
+            .because(NotTheVault)
             .remedy("correct the vault's url")),
             Ok(Identity::Vault(_)) if self.is_behind => Err(Error::operator(format!(
-                "verify the vault {url}: its log is behind this machine's catalog: it was emptied or put back to an older state"
+                "verify the vault {url}, whose log is behind this machine's catalog (it was emptied or put back to an older state)"
             ))
+            .because(NotTheVault)
             .remedy(nothing_lost)),
             Ok(Identity::Vault(_)) => Ok(()),
             Ok(Identity::Absent) => Err(Error::operator(format!(
-                "verify the vault {url}: there is no vault here any more (no {VAULT_NAME})"
+                "verify the vault {url}, where there is none any more (no {VAULT_NAME})"
             ))
+            .because(NotTheVault)
             .remedy(nothing_lost)),
             Ok(Identity::Damaged(e) | Identity::Newer(e)) => Err(e),
             // Moved to an archive class: that is in the listing, and said.

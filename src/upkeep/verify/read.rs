@@ -13,6 +13,10 @@ use crate::store::{Access, ObjectInfo, ObjectName, is_archive, is_frozen};
 
 impl Verifying<'_> {
     pub(super) fn read_pack(&self, pack: &PackToSee, name: &ObjectName) -> Result<Looked> {
+        self.beneath_too(name, || self.read_on_top(pack, name))
+    }
+
+    fn read_on_top(&self, pack: &PackToSee, name: &ObjectName) -> Result<Looked> {
         let looked = match self.store.head(name) {
             Err(e) if e.kind() == Kind::Operator && self.is_ours()? => return Ok(Looked::Skipped(Why::NoRight)),
             other => other?,
