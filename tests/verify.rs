@@ -239,11 +239,15 @@ fn a_listing_that_was_wrong_takes_back_what_it_said() {
     let report = check_with(&bed, &store, Check::Inventory, Keeping::Catalog).unwrap();
     assert!(report.is_sound() && report.run.note.contains("asked for by name"), "{report:?}");
     let kept: Vec<_> = all.iter().take(4).map(|pack| (pack, bed.store.memory.bytes(pack).unwrap())).collect();
-    kept.iter().for_each(|(pack, _)| assert!(bed.store.memory.lose(pack)));
+    for (pack, _) in &kept {
+        assert!(bed.store.memory.lose(pack));
+    }
     assert_eq!(check(&bed, Check::Inventory).run.wrong, 4);
     assert_eq!(give_up(&bed, Word::OfItself).waiting.packs, 4);
     assert!(safe_files(&bed).0 < 8);
-    kept.iter().for_each(|(pack, bytes)| bed.store.memory.put(pack, bytes));
+    for (pack, bytes) in &kept {
+        bed.store.memory.put(pack, bytes);
+    }
     assert!(check(&bed, Check::Inventory).is_sound());
     assert_eq!(give_up(&bed, Word::OfItself), Healed::default());
     assert_eq!(safe_files(&bed), (8, 8));

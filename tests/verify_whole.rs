@@ -98,8 +98,9 @@ fn promise_10_an_emptied_vault_waits_for_a_word_and_promise_3_nothing_of_it_is_c
     let machine = five_packs();
     let mut daemon = machine.daemon();
     daemon.until_safe(14);
-    let kept: Vec<_> = packs(&machine);
-    kept.iter().for_each(|pack| fs::remove_file(pack).unwrap());
+    for pack in packs(&machine) {
+        fs::remove_file(pack).unwrap();
+    }
     machine.run(&["verify"]).exits(4).says("5 packs").says("verify --heal");
     let status = daemon.until("attention", |s| s["state"] == "attention");
     assert_eq!((&status["roots"][0]["safe_files"], &status["mood"]), (&0.into(), &"alarm".into()), "{status:#}");

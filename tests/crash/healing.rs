@@ -50,16 +50,20 @@ fn look_and_heal(bed: &Bed) -> Result<()> {
         verifying.run(check, Scope::All)?;
         healing.give_up(Word::OfItself)?;
     }
-    bed.pass()?;
-    healing.judge(Again::Yes)?;
     Ok(())
+}
+
+fn judge(bed: &Bed) -> Result<()> {
+    let engine = bed.engine();
+    let healing = Healing { catalog: &engine.catalog, clock: &*engine.clock, faults: &engine.faults };
+    healing.judge(Again::Yes).map(drop)
 }
 
 /// Dies at durable step `at`; the step, or None when all was over before.
 fn run_and_die_at(at: u64) -> Option<&'static str> {
     let mut bed = Bed::new();
-    for n in 0..6 {
-        write(&bed.source().join(format!("file{n}")), &noise(n, 1_500_000));
+    for n in 0..5 {
+        write(&bed.source().join(format!("file{n}")), &noise(n, 1_200_000));
     }
     bed.pass().unwrap();
     let packs: Vec<_> = bed.store.memory.names().into_iter().filter(|n| n.as_str().starts_with("data_")).collect();
@@ -67,6 +71,7 @@ fn run_and_die_at(at: u64) -> Option<&'static str> {
     bed.pass().unwrap();
     bed.store.memory.lose(&packs[0]);
     bed.store.memory.damage(&packs[1], |bytes| bytes[9000] ^= 1);
+    // At first while it is looked at, and then once more over the judgement; how a pass dies is tried elsewhere.
     let faults = Faults::die_at(at);
     bed.engine.as_mut().expect("an engine is open").faults = faults.clone();
     let mut lives = 0;
@@ -78,6 +83,13 @@ fn run_and_die_at(at: u64) -> Option<&'static str> {
         assert!(defects.iter().all(|d| packs[..2].iter().any(|p| d.name == p.as_str())), "{defects:?}");
         bed.reopen(Faults::default());
     }
+    bed.reopen(Faults::default());
+    bed.pass().unwrap();
+    bed.engine.as_mut().expect("an engine is open").faults = Faults::die_at(1);
+    assert_eq!(judge(&bed).unwrap_err().kind(), Kind::Stopping);
+    assert_eq!(bed.engine().faults.told().1, Some("heal.judge"));
+    bed.reopen(Faults::default());
+    judge(&bed).unwrap();
     let now = look(&bed.source());
     bed.check_end(&now);
     bed.check_rebuilt(&now);
@@ -101,7 +113,7 @@ fn promises_hold_wherever_a_look_through_the_vault_and_its_healing_die() {
     });
     let died = died.into_inner().unwrap();
     println!("{died:?}");
-    for step in STEPS {
+    for step in STEPS.iter().filter(|step| **step != "heal.judge") {
         assert!(died.contains_key(step), "no death at {step}: {died:?}");
     }
 }

@@ -355,10 +355,9 @@ impl Work<'_> {
             ))
             .because(NotTheVault)
             .remedy(nothing_lost)),
-            Ok(Identity::Damaged(e) | Identity::Newer(e)) => Err(e),
             // Moved to an archive class: that is in the listing, and said.
             Err(e) if is_frozen(&e) => Ok(()),
-            Err(e) => Err(e),
+            Ok(Identity::Damaged(e) | Identity::Newer(e)) | Err(e) => Err(e),
         }
     }
 
