@@ -369,6 +369,30 @@ mod tests {
     }
 
     #[test]
+    fn a_catalog_of_an_older_release_is_brought_up_to_date_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.db");
+        let mut old = Connection::open(&path).unwrap();
+        Migrations::from_slice(&MIGRATIONS[..1]).to_latest(&mut old).unwrap();
+        old.execute_batch(
+            "INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES
+               (1, x'01', 0, 10, 1, 1, x'aa'), (2, x'02', 0, 10, 0, NULL, x'aa'), (3, x'03', 0, 10, 2, 1, x'aa');
+             INSERT INTO segment (number, hash, size, state, written) VALUES (1, x'00', 9, 1, 5);",
+        )
+        .unwrap();
+        drop(old);
+        assert!(Catalog::look(&path).unwrap_err().to_string().contains("another release"), "a look changes nothing");
+        let catalog = Catalog::open(&path).unwrap();
+        assert_eq!(catalog.coverage(Check::Read).unwrap(), Coverage { packs: 1, never: 1, oldest: None });
+        assert_eq!(catalog.loss_sums().unwrap().healing, 1, "what was lost before is judged");
+        catalog.pack_stored(2, crate::clock::Wall(9)).unwrap();
+        assert_eq!(catalog.coverage(Check::Read).unwrap().packs, 2);
+        catalog.pack_lost(1, crate::clock::Wall(9)).unwrap();
+        assert_eq!(catalog.coverage(Check::Read).unwrap().packs, 1);
+        assert!(Catalog::look(&path).is_ok());
+    }
+
+    #[test]
     fn counters_continue_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalog.db");

@@ -385,3 +385,6 @@ impl Verifying<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
