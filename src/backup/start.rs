@@ -7,9 +7,11 @@
 use super::Engine;
 use crate::catalog::{Level, SpooledObject};
 use crate::error::{Error, Kind, Result};
-use crate::format::{HEADER, Header, Name, ObjectKind, VAULT_NAME};
+use crate::format::log::LogIndex;
+use crate::format::{HEADER, Header, LOG_PREFIX, Name, ObjectKind, VAULT_NAME};
 use crate::model::{SegmentNo, Sha256};
 use crate::seal::sha256;
+use crate::store::Cover;
 use crate::store::identity::{Identity, identify};
 use std::collections::BTreeSet;
 
@@ -56,8 +58,9 @@ impl Engine {
     pub fn look_at_vault(&self) -> Result<Standing> {
         self.is_our_vault()?;
         let mine = self.catalog.last_segment()?;
-        let index = self.list_log()?;
+        let (index, hidden) = self.log_with_hidden()?;
         let listed = index.last();
+        self.nothing_newest_is_hidden(listed, &hidden)?;
         let spooled = self.catalog.spooled(1)?;
         let waiting = matches!(spooled.first(), Some(SpooledObject::Segment(_)));
         let stored = match (&mine, waiting, spooled.first()) {
@@ -86,6 +89,43 @@ impl Engine {
             Some(n) => index.segment(n).iter().map(|h| known(n, h)).collect::<Result<Vec<_>>>()?.into_iter().all(|k| k),
         };
         Ok(if agrees { Standing::Agrees } else { Standing::CatalogBehind })
+    }
+
+    /// The log as its names answer, and what of it lies behind delete markers.
+    fn log_with_hidden(&self) -> Result<(LogIndex, LogIndex)> {
+        let (mut index, mut hidden) = (LogIndex::default(), LogIndex::default());
+        self.store.inventory(LOG_PREFIX, &mut |held| {
+            if let Some(name) = Name::parse(held.object.name.as_str()) {
+                if held.cover == Cover::DeleteMarker { hidden.add(name) } else { index.add(name) }
+            }
+            Ok(())
+        })?;
+        Ok((index, hidden))
+    }
+
+    /// Where the end of the log is hidden, writing on would give its numbers to others. Operator: it is. What is hidden
+    /// further up is an alarm: nothing is lost, and nothing of it is written again.
+    fn nothing_newest_is_hidden(&self, listed: Option<SegmentNo>, hidden: &LogIndex) -> Result<()> {
+        let Some(newest) = hidden.last() else { return Ok(()) };
+        let url = self.store.url();
+        if listed < Some(newest) {
+            return Err(Error::operator(format!(
+                "open the vault {url}: the newest part of its log, up to segment {}, lies behind delete markers: somebody \
+                 deleted it",
+                newest.0
+            ))
+            .remedy(
+                "nothing is lost, and nothing is written to it: take the delete markers away with the reaper's key \
+                 (docs/setup.md), and find out whose key set them; a restore works all the same",
+            ));
+        }
+        let said = format!(
+            "parts of the vault's log, up to segment {}, lie behind delete markers: somebody deleted them. Nothing is lost; \
+             take the delete markers away with the reaper's key, and find out whose key set them",
+            newest.0
+        );
+        self.tell(Level::Alarm, &said);
+        Ok(())
     }
 
     /// The newest segment tells whether a later release wrote here: what it wrote is not ours to go on from. Operator:

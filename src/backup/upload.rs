@@ -168,7 +168,7 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn list_log(&self) -> Result<LogIndex> {
+    fn list_log(&self) -> Result<LogIndex> {
         let mut index = LogIndex::default();
         self.store.list(LOG_PREFIX, &mut |info| {
             if let Some(name) = Name::parse(info.name.as_str()) {

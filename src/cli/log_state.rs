@@ -13,6 +13,9 @@ const REMEDY: &str = "to mend it: put those objects back from a copy of the vaul
     their older versions; or, as long as the machine that was backed up lives, run 'panicroom rebuild' and then \
     'panicroom backup' there: it records again all that still exists";
 
+const MARKERS: &str =
+    "take the delete markers away with the reaper's key (docs/setup.md), and find out whose key set them";
+
 /// Facts of a catalog: the lines, and how many of them are losses.
 const LINES: &str = "log_lines";
 const LOSSES: &str = "log_losses";
@@ -40,6 +43,22 @@ impl Log {
         let told = |name: &String| report.lost.iter().any(|l| l.names.contains(name));
         for (name, why) in report.unreadable.iter().filter(|(name, _)| !told(name)) {
             oddities.push(format!("{name} could not be read: {why}; what it says was read elsewhere"));
+        }
+        if report.hidden > 0 {
+            oddities.push(format!(
+                "{} objects of the vault's log lie behind delete markers: somebody deleted them. They were read all the \
+                 same; {MARKERS}",
+                report.hidden
+            ));
+        }
+        if report.overwritten > 0 {
+            oddities.push(format!(
+                "{} objects of the vault's log were overwritten by somebody; what lies beneath was read",
+                report.overwritten
+            ));
+        }
+        if let Some(why) = report.unseen.filter(|_| !report.lost.is_empty()) {
+            oddities.push(format!("what is lost of the log may lie behind delete markers, which nobody saw: {why}"));
         }
         oddities.extend(report.oddities.iter().cloned());
         if report.unknown_records > 0 {

@@ -265,6 +265,21 @@ fn show_plan(line: &Line, args: &Restore, plan: &Plan, book: &PriceBook, source:
     if plan.failed > 0 {
         let _ = writeln!(out, "{} cannot be restored: the vault has lost what they need", plan.failed);
     }
+    if plan.hidden_packs > 0 {
+        let _ = writeln!(
+            out,
+            "ALARM: {} packs lie behind delete markers: somebody deleted them. They are not lost and are restored as the \
+             others; find out whose key it was",
+            plan.hidden_packs
+        );
+    }
+    if plan.overwritten_packs > 0 {
+        let _ = writeln!(
+            out,
+            "ALARM: {} packs were overwritten by somebody; what lies beneath is restored",
+            plan.overwritten_packs
+        );
+    }
     let place = bill::place(plan, &source.url);
     let _ = bill::show(plan, book.terms(&place).offer(), wish, &mut out);
 }

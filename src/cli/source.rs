@@ -18,7 +18,7 @@ use crate::seal::keys::{OpenKeys, SealKeys};
 use crate::seal::{SystemEntropy, random, sha256};
 use crate::store::abilities::Abilities;
 use crate::store::throttle::Throttle;
-use crate::store::{ObjectStore, is_archive};
+use crate::store::{Cover, ObjectStore, is_archive};
 use crate::upkeep::{rebuild, unlock};
 use crate::worker::Stop;
 use std::fs::File;
@@ -296,12 +296,16 @@ pub fn unlocked(source: &Source, from: &From) -> std::result::Result<OpenKeys, F
     }
 }
 
-/// What the log's listing looks like: a catalog read from it is good for exactly that.
+/// What the log's listing looks like, what is hidden included: a catalog read from it is good for exactly that.
 fn log_print(store: &dyn ObjectStore) -> Result<Sha256> {
     let mut names = String::new();
-    store.list(LOG_PREFIX, &mut |info| {
-        names.push_str(info.name.as_str());
-        names.push('\n');
+    store.inventory(LOG_PREFIX, &mut |held| {
+        names.push_str(held.object.name.as_str());
+        names.push_str(match held.cover {
+            Cover::Bare => "\n",
+            Cover::DeleteMarker => " hidden\n",
+            Cover::OtherBytes => " overwritten\n",
+        });
         Ok(())
     })?;
     Ok(sha256(names.as_bytes()))

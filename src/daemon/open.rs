@@ -226,6 +226,14 @@ impl House {
                 report.segments, report.versions, report.packs
             ),
         );
+        if report.hidden + report.overwritten > 0 {
+            let said = format!(
+                "of the vault's log {} objects lie behind delete markers and {} were overwritten, by somebody else: what \
+                 lies beneath was read",
+                report.hidden, report.overwritten
+            );
+            engine.tell(Level::Alarm, &said);
+        }
         for (name, why) in &report.unreadable {
             engine.tell(Level::Alarm, &format!("{name} could not be read: {why}"));
         }

@@ -11,7 +11,7 @@ use super::progress::{Phase, Progress};
 use super::settle::{Event, Settler};
 use super::thaw::Thawer;
 use super::thaw::pace::Terms;
-use super::unit::{Attempt, Bench, Hands, OpenParts, Unit};
+use super::unit::{Attempt, Bench, Hands, OpenParts, SecondLook, Unit};
 use crate::catalog::Catalog;
 use crate::catalog::jobs::{Cursor, JobFile, ThingKind};
 use crate::chunk::Chunker;
@@ -196,6 +196,7 @@ impl Round<'_> {
     fn run(&self, from: Cursor, thawer: Option<&mut Thawer<'_>>) -> Result<()> {
         let seal = &self.with.keys.seal;
         let chunker = Chunker::new(seal.cut_key(), seal.chunk_key());
+        let second = SecondLook::default();
         let bench = Bench {
             store: self.with.store,
             keys: self.with.keys,
@@ -207,6 +208,7 @@ impl Round<'_> {
             faults: self.with.faults,
             stop: self.with.stop,
             progress: self.with.progress,
+            second: &second,
         };
         let settler = Settler { job: self.job, catalog: self.with.catalog, finisher: self.finisher, round: from.round };
         let abort = Abort::default();

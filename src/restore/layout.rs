@@ -125,12 +125,17 @@ impl Records<'_> {
             None | Some(Some(Access::Frozen | Access::Thawing)) => return Ok(None),
             Some(_) => {}
         }
-        let own = self
-            .store
-            .read(&name, None, self.stop)
-            .and_then(|object| read_own_record(&object, &self.keys.meta, self.keys.vault));
-        match own {
-            Ok(record) => Ok((record.hash == hash).then_some(record)),
+        let own = || {
+            let object = self.store.read(&name, None, self.stop)?;
+            let record = read_own_record(&object, &self.keys.meta, self.keys.vault)?;
+            if record.hash == hash { Ok(record) } else { Err(Error::damaged("it is another pack")) }
+        };
+        let record = match own() {
+            Err(e) if e.kind() == Kind::Damaged && self.store.uncover(&name)? => own(),
+            other => other,
+        };
+        match record {
+            Ok(record) => Ok(Some(record)),
             // Frozen, refused or damaged: the files that need it are named.
             Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Operator) => Ok(None),
             Err(e) => Err(e),

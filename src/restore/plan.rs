@@ -22,7 +22,7 @@ use crate::model::{Entry, FileTime, HardLink, Shape, Size, Tier, TreePath};
 use crate::place::{Clobber, Standing, Target};
 use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
-use crate::store::{Access, ObjectInfo, ObjectName, ObjectStore, is_archive};
+use crate::store::{Access, Cover, Held, ObjectInfo, ObjectName, ObjectStore, is_archive};
 use crate::worker::{Faults, Stop};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -271,16 +271,19 @@ impl Planner<'_> {
         Ok(path << WANTED_BYTES | bytes.min((1 << WANTED_BYTES) - 1))
     }
 
-    /// Which need a thaw, by what the vault lists: nothing else is asked.
+    /// Which need a thaw, by what the vault lists, behind delete markers too: nothing else is asked.
     fn frozen(&mut self, few: &[ObjectName]) -> Result<()> {
         let packs = self.with.catalog.vault_counts()?.stored_objects;
         let pages = packs / PAGE_OF_LIST + 1;
         let (mut seen, mut listed) = (Vec::new(), 0u64);
         let before = self.with.store.requests().list;
         let (job, with, plan) = (self.job, self.with, &mut self.plan);
-        let mut each = |info: ObjectInfo| -> Result<()> {
+        let mut each = |Held { object: info, cover }: Held| -> Result<()> {
             with.stop.check()?;
             listed += 1;
+            if cover != Cover::Bare && job_pack(job, &info)?.is_some() {
+                *if cover == Cover::DeleteMarker { &mut plan.hidden_packs } else { &mut plan.overwritten_packs } += 1;
+            }
             // Of a class that needs a thaw, and nothing is said of one: frozen, as far as can be known without asking.
             let of_archive = info.class.as_deref().is_some_and(is_archive);
             let state = match info.access {
@@ -290,8 +293,7 @@ impl Planner<'_> {
                 None if of_archive => (ThawState::Frozen, None),
                 Some(Access::Warm) | None => return Ok(()),
             };
-            let Some(Name::Pack(_, hash)) = Name::parse(info.name.as_str()) else { return Ok(()) };
-            let Some(pack) = job.pack_of_hash(hash)? else { return Ok(()) };
+            let Some(pack) = job_pack(job, &info)? else { return Ok(()) };
             if state.1.is_some_and(|until| until > with.now.plus(DAY)) {
                 plan.thawed_packs += 1;
             } else {
@@ -310,9 +312,9 @@ impl Planner<'_> {
             Ok(())
         };
         if (few.len() as u64) < pages && few.len() <= FEW {
-            few.iter().try_for_each(|name| with.store.list(name.as_str(), &mut each))?;
+            few.iter().try_for_each(|name| with.store.inventory(name.as_str(), &mut each).map(drop))?;
         } else {
-            with.store.list("data_", &mut each)?;
+            with.store.inventory("data_", &mut each)?;
         }
         with.faults.at("plan.thaw")?;
         job.thaw_seen(&seen)?;
@@ -355,6 +357,11 @@ impl Visit for Planner<'_> {
         let id = self.id();
         self.item(NewItem::Other { id, path, entry })
     }
+}
+
+fn job_pack(job: &JobFile, info: &ObjectInfo) -> Result<Option<i64>> {
+    let Some(Name::Pack(_, hash)) = Name::parse(info.name.as_str()) else { return Ok(None) };
+    job.pack_of_hash(hash)
 }
 
 /// Bytes a small file takes; larger ones are counted when they are laid out.

@@ -14,7 +14,7 @@ use crate::clock::{Steady, Wall};
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
 use crate::model::{Rate, Sha256, Speed, Tier};
-use crate::store::{Access, ObjectInfo, ObjectName, Thaw};
+use crate::store::{Access, Held, ObjectInfo, ObjectName, Thaw};
 use pace::{Order, Terms};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -351,7 +351,7 @@ impl<'a> Thawer<'a> {
 
     fn look_by_listing(&mut self) -> Result<()> {
         let (mut seen, mut told) = (Vec::new(), 0u64);
-        self.with.store.list("data_", &mut |info| {
+        self.with.store.inventory("data_", &mut |Held { object: info, .. }| {
             self.with.stop.check()?;
             let Some((pack, tier)) = self.job_pack(&info)? else { return Ok(()) };
             let row = self.job.thaw_row(pack)?.filter(|r| r.state == ThawState::Asked && r.turn.is_none());

@@ -21,8 +21,16 @@ pub enum Identity {
     Vault(VaultFile),
 }
 
-/// Reads `meta_vault`. An error is about reaching the vault, not about what lies there.
+/// Reads `meta_vault`; where somebody overwrote it, what lies beneath. An error is about reaching the vault, not about
+/// what lies there.
 pub fn identify(store: &dyn ObjectStore, stop: &Stop) -> Result<Identity> {
+    match look(store, stop)? {
+        Identity::Damaged(_) if store.uncover(&Name::Vault.into())? => look(store, stop),
+        found => Ok(found),
+    }
+}
+
+fn look(store: &dyn ObjectStore, stop: &Stop) -> Result<Identity> {
     let doing = || format!("open the vault {}", store.url());
     let name = ObjectName::from(Name::Vault);
     let Some(info) = store.head(&name)? else { return Ok(Identity::Absent) };

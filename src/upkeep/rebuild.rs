@@ -17,7 +17,7 @@ use crate::model::{SegmentNo, Seq, Sha256, TreePath, WriterId};
 use crate::seal::compress::Decompressor;
 use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
-use crate::store::ObjectStore;
+use crate::store::{Cover, Depth, ObjectStore};
 use crate::worker::Stop;
 use std::collections::{BTreeMap, HashMap};
 
@@ -61,6 +61,11 @@ pub struct Report {
     pub incomplete_versions: u64,
     /// Highest number there is, 0 for an empty log.
     pub last_segment: SegmentNo,
+    /// Objects of the log behind a delete marker, or beneath other bytes: read all the same, and an alarm.
+    pub hidden: u64,
+    pub overwritten: u64,
+    /// Why nobody could look behind what is missing, where that is so.
+    pub unseen: Option<&'static str>,
     /// Who wrote last.
     pub last_writer: Option<WriterId>,
     pub last_written: Option<Wall>,
@@ -104,11 +109,14 @@ pub fn rebuild(
             .remedy("move it aside; a rebuild fills a new file"));
     }
     let (mut index, mut sizes) = (LogIndex::default(), BTreeMap::new());
-    store.list(LOG_PREFIX, &mut |info| {
+    let (mut hidden, mut overwritten) = (0, 0);
+    let depth = store.inventory(LOG_PREFIX, &mut |held| {
         stop.check()?;
-        if let Some(name) = Name::parse(info.name.as_str()) {
+        if let Some(name) = Name::parse(held.object.name.as_str()) {
             index.add(name);
-            sizes.insert(name, info.size);
+            sizes.insert(name, held.object.size);
+            hidden += u64::from(held.cover == Cover::DeleteMarker);
+            overwritten += u64::from(held.cover == Cover::OtherBytes);
         }
         Ok(())
     })?;
@@ -127,6 +135,9 @@ pub fn rebuild(
             gaps: index.gaps(),
             doubles: index.doubles(),
             last_segment: index.last().unwrap_or_default(),
+            hidden,
+            overwritten,
+            unseen: if let Depth::Surface(why) = depth { Some(why) } else { None },
             ..Report::default()
         },
     };
@@ -293,14 +304,15 @@ impl Work<'_> {
     }
 
     fn try_open(&mut self, name: Name, kind: ObjectKind) -> Result<Opened> {
-        let object = match self.ahead.remove(&name) {
+        let mut object = match self.ahead.remove(&name) {
             Some(object) => object?,
             None => self.read(name)?,
         };
-        let is_whole = match name {
-            Name::Segment(_, hash) | Name::Merge(_, _, hash) => sha256(&object) == hash,
-            _ => true,
-        };
+        let is_its_name = |object: &[u8]| name.sum().is_none_or(|sum| sha256(object) == sum);
+        if !is_its_name(&object) && self.store.uncover(&name.into())? {
+            object = self.read(name)?;
+        }
+        let is_whole = is_its_name(&object);
         let opened = Opened::open(&object, kind, self.keys.vault, &self.keys.meta, &mut self.bench).map_err(|e| {
             match (e.kind(), is_whole) {
                 (Kind::Operator, true) => e.during(&format!("read {name}")),

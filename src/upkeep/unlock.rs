@@ -33,14 +33,14 @@ pub fn secret_from(store: &dyn ObjectStore, vault: &VaultFile, text: &str, stop:
     // One of six words that were drawn is known however it is typed.
     let drawn = passphrase::as_generated(typed).filter(|drawn| drawn.as_str() != typed);
     let mut objects = Vec::new();
-    store.list(KEY_PREFIX, &mut |info| {
-        objects.push(info);
+    store.inventory(KEY_PREFIX, &mut |held| {
+        objects.push(held.object);
         Ok(())
     })?;
     let mut unreadable = 0;
     for info in objects.iter().take(KEY_OBJECTS) {
         stop.check()?;
-        let opened = read_small(store, info, stop).and_then(|o| is_its_name(info, &o).map(|()| o)).and_then(|o| {
+        let opened = read_key(store, info, stop).and_then(|o| {
             let as_typed = key_file::open(&o, vault.id, &vault.check, typed)?;
             match &drawn {
                 Some(drawn) if as_typed.is_none() => key_file::open(&o, vault.id, &vault.check, drawn),
@@ -75,6 +75,15 @@ fn is_its_name(info: &ObjectInfo, object: &[u8]) -> Result<()> {
             Err(Error::damaged(format!("read {}: it is not what its name says", info.name)))
         }
         _ => Ok(()),
+    }
+}
+
+/// One that is not what its name says is looked for beneath.
+fn read_key(store: &dyn ObjectStore, info: &ObjectInfo, stop: &Stop) -> Result<Vec<u8>> {
+    let read = || read_small(store, info, stop).and_then(|object| is_its_name(info, &object).map(|()| object));
+    match read() {
+        Err(e) if e.kind() == crate::error::Kind::Damaged && store.uncover(&info.name)? => read(),
+        other => other,
     }
 }
 

@@ -46,6 +46,36 @@ impl Answer {
         );
         Self::Say { status: 200, headers: vec![("content-type", "application/xml".to_owned())], body }
     }
+    /// A page of versions, as [`version`] and [`marker`] write them; `next`: the key and version it ends at.
+    pub fn versions(entries: &[String], next: Option<(&str, &str)>) -> Self {
+        let more = next.map_or("<IsTruncated>false</IsTruncated>".to_owned(), |(key, version)| {
+            format!(
+                "<IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker>\
+                 <NextVersionIdMarker>{version}</NextVersionIdMarker>"
+            )
+        });
+        let body =
+            format!("<?xml version=\"1.0\"?><ListVersionsResult>{more}{}</ListVersionsResult>", entries.concat());
+        Self::Say { status: 200, headers: vec![("content-type", "application/xml".to_owned())], body }
+    }
+    /// What a name answers that a delete marker lies on.
+    pub fn hidden() -> Self {
+        let body = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>none</Message></Error>".to_owned();
+        let headers = vec![("content-type", "application/xml".to_owned()), ("x-amz-delete-marker", "true".to_owned())];
+        Self::Say { status: 404, headers, body }
+    }
+}
+
+/// One version in a page of them: key, id, size, ETag, and whether it is what the name answers with.
+pub fn version((key, id): (&str, &str), (size, etag): (u64, &str), latest: bool) -> String {
+    format!(
+        "<Version><Key>{key}</Key><VersionId>{id}</VersionId><IsLatest>{latest}</IsLatest><Size>{size}</Size>\
+         <ETag>&quot;{etag}&quot;</ETag><StorageClass>DEEP_ARCHIVE</StorageClass></Version>"
+    )
+}
+
+pub fn marker((key, id): (&str, &str), latest: bool) -> String {
+    format!("<DeleteMarker><Key>{key}</Key><VersionId>{id}</VersionId><IsLatest>{latest}</IsLatest></DeleteMarker>")
 }
 
 /// Ends with its process; a test holds it for what it heard.

@@ -89,7 +89,7 @@ fn drawn(a: &args::Passphrase) -> Result<Zeroizing<String>> {
 /// How many passphrases the vault knows.
 fn count(door: &Door) -> Result<usize> {
     let mut count = 0;
-    door.store.list(KEY_PREFIX, &mut |_| {
+    door.store.inventory(KEY_PREFIX, &mut |_| {
         count += 1;
         Ok(())
     })?;

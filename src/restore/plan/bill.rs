@@ -22,6 +22,11 @@ pub struct Plan {
     /// Of an archive class and thawed already, for another day at least.
     #[serde(default)]
     pub thawed_packs: u64,
+    /// Behind a delete marker, or beneath other bytes: somebody else was at the vault. They are read all the same.
+    #[serde(default)]
+    pub hidden_packs: u64,
+    #[serde(default)]
+    pub overwritten_packs: u64,
     /// Of the frozen ones, as the vault lists it; the slowest to thaw where there are several.
     #[serde(default)]
     pub class: Option<String>,

@@ -14,7 +14,7 @@ use crate::store::abilities::Ability;
 use crate::worker::Stop;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::types::ObjectVersion;
+use aws_sdk_s3::types::{BucketVersioningStatus, ObjectVersion};
 use std::collections::{HashMap, VecDeque};
 
 /// Names whose version is remembered.
@@ -199,8 +199,7 @@ impl S3Store {
             self.run(stop, &doing, async { request.send().await.map_err(|e| trouble::error(doing.clone(), &e)) });
         match told {
             Ok(told) => {
-                let keeps = if told.status().is_some() { Ability::Yes } else { Ability::No };
-                self.learn(|a| a.keeps_versions = keeps);
+                self.learn_versioning(told.status());
                 Ok(())
             }
             Err(e) if e.kind() == Kind::Stopping => Err(e),
@@ -213,9 +212,25 @@ impl S3Store {
         }
     }
 
+    /// Of a bucket as its owner set it; one that kept versions and ceased to still has them.
+    pub(super) fn learn_versioning(&self, status: Option<&BucketVersioningStatus>) {
+        let keeps = matches!(status, Some(BucketVersioningStatus::Enabled | BucketVersioningStatus::Suspended));
+        self.learn(|a| a.keeps_versions = if keeps { Ability::Yes } else { Ability::No });
+    }
+
     /// Chooses the version that is what the name says: by its stored checksum, else the oldest whose checksum nobody
     /// stored.
     pub(super) fn choose_version(&self, name: &ObjectName) -> Result<bool> {
+        match self.choose(name) {
+            Err(e) if matches!(e.kind(), Kind::Operator | Kind::Damaged) => {
+                tracing::warn!("older versions of {name} are not known: {e}");
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    fn choose(&self, name: &ObjectName) -> Result<bool> {
         let stop = Stop::new();
         let abilities = self.abilities();
         if abilities.list_versions == Ability::No || abilities.keeps_versions == Ability::No {

@@ -296,6 +296,9 @@ impl Probe<'_> {
         store.count(|r| r.get += 1);
         let answer = store
             .run(&self.stop, &doing, async { request.send().await.map_err(|e| trouble::error(doing.clone(), &e)) });
+        if let Ok(told) = &answer {
+            store.learn_versioning(told.status());
+        }
         self.say(match answer {
             Ok(a) if a.status() == Some(&BucketVersioningStatus::Enabled) => {
                 Finding::passed(CHECK, "the bucket keeps what is deleted or overwritten")
