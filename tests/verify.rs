@@ -351,6 +351,22 @@ fn a_delete_marker_and_bytes_put_over_ours_are_alarms_and_no_losses() {
 }
 
 #[test]
+fn what_lies_behind_a_marker_or_beneath_other_bytes_is_found_there_by_every_check() {
+    let bed = backed_up();
+    let all = packs(&bed);
+    bed.store.memory.hide(&all[0]);
+    bed.store.memory.overwrite(&all[1], b"not what was sealed");
+    let report = check(&bed, Check::Inventory);
+    let wrong: Vec<Wrong> = report.defects.iter().map(|d| d.wrong).collect();
+    assert_eq!(wrong, [Wrong::Hidden, Wrong::Covered]);
+    for check_ in [Check::Checksum, Check::Read] {
+        let report = check(&bed, check_);
+        assert!(report.defects.iter().all(|d| !d.wrong.is_loss()), "{report:?}");
+    }
+    assert_eq!(give_up(&bed, Word::Owner), Healed::default());
+}
+
+#[test]
 fn an_archive_class_on_the_log_is_an_alarm_with_its_reason() {
     let bed = backed_up();
     let store = OddList::over(&bed.store.memory);

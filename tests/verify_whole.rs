@@ -107,12 +107,35 @@ fn promise_10_an_emptied_vault_waits_for_a_word_and_promise_3_nothing_of_it_is_c
     assert_eq!(status["vaults"][0]["verify"]["waiting_packs"], 5);
     assert!(status["headline"].as_str().unwrap().contains("5 packs"), "{status:#}");
     machine.run(&["status"]).exits(1).says("5 packs");
+    let file = machine.data().join("sub/file1").display().to_string();
+    machine.run(&["explain", &file]).exits(0).says("not safe: a pack it needs is missing or damaged");
     assert_eq!(packs(&machine).len(), 0, "nothing was sent again");
     machine.run(&["verify", "--heal"]).exits(1).says("sent anew");
     daemon.until_safe(14);
     machine.run(&["verify"]).exits(0);
     drop(daemon);
     check_restore(&machine, "out");
+}
+
+#[test]
+fn promise_10_nothing_is_written_to_a_vault_that_stops_being_one_until_it_is_back() {
+    let machine = five_packs();
+    let mut daemon = machine.daemon();
+    daemon.until_safe(14);
+    let (file, aside) = (machine.vault().join("meta_vault"), machine.path("meta_vault"));
+    fs::rename(&file, &aside).unwrap();
+    machine.run(&["verify"]).exits(4).says("no meta_vault");
+    daemon.until("attention", |s| s["state"] == "attention");
+    let before = machine.objects();
+    fs::write(machine.data().join("new"), noise(77, 5000)).unwrap();
+    // The events come, and nothing follows from them.
+    daemon.until("the change to be noticed", |s| s["roots"][0]["dirty"].as_u64() > Some(0));
+    panicroom::worker::Stop::new().wait(std::time::Duration::from_secs(2));
+    assert_eq!(machine.objects(), before);
+    assert_eq!(daemon.status()["vaults"][0]["verify"]["defects"], 0, "nothing is called lost");
+    fs::rename(&aside, &file).unwrap();
+    machine.run(&["verify"]).exits(0);
+    daemon.until_safe(15);
 }
 
 #[test]
