@@ -35,6 +35,8 @@ const TOLD_SINGLY: usize = 5;
 #[derive(Default)]
 pub struct Timetable {
     round: Option<(Check, Round)>,
+    /// Whether what an earlier run found, and did not live to follow up, was looked at.
+    took_over: bool,
 }
 
 /// What an operator asked for.
@@ -105,6 +107,10 @@ pub(super) fn step(settings: &VerifySettings, vault: &Vault, engine: &Engine, ta
         return Ok(Step::Wait(LOOK));
     }
     let Ok(_alone) = vault.checking.try_lock() else { return Ok(Step::Wait(LOOK)) };
+    if !table.took_over {
+        healing(engine).give_up(Word::OfItself)?;
+        table.took_over = true;
+    }
     judge(engine, Again::No)?;
     is_it_back(vault, engine)?;
     if let Some((check, round)) = &mut table.round {

@@ -16,18 +16,15 @@ const AT_ONCE: i64 = 64;
 const PAGE: i64 = 10_000;
 
 /// Where the chunks of a lost pack lie by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Elsewhere {
-    Spooled,
-    Nowhere,
+    /// Some only in the spool: not yet to be said.
+    OnTheWay,
+    /// All but these are in stored packs.
+    AllBut(BTreeSet<u32>),
 }
 
-/// Versions a loss hurts, by pack.
-#[derive(Debug, Default)]
-struct Hurt {
-    gone: BTreeMap<i64, BTreeSet<i64>>,
-    waits: BTreeSet<i64>,
-}
+/// Versions that a loss hurts, by pack.
+type Hurt = BTreeMap<i64, BTreeSet<i64>>;
 
 impl Catalog {
     /// Losses the log told of get their place in the order of noticing: to be called once all roots were walked.
@@ -60,72 +57,64 @@ impl Catalog {
 
     /// Judges losses, at most some dozens at once: what lies elsewhere by now, and which versions are gone for good.
     pub fn judge(&self, packs: &[i64]) -> Result<Judged> {
-        let mut holes: BTreeMap<i64, BTreeMap<u32, Elsewhere>> = BTreeMap::new();
+        let (mut holes, mut judged) = (BTreeMap::new(), Judged::default());
+        let mut ripe = vec![];
         for pack in packs {
-            let missing = self.not_stored_elsewhere(*pack)?;
-            if !missing.is_empty() {
-                holes.insert(*pack, missing);
+            match self.elsewhere(*pack)? {
+                Elsewhere::OnTheWay => judged.waiting += 1,
+                Elsewhere::AllBut(gone) => {
+                    ripe.push(*pack);
+                    if !gone.is_empty() {
+                        holes.insert(*pack, gone);
+                    }
+                }
             }
         }
-        let hurt = if holes.is_empty() { Hurt::default() } else { self.hurt_by(&holes)? };
-        let mut judged = Judged::default();
+        let hurt = if holes.is_empty() { Hurt::new() } else { self.hurt_by(&holes)? };
         self.write("judge losses", |tx| {
-            for pack in packs {
+            for pack in &ripe {
                 tx.prepare_cached("DELETE FROM casualty WHERE pack = ?")?.execute([pack])?;
-                let gone = hurt.gone.get(pack);
-                let state = match gone {
-                    Some(versions) => {
-                        let mut s =
-                            tx.prepare_cached("INSERT OR IGNORE INTO casualty (version, pack) VALUES (?, ?)")?;
-                        versions.iter().try_for_each(|version| s.execute((version, pack)).map(drop))?;
-                        judged.broken += 1;
-                        judged.casualties += versions.len() as u64;
-                        2
-                    }
-                    None if hurt.waits.contains(pack) => {
-                        judged.waiting += 1;
-                        0
-                    }
-                    None => {
-                        judged.healed += 1;
-                        1
-                    }
-                };
+                let versions = hurt.get(pack);
+                for version in versions.into_iter().flatten() {
+                    tx.prepare_cached("INSERT OR IGNORE INTO casualty (version, pack) VALUES (?, ?)")?
+                        .execute((version, pack))?;
+                    judged.casualties += 1;
+                }
+                let state = if versions.is_some() { 2 } else { 1 };
+                *if versions.is_some() { &mut judged.broken } else { &mut judged.healed } += 1;
                 tx.prepare_cached("UPDATE loss SET state = ? WHERE pack = ?")?.execute((state, pack))?;
             }
             Ok(judged)
         })
     }
 
-    /// Chunks of a lost pack that no stored pack holds, by number.
-    fn not_stored_elsewhere(&self, pack: i64) -> Result<BTreeMap<u32, Elsewhere>> {
+    fn elsewhere(&self, pack: i64) -> Result<Elsewhere> {
         let record: Option<Vec<u8>> = self.read("read a lost pack's record", |c| {
             c.prepare_cached("SELECT record FROM pack WHERE id = ? AND LENGTH(record) > 0")?
                 .query_row([pack], |r| r.get(0))
                 .optional()
         })?;
-        let Some(record) = record else { return Ok(BTreeMap::new()) };
+        let Some(record) = record else { return Ok(Elsewhere::AllBut(BTreeSet::new())) };
         let record = PackRecord::from_cbor(&record)?;
         self.read("look where the chunks of a lost pack lie", |c| {
             let mut s = c.prepare_cached(
                 "SELECT MAX(pack.state) FROM place JOIN pack ON pack.id = place.pack WHERE place.chunk = ? AND pack.state < 2",
             )?;
-            let mut out = BTreeMap::new();
+            let mut gone = BTreeSet::new();
             for (id, number) in record.table.ids.iter().zip(0u32..) {
-                let state: Option<i64> = s.query_row([&id.0[..]], |r| r.get(0))?;
-                match state {
+                match s.query_row([&id.0[..]], |r| r.get::<_, Option<i64>>(0))? {
                     Some(1) => {}
-                    Some(_) => drop(out.insert(number, Elsewhere::Spooled)),
-                    None => drop(out.insert(number, Elsewhere::Nowhere)),
+                    Some(_) => return Ok(Elsewhere::OnTheWay),
+                    None => drop(gone.insert(number)),
                 }
             }
-            Ok(out)
+            Ok(Elsewhere::AllBut(gone))
         })
     }
 
-    /// Every version there is, page by page: which ones need chunks that are gone or still on their way.
-    fn hurt_by(&self, holes: &BTreeMap<i64, BTreeMap<u32, Elsewhere>>) -> Result<Hurt> {
-        let (mut hurt, mut after) = (Hurt::default(), 0_i64);
+    /// Every version there is, page by page: which ones need chunks that lie nowhere.
+    fn hurt_by(&self, holes: &BTreeMap<i64, BTreeSet<u32>>) -> Result<Hurt> {
+        let (mut hurt, mut after) = (Hurt::new(), 0_i64);
         loop {
             let page: Vec<(i64, Vec<u8>)> = self.read("look for what needs a lost pack", |c| {
                 let mut s = c.prepare_cached(
@@ -138,12 +127,9 @@ impl Catalog {
             for (seq, content) in &page {
                 for piece in pieces_of(content)? {
                     let CatalogPiece::Run { pack, first, count } = piece else { continue };
-                    let Some(missing) = holes.get(&pack) else { continue };
-                    for elsewhere in missing.range(first..first.saturating_add(count)).map(|m| *m.1) {
-                        match elsewhere {
-                            Elsewhere::Nowhere => drop(hurt.gone.entry(pack).or_default().insert(*seq)),
-                            Elsewhere::Spooled => drop(hurt.waits.insert(pack)),
-                        }
+                    let needs = |gone: &BTreeSet<u32>| gone.range(first..first.saturating_add(count)).next().is_some();
+                    if holes.get(&pack).is_some_and(needs) {
+                        hurt.entry(pack).or_default().insert(*seq);
                     }
                 }
             }
