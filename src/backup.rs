@@ -85,11 +85,12 @@ pub struct Bells {
     pub capture: Nudge,
     pub upload: Nudge,
     pub publish: Nudge,
+    pub verify: Nudge,
 }
 
 impl Bells {
     pub fn ring_all(&self) {
-        for bell in [&self.walk, &self.capture, &self.upload, &self.publish] {
+        for bell in [&self.walk, &self.capture, &self.upload, &self.publish, &self.verify] {
             bell.ring();
         }
     }

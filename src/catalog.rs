@@ -12,20 +12,24 @@ mod drills;
 mod history;
 mod import;
 pub mod jobs;
+mod loss;
 mod objects;
 mod queue;
 mod sums;
 mod tree;
+mod verify;
 mod view;
 
 pub use counts::{RootCounts, VaultCounts};
 pub use drills::{DrillFile, DrillId, DrillPack, Drilled};
 pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled, pieces_of};
 pub use import::{Importer, Part};
+pub use loss::{ACKNOWLEDGED, Again, Casualty, Judged, LossSums, Word};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
 pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
 pub use sums::{GROWTH_DAYS, RootSums, VaultSums};
 pub use tree::{NodeId, NodeRow, NodeShape};
+pub use verify::{Check, Checked, Coverage, Defect, Fence, PackToSee, RoundPlace, Waiting, Wrong};
 pub use view::{Child, ChildState, LogRow, Present, RecordRow, State, When};
 
 use crate::error::{Doing, Error, Kind, Result};
@@ -42,8 +46,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Connections kept for the next reader; each keeps its cache of pages.
 const IDLE_READERS: usize = 3;
-const MIGRATIONS: &[M<'static>] =
-    &[M::up(include_str!("../migrations/0001_init.sql")), M::up(include_str!("../migrations/0003_drill.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("../migrations/0001_init.sql")),
+    M::up(include_str!("../migrations/0002_verify.sql")),
+    M::up(include_str!("../migrations/0003_drill.sql")),
+];
 
 /// Identity of a root within one catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,7 +129,7 @@ impl Catalog {
         let (node, pack, seq, notice) =
             (top("node", "id")?, top("pack", "id")?, top("version", "seq")?, top("dirty", "MAX(notice, generation)")?);
         let lost = top("lost", "seq")?;
-        let versions = top("version", "notice")?;
+        let versions = top("version", "notice")?.max(top("loss", "notice")?);
         let catalog = Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
@@ -364,6 +371,30 @@ mod tests {
         std::fs::write(&path, b"this is no database, but it is long enough to look like one at first sight......")
             .unwrap();
         assert_eq!(Catalog::open(&path).unwrap_err().kind(), Kind::Damaged);
+    }
+
+    #[test]
+    fn a_catalog_of_an_older_release_is_brought_up_to_date_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.db");
+        let mut old = Connection::open(&path).unwrap();
+        Migrations::from_slice(&MIGRATIONS[..1]).to_latest(&mut old).unwrap();
+        old.execute_batch(
+            "INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES
+               (1, x'01', 0, 10, 1, 1, x'aa'), (2, x'02', 0, 10, 0, NULL, x'aa'), (3, x'03', 0, 10, 2, 1, x'aa');
+             INSERT INTO segment (number, hash, size, state, written) VALUES (1, x'00', 9, 1, 5);",
+        )
+        .unwrap();
+        drop(old);
+        assert!(Catalog::look(&path).unwrap_err().to_string().contains("another release"), "a look changes nothing");
+        let catalog = Catalog::open(&path).unwrap();
+        assert_eq!(catalog.coverage(Check::Read).unwrap(), Coverage { packs: 1, never: 1, oldest: None });
+        assert_eq!(catalog.loss_sums().unwrap().healing, 1, "what was lost before is judged");
+        catalog.pack_stored(2, crate::clock::Wall(9)).unwrap();
+        assert_eq!(catalog.coverage(Check::Read).unwrap().packs, 2);
+        catalog.pack_lost(1, crate::clock::Wall(9)).unwrap();
+        assert_eq!(catalog.coverage(Check::Read).unwrap().packs, 1);
+        assert!(Catalog::look(&path).is_ok());
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod settings;
 mod setup;
 mod source;
 mod time;
+mod verify;
 
 use crate::error::{Error, Kind, Result};
 use crate::worker::Faults;
@@ -111,7 +112,7 @@ fn dispatch(line: &Line) -> Answer {
         Command::Find(a) => look::find(line, a),
         Command::Restore(a) => restore::restore(line, a),
         Command::Rebuild(a) => restore::rebuild(line, a),
-        Command::Verify(_) => later("verify"),
+        Command::Verify(a) => verify::verify(line, a),
         Command::Drill(a) => drill::drill(line, a),
         Command::Cost(a) => cost::cost(line, a),
         Command::Key(k) => key::key(line, k),
@@ -121,14 +122,6 @@ fn dispatch(line: &Line) -> Answer {
         Command::Completions { shell } => papers::completions(*shell, &mut std::io::stdout()),
         Command::Man => papers::manual(&mut std::io::stdout()),
     }
-}
-
-/// It parses, so that scripts and completions need no change later; it does nothing yet, and says so.
-fn later(command: &str) -> Answer {
-    Err(Failure::Usage(
-        Error::operator(format!("run 'panicroom {command}': it is not in this release"))
-            .remedy("docs/roadmap.md says what comes when"),
-    ))
 }
 
 /// Threads that only wait on the network and the clock.

@@ -57,6 +57,7 @@ pub struct Settings {
     /// A price list of the operator's own; None: the shipped one.
     pub prices_file: Option<PathBuf>,
     pub drill: DrillSettings,
+    pub verify: VerifySettings,
 }
 
 impl Settings {
@@ -160,6 +161,17 @@ impl Default for DrillSettings {
     }
 }
 
+/// How often vaults are looked at; None: never by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifySettings {
+    /// A listing against the catalog.
+    pub inventory: Option<Duration>,
+    /// Within this time every pack's checksum was asked for once. Buckets.
+    pub checksum: Option<Duration>,
+    /// Within this time every pack was read once. Folders.
+    pub read: Option<Duration>,
+}
+
 /// Text that may hold a password or a token: it never shows unless asked for by name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -180,7 +192,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every section and its keys, as the file spells them.
-pub const KEYS: [(&str, &[&str]); 10] = [
+pub const KEYS: [(&str, &[&str]); 11] = [
     (
         "root",
         &[
@@ -225,4 +237,5 @@ pub const KEYS: [(&str, &[&str]); 10] = [
     ("alert", &["command", "ping_url", "lag"]),
     ("prices", &["file"]),
     ("drill", &["budget", "bytes", "warn_after"]),
+    ("verify", &["inventory", "checksum", "read"]),
 ];

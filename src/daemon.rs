@@ -1,6 +1,7 @@
 //! The shell: which workers run, on what timetable, in what order they start and stop; and the console through which
 //! every face looks and asks.
 
+pub mod checks;
 pub mod console;
 pub mod desk;
 pub mod drill;

@@ -332,16 +332,6 @@ fn quickstart_of_the_folder_that_holds_its_own_home_captures_nothing_of_its_own(
 // --- the other commands ------------------------------------------------------------------------------------------
 
 #[test]
-fn what_is_not_in_this_release_says_so_and_does_nothing() {
-    for line in ["verify"] {
-        let words: Vec<&str> = line.split(' ').collect();
-        program(&words).exits(2).says("not in this release").says("docs/roadmap.md");
-    }
-    let help = program(&["--help"]).exits(0);
-    assert_eq!(help.out.matches("not in this release").count(), 1, "{}", help.out);
-}
-
-#[test]
 fn usage_mistakes_exit_2_and_help_exits_0() {
     program(&["nonsense"]).exits(2);
     program(&[]).exits(2);

@@ -54,6 +54,9 @@ fn two_sections_are_a_whole_config_and_the_rest_is_default() {
     assert_eq!((settings.http_listen, settings.http_hosts.len()), (Some(([127, 0, 0, 1], 8420).into()), 0));
     assert_eq!(settings.prices_file, None);
     assert_eq!((settings.alert.lag, &settings.alert.command), (Duration::from_secs(2 * 86_400), &None));
+    let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+    let verify = settings.verify;
+    assert_eq!((verify.inventory, verify.checksum, verify.read), (days(1), days(90), days(30)));
     assert_eq!(settings.roots_of(vault).count(), 1);
 }
 
@@ -299,6 +302,18 @@ fn a_filter_file_that_cannot_be_read_is_named_with_its_line() {
 }
 
 #[test]
+fn vaults_are_looked_at_as_often_as_is_said_or_never() {
+    let text = small("", "", "[verify]\ninventory = \"6h\"\nchecksum = \"off\"\nread = \"60d\"");
+    let verify = parse(&text).unwrap().verify;
+    assert_eq!((verify.inventory, verify.checksum), (Some(Duration::from_secs(6 * 3600)), None));
+    assert_eq!(verify.read, Some(Duration::from_secs(60 * 86_400)));
+    for (bad, said) in [("inventory = \"1s\"", "too often"), ("raed = \"1d\"", "did you mean 'read'?")] {
+        let e = parse(&small("", "", &format!("[verify]\n{bad}"))).unwrap_err().to_string();
+        assert!(e.contains(said), "{e}");
+    }
+}
+
+#[test]
 fn no_secret_shows_in_debug_output_or_refusals() {
     let text = small("", "", "[alert]\ncommand = \"curl -u me:hunter2 x\"\nping_url = \"https://h/hunter2\"");
     assert!(!format!("{:?}", parse(&text).unwrap()).contains("hunter2"));
@@ -329,6 +344,7 @@ fn the_example_parses_and_shows_the_defaults_it_names() {
         (&full.state_dir, full.spool_size, full.publish_every, full.http_listen, full.alert.lag),
         (&settings.state_dir, settings.spool_size, settings.publish_every, settings.http_listen, settings.alert.lag)
     );
+    assert_eq!(full.verify, settings.verify);
 }
 
 #[test]

@@ -61,8 +61,9 @@ impl Catalog {
                        UNION ALL SELECT MIN(noticed) FROM version WHERE root = ?1 AND segment IN (SELECT number FROM segment WHERE state = 0))",
                 )?
                 .query_row([root.0], |r| r.get::<_, Option<i64>>(0))?;
-            let unsafe_files = owed.0 + waiting.0 + torn.0;
-            let unsafe_bytes = owed.1 + waiting.1 + torn.1;
+            let risk = pair(c, "SELECT COALESCE(MAX(files), 0), COALESCE(MAX(bytes), 0) FROM risk WHERE root = ?", root)?;
+            let unsafe_files = owed.0 + waiting.0 + torn.0 + risk.0;
+            let unsafe_bytes = owed.1 + waiting.1 + torn.1 + risk.1;
             Ok(RootCounts {
                 files: total.0 + new.0,
                 bytes: total.1 + new.1,

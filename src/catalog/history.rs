@@ -330,13 +330,13 @@ fn add_to_root(tx: &Transaction<'_>, root: RootId, files: i64, bytes: i64) -> ru
     Ok(())
 }
 
-/// Marks every node that has a version needing `pack` dirty again: part of losing a pack.
-pub(super) fn dirty_again(tx: &Transaction<'_>, pack: i64, notice: u64, at: Wall) -> rusqlite::Result<u64> {
+/// Marks every node whose latest version needs one of `packs` (in order) dirty again: part of losing them.
+pub(super) fn dirty_again(tx: &Transaction<'_>, packs: &[i64], notice: u64, at: Wall) -> rusqlite::Result<u64> {
     let mut rows = tx.prepare("SELECT n.id, n.root, v.content, n.size FROM node n JOIN version v ON v.seq = n.seq WHERE n.shape = 0 AND v.content IS NOT NULL")?;
     let mut found = rows.query([])?;
     let mut count = 0;
     while let Some(r) = found.next()? {
-        if !needs(&r.get::<_, Vec<u8>>(2)?, pack) {
+        if !needs(&r.get::<_, Vec<u8>>(2)?, packs) {
             continue;
         }
         let node: i64 = r.get(0)?;
@@ -349,19 +349,20 @@ pub(super) fn dirty_again(tx: &Transaction<'_>, pack: i64, notice: u64, at: Wall
     Ok(count)
 }
 
-fn needs(content: &[u8], pack: i64) -> bool {
-    content_from_bytes(content)
-        .map_or(true, |pieces| pieces.iter().any(|p| matches!(p, CatalogPiece::Run { pack: p, .. } if *p == pack)))
+pub(super) fn needs(content: &[u8], packs: &[i64]) -> bool {
+    content_from_bytes(content).map_or(true, |pieces| {
+        pieces.iter().any(|p| matches!(p, CatalogPiece::Run { pack, .. } if packs.binary_search(pack).is_ok()))
+    })
 }
 
-/// Drops the versions that need a lost pack and that no segment names: they can never be restored. Their nodes go back
-/// to the record before; the paths are dirty and read again.
-pub(super) fn drop_unpublished(tx: &Transaction<'_>, pack: i64) -> rusqlite::Result<()> {
+/// Drops the versions that need one of these lost packs and that no segment names: they can never be restored. Their
+/// nodes go back to the record before; the paths are dirty and read again.
+pub(super) fn drop_unpublished(tx: &Transaction<'_>, packs: &[i64]) -> rusqlite::Result<()> {
     let mut rows = tx
         .prepare("SELECT seq, node, content FROM version WHERE segment IS NULL AND kind < 2 AND content IS NOT NULL")?;
     let mut found = rows.query([])?;
     while let Some(r) = found.next()? {
-        if needs(&r.get::<_, Vec<u8>>(2)?, pack) {
+        if needs(&r.get::<_, Vec<u8>>(2)?, packs) {
             let (seq, node): (i64, i64) = (r.get(0)?, r.get(1)?);
             tx.prepare_cached("DELETE FROM version WHERE seq = ?")?.execute([seq])?;
             tx.prepare_cached("UPDATE node SET seq = COALESCE((SELECT MAX(seq) FROM version WHERE node = ?1), 0) WHERE id = ?1 AND seq = ?2")?

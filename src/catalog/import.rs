@@ -184,6 +184,7 @@ impl Importer<'_> {
         self.sql(|me| {
             me.tx.execute("UPDATE pack SET state = 2 WHERE hash = ?", [&hash.0[..]])?;
             me.tx.execute("DELETE FROM place WHERE pack IN (SELECT id FROM pack WHERE hash = ?)", [&hash.0[..]])?;
+            super::loss::imported(me.tx, hash, seq)?;
             me.tx
                 .execute(
                     "INSERT INTO fact (name, value) VALUES ('seq_floor', ?1) ON CONFLICT (name) DO UPDATE SET value = MAX(value, ?1)",

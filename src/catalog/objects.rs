@@ -1,13 +1,12 @@
 //! Packs, places of chunks, and segments: what is in the spool, what is stored, what is lost.
 
 use super::drills::DrillId;
-use super::{Catalog, history, tree};
+use super::{Catalog, tree};
 use crate::clock::Wall;
 use crate::error::Result;
 use crate::format::pack::PackRecord;
 use crate::model::{ChunkId, SegmentNo, Seq, Sha256, Tier};
 use rusqlite::{OptionalExtension, Transaction};
-use std::sync::atomic::Ordering;
 
 /// A pack sealed into the spool.
 #[derive(Clone, Debug)]
@@ -151,29 +150,6 @@ impl Catalog {
         self.write("note a stored segment", |tx| {
             super::set_fact(tx, "last_stored", at.0)?;
             tx.execute("UPDATE segment SET state = 1 WHERE number = ?", [number.0.cast_signed()]).map(drop)
-        })
-    }
-
-    /// A pack found lost or damaged, in spool or vault, as ONE transaction: pack lost, its chunks unknown, versions
-    /// that need it dirty again, and a record for the log. How many paths became dirty.
-    pub fn pack_lost(&self, id: i64, at: Wall) -> Result<u64> {
-        let (seq, notice) = (self.new_seq(), self.new_notice());
-        self.write("note a lost pack", |tx| {
-            let found: Option<(Vec<u8>, i64)> = tx
-                .query_row("SELECT hash, state FROM pack WHERE id = ?", [id], |r| Ok((r.get(0)?, r.get(1)?)))
-                .optional()?;
-            let Some((hash, state)) = found.filter(|f| f.1 < 2) else { return Ok(0) };
-            tx.execute("UPDATE pack SET state = 2 WHERE id = ?", [id])?;
-            tx.execute("DELETE FROM place WHERE pack = ?", [id])?;
-            if state == 1 {
-                tx.execute("INSERT OR IGNORE INTO lost (hash, seq) VALUES (?, ?)", (hash, seq.0.cast_signed()))?;
-            }
-            let dirty = history::dirty_again(tx, id, notice, at)?;
-            history::drop_unpublished(tx, id)?;
-            tx.execute("DELETE FROM wait WHERE pack = ? OR version NOT IN (SELECT seq FROM version)", [id])?;
-            // The log will name this seq, and then no row here remembers it.
-            super::set_fact(tx, "seq_floor", self.next_seq.load(Ordering::Relaxed).cast_signed())?;
-            Ok(dirty)
         })
     }
 

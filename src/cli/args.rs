@@ -56,8 +56,8 @@ pub enum Command {
     Restore(super::out_args::Restore),
     /// Make this machine's catalog anew from its vault, and take the vault over
     Rebuild(super::out_args::Rebuild),
-    /// (not in this release) Check that the vault holds what the catalog says, without a thaw
-    Verify(super::out_args::From),
+    /// Check that the vault holds what the catalog says, without a thaw (exit 0 sound, 1 not, 4 it needs you)
+    Verify(super::verify::Verify),
     /// Restore a sample and compare it: proof that the way out works
     Drill(super::drill::Drill),
     /// What keeping, restoring and leaving costs; asks no server
@@ -152,6 +152,9 @@ mod tests {
             "restore --resume abc123",
             "verify --json",
             "verify --vault URL --key-file F",
+            "verify --level checksum --sample 5 --vault-name N",
+            "verify --level read --all --key-file F",
+            "verify --heal --acknowledge",
             "drill",
             "drill --vault URL --key-file F",
             "drill --budget 0.10 --bytes SIZE --sealed --speed bulk --vault-name N --scratch DIR --plan --yes --poll 1h --json",

@@ -75,12 +75,25 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
                 let how = if drill.ok { "succeeded" } else { "did NOT succeed" };
                 writeln!(to, "    last drill {} ({}): {how}", drill.last_at, drill.kind)?;
             }
+            let looks = vault
+                .verify
+                .iter()
+                .flat_map(|v| [("listed", &v.inventory), ("checksums compared", &v.checksum), ("read", &v.read)]);
+            let looks: Vec<String> =
+                looks.filter_map(|(what, look)| Some(format!("{what} {}", look.as_ref()?.at))).collect();
+            if !looks.is_empty() {
+                writeln!(to, "    last {}", looks.join(", "))?;
+            }
             if let Some(error) = &vault.last_error {
                 writeln!(to, "    {error}")?;
             }
         }
         for failed in status.failed.iter().take(20) {
             writeln!(to, "  failed {}: {}", failed.path, failed.error)?;
+        }
+        for lost in status.lost.iter().take(20) {
+            let what = format!("{} as of {}", lost.path, lost.captured);
+            writeln!(to, "  lost in {}: {what}: {} {}", lost.vault, lost.pack, lost.why)?;
         }
         Ok(())
     };

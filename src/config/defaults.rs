@@ -81,6 +81,12 @@ pub const ALERT_LAG: Duration = Duration::from_secs(2 * DAY.as_secs());
 pub const DRILL_BUDGET: u64 = 50_000;
 pub const DRILL_BYTES: Size = Size::mib(1024);
 pub const DRILL_WARN_AFTER: Duration = Duration::from_secs(180 * DAY.as_secs());
+/// A listing is a call for every thousand objects: cents a year.
+pub const VERIFY_INVENTORY: Duration = DAY;
+/// A HEAD for every pack: 400,000 of them are 16 cents.
+pub const VERIFY_CHECKSUM: Duration = Duration::from_secs(90 * DAY.as_secs());
+/// What disks forget is noticed while the source may still have it.
+pub const VERIFY_READ: Duration = Duration::from_secs(30 * DAY.as_secs());
 
 /// Below this a timetable would be a busy loop.
 pub const EVERY_MIN: Duration = MINUTE;

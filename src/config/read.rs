@@ -3,7 +3,7 @@
 use super::nearest::nearest;
 use super::section::{File, Section, heading, in_order};
 use super::together::Found;
-use super::value::{alerts, beside, drills, every, hosts, limit, listen, path};
+use super::value::{alerts, beside, drills, every, hosts, limit, listen, path, verify};
 use super::{KEYS, Settings, defaults, root::root, vault::vault};
 use crate::error::{Error, Result};
 use crate::model::Size;
@@ -18,18 +18,9 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         let line = file.line(&e.span().unwrap_or(0..0));
         file.error(line, e.message().replace('\n', ", ")).remedy("mend the TOML of this line")
     })?;
-    let Sections {
-        roots,
-        vaults,
-        mut uplink,
-        mut state,
-        mut publish,
-        mut walk,
-        mut http,
-        mut alert,
-        mut prices,
-        mut drill,
-    } = Sections::sort(file, document.into_inner())?;
+    let sections = Sections::sort(file, document.into_inner())?;
+    let Sections { roots, vaults, mut uplink, mut state, mut publish, mut walk, mut http, mut alert, .. } = sections;
+    let Sections { mut prices, verify: mut checks, mut drill, .. } = sections;
     let walk_every = every(&mut walk, "every")?.unwrap_or(defaults::WALK_EVERY);
     let mut found = Found {
         roots: Vec::new(),
@@ -54,7 +45,8 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
     let alert_settings = alerts(&mut alert)?;
     let prices_file = beside(file, &mut prices, "file")?;
     let drill_settings = drills(&mut drill)?;
-    [uplink, state, publish, walk, http, alert, prices, drill].into_iter().for_each(Section::close);
+    let verify_settings = verify(&mut checks)?;
+    [uplink, state, publish, walk, http, alert, prices, drill, checks].into_iter().for_each(Section::close);
     found.together(file)?;
     let (state_dir, spool_size) = (found.state_dir(), found.spool_size());
     Ok(Settings {
@@ -70,6 +62,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         alert: alert_settings,
         prices_file,
         drill: drill_settings,
+        verify: verify_settings,
     })
 }
 
@@ -85,6 +78,7 @@ struct Sections<'a> {
     alert: Section<'a>,
     prices: Section<'a>,
     drill: Section<'a>,
+    verify: Section<'a>,
 }
 
 impl<'a> Sections<'a> {
@@ -100,6 +94,7 @@ impl<'a> Sections<'a> {
             alert: Section::empty(file, "alert"),
             prices: Section::empty(file, "prices"),
             drill: Section::empty(file, "drill"),
+            verify: Section::empty(file, "verify"),
         };
         for (key, value) in in_order(document) {
             let line = file.line(&key.span());
@@ -116,7 +111,8 @@ impl<'a> Sections<'a> {
                 "http" => out.http = Section::open(file, "http", value)?,
                 "alert" => out.alert = Section::open(file, "alert", value)?,
                 "prices" => out.prices = Section::open(file, "prices", value)?,
-                _ => out.drill = Section::open(file, "drill", value)?,
+                "drill" => out.drill = Section::open(file, "drill", value)?,
+                _ => out.verify = Section::open(file, "verify", value)?,
             }
         }
         let last = file.line(&(file.text.len()..file.text.len()));

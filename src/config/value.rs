@@ -2,7 +2,7 @@
 //! after a semicolon.
 
 use super::section::{File, Given, Section};
-use super::{AlertSettings, DrillSettings, HostName, Secret, defaults, duration};
+use super::{AlertSettings, DrillSettings, HostName, Secret, VerifySettings, defaults, duration};
 use crate::error::Result;
 use crate::model::{Rate, Size, TreePath};
 use std::net::SocketAddr;
@@ -41,17 +41,28 @@ pub(super) fn limit(section: &mut Section) -> Result<Option<Rate>> {
     Ok(section.read("limit", read)?.and_then(|g| g.value))
 }
 
+fn often(text: &str) -> std::result::Result<Duration, String> {
+    let every = duration::parse(text)?;
+    let least = duration::text(defaults::EVERY_MIN);
+    if every < defaults::EVERY_MIN {
+        Err(format!("'{text}' is too often; make it at least {least}"))
+    } else {
+        Ok(every)
+    }
+}
+
 pub(super) fn every(section: &mut Section, key: &'static str) -> Result<Option<Duration>> {
-    let read = |t: &str| {
-        let every = duration::parse(t)?;
-        let least = duration::text(defaults::EVERY_MIN);
-        if every < defaults::EVERY_MIN {
-            Err(format!("'{t}' is too often; make it at least {least}"))
-        } else {
-            Ok(every)
-        }
-    };
-    Ok(section.read(key, read)?.map(|g| g.value))
+    Ok(section.read(key, often)?.map(|g| g.value))
+}
+
+pub(super) fn verify(section: &mut Section) -> Result<VerifySettings> {
+    let read = |t: &str| if t == "off" { Ok(None) } else { often(t).map(Some) };
+    let mut timetable = |key, default| -> Result<_> { Ok(section.read(key, read)?.map_or(Some(default), |g| g.value)) };
+    Ok(VerifySettings {
+        inventory: timetable("inventory", defaults::VERIFY_INVENTORY)?,
+        checksum: timetable("checksum", defaults::VERIFY_CHECKSUM)?,
+        read: timetable("read", defaults::VERIFY_READ)?,
+    })
 }
 
 pub(super) fn listen(section: &mut Section) -> Result<Option<SocketAddr>> {

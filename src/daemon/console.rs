@@ -37,6 +37,9 @@ pub struct Status {
     pub roots: Vec<RootStatus>,
     pub vaults: Vec<VaultStatus>,
     pub failed: Vec<FailedPath>,
+    /// Versions of files that cannot be brought back from the vault that lost them; the first hundred.
+    #[serde(default)]
+    pub lost: Vec<LostVersion>,
     pub events: Vec<Event>,
 }
 
@@ -102,6 +105,9 @@ pub struct VaultStatus {
     /// not succeed; null while the vault is not open.
     #[serde(default)]
     pub drill_due: Option<bool>,
+    /// What looking through the vault told; null while it is not open.
+    #[serde(default)]
+    pub verify: Option<VerifyStatus>,
 }
 
 /// What a drill came to.
@@ -120,6 +126,116 @@ pub struct DrillStatus {
     pub failed: u64,
     /// RFC 3339: when a drill last succeeded; null: never.
     pub proved_at: Option<String>,
+}
+
+/// Whether the vault holds what it should, as far as that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyStatus {
+    /// The last of each that came to its end; null: never.
+    pub inventory: Option<CheckStatus>,
+    pub checksum: Option<CheckStatus>,
+    pub read: Option<CheckStatus>,
+    /// Objects that are not as they should be, by all checks.
+    pub defects: u64,
+    /// Packs missing or damaged that wait for the owner's word, and their bytes.
+    pub waiting_packs: u64,
+    pub waiting_bytes: u64,
+    /// Lost packs whose files are being read again.
+    pub healing_packs: u64,
+    /// Versions of files that cannot be brought back.
+    pub lost_versions: u64,
+    /// Of those, the ones nobody has acknowledged.
+    pub unacknowledged: u64,
+    /// What is wrong, in a sentence, and what to do; null: sound as far as looked.
+    pub unsound: Option<String>,
+}
+
+/// How one check ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// RFC 3339: when it ended.
+    pub at: String,
+    /// Objects.
+    pub looked: u64,
+    pub bytes: u64,
+    pub wrong: u64,
+    /// Frozen, or nothing to compare with.
+    pub not_looked: u64,
+    pub foreign: u64,
+    /// Packs like ours that no log names.
+    pub unnamed: u64,
+    /// What could not be looked at, and why.
+    pub note: Option<String>,
+    /// Packs this check was never made of, and when the one whose turn is next was last looked at; null for an inventory.
+    pub never: Option<u64>,
+    pub oldest: Option<String>,
+    /// RFC 3339: when it is made next; null: not by itself.
+    pub next: Option<String>,
+    pub proves: String,
+    pub does_not_prove: Option<String>,
+}
+
+/// A version whose bytes lay only in packs that are lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostVersion {
+    pub vault: String,
+    /// Escaped for people.
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    /// RFC 3339.
+    pub captured: String,
+    /// It is the newest version of a file that is still there, or was last seen so.
+    pub latest: bool,
+    pub pack: String,
+    pub why: String,
+}
+
+/// What an operator asks to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyAsk {
+    /// None: every vault.
+    pub vault: Option<String>,
+    /// inventory | checksum | read
+    pub level: String,
+    /// Packs to look at; None: all.
+    pub sample: Option<u64>,
+    /// Whether more than a few lost packs may be sent again.
+    pub heal: bool,
+    /// Whether what cannot be healed was seen by the owner.
+    pub acknowledge: bool,
+}
+
+/// One vault, looked at because somebody asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    pub vault: String,
+    pub level: String,
+    /// Nothing is wrong, by this look and all before it.
+    pub sound: bool,
+    /// Nothing goes on without a word of the owner.
+    pub needs_owner: bool,
+    pub result: CheckStatus,
+    pub defects: Vec<DefectShown>,
+    /// Packs given up, and files that are read again because of it.
+    pub healed_packs: u64,
+    pub healed_files: u64,
+    pub waiting_packs: u64,
+    pub waiting_bytes: u64,
+    pub lost_versions: u64,
+    pub lost: Vec<LostVersion>,
+    /// It could not be looked at: why.
+    pub error: Option<String>,
+}
+
+/// An object that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefectShown {
+    pub name: String,
+    pub wrong: String,
+    pub said: String,
+    /// RFC 3339: since when it is known.
+    pub since: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,4 +290,6 @@ pub trait Console: Send + Sync {
     fn explain(&self, path: &TreePath) -> Result<Explanation>;
     /// Asks for one pass without quiet periods; returns when everything noticed by then is safe or failed.
     fn backup_now(&self) -> Result<()>;
+    /// Looks through vaults without a thaw; returns when that is done: hours, perhaps.
+    fn verify(&self, asked: &VerifyAsk) -> Result<Vec<Verified>>;
 }

@@ -1,6 +1,6 @@
 //! The console's desk: what an operator asks is answered and carried out here. The document itself is gathered in
 //! `desk/gather`, what it says at the top in `desk/headline`, where one path is in `desk/explain`; of the recovery sheet
-//! speaks `desk/sheet`, of drills `desk/drill`.
+//! speaks `desk/sheet`, of drills `desk/drill`, of whether vaults are sound `desk/verify`.
 //!
 //! The document is made at most about once a second and shared by all who ask: counting costs, and the answer may be
 //! a second old, never longer. An order is on the disk before it is answered (`orders`), so that it outlives a restart.
@@ -10,8 +10,9 @@ mod explain;
 mod gather;
 mod headline;
 mod sheet;
+pub mod verify;
 
-use super::console::{Console, Explanation, Mood, Overall, Status};
+use super::console::{Console, Explanation, Mood, Overall, Status, Verified, VerifyAsk};
 use super::run::{Daemon, Vault};
 use crate::backup::Engine;
 use crate::catalog::Level;
@@ -173,6 +174,12 @@ impl Console for Desk {
             engine.figures.hurry.store(false, Ordering::SeqCst);
         }
         // Who asked for the pass asks for its result next.
+        self.forget();
+        done
+    }
+
+    fn verify(&self, asked: &VerifyAsk) -> Result<Vec<Verified>> {
+        let done = verify::ask(&self.daemon, asked);
         self.forget();
         done
     }

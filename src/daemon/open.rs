@@ -6,7 +6,7 @@ use super::home::{Home, VaultHome};
 use crate::backup::roots::Watched;
 use crate::backup::start::Standing;
 use crate::backup::{Bells, Engine, EngineSettings, Figures};
-use crate::catalog::{Catalog, Level};
+use crate::catalog::{ACKNOWLEDGED, Catalog, Level};
 use crate::chunk::Chunker;
 use crate::clock::Clock;
 use crate::config::{Settings, VaultSettings, VaultUrl};
@@ -48,8 +48,9 @@ const HEARTBEAT: Duration = Duration::from_secs(6 * 3600);
 /// waits in the foreground hands in a store that never gives up.
 const REBUILD: Patience = Patience::Tries(8);
 
-/// Facts of a catalog that no vault knows: what was counted, and when somebody was asked for the sheet.
-const KEPT: [&str; 3] = ["sent", "sheet_asked", "drill_asked"];
+/// Facts of a catalog that no vault knows: what was counted, when somebody was asked for the sheet or a drill, and which
+/// losses the owner has seen.
+const KEPT: [&str; 4] = ["sent", "sheet_asked", "drill_asked", ACKNOWLEDGED];
 
 /// Whether a folder vault's folder may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! short by a nudge); Operator and Damaged are shown and tried again now and then, or when somebody says so; the other
 //! vaults never notice (promise 12).
 
+use super::checks::{self, Timetable};
 use super::open::{House, Opened};
 use super::orders::Orders;
 use super::rest::{KNOCK, Rested, rest};
@@ -42,6 +43,10 @@ pub struct Vault {
     pub s3: Mutex<Option<Arc<S3Store>>>,
     pub claims: Claims,
     pub paused: AtomicBool,
+    /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
+    pub barred: AtomicBool,
+    /// Held by whoever looks through the vault: one at a time.
+    pub checking: Mutex<()>,
     /// What stands in the way, by worker; empty when all is well.
     pub trouble: Mutex<BTreeMap<&'static str, Trouble>>,
     /// Rung when somebody mended something.
@@ -100,6 +105,8 @@ impl Daemon {
                     s3: Mutex::new(None),
                     claims: Claims::default(),
                     paused: AtomicBool::new(false),
+                    barred: AtomicBool::new(false),
+                    checking: Mutex::default(),
                     trouble: Mutex::default(),
                     mended: Nudge::new(),
                     steps: AtomicU64::new(0),
@@ -188,6 +195,8 @@ impl Daemon {
             match self.open(vault) {
                 Ok(engine) => {
                     vault.clear("open");
+                    // Opening it proved that it is the one.
+                    vault.barred.store(false, Ordering::SeqCst);
                     self.work(vault, &engine);
                     if let Err(e) = engine.catalog.close() {
                         tracing::warn!(vault = %engine.name, "close the catalog: {e}");
@@ -199,6 +208,25 @@ impl Daemon {
                     self.note(vault, "open", &e);
                     vault.mended.wait(if e.kind() == Kind::Retry { LOOK } else { OPERATOR_WAIT / 2 });
                 }
+            }
+        }
+    }
+
+    /// Opens every vault that opens, and lets nothing run: for looking at them.
+    pub fn open_idle(&self) {
+        for vault in &self.vaults {
+            if let Err(e) = self.open(vault) {
+                self.note(vault, "open", &e);
+            }
+        }
+    }
+
+    /// The other end of [`open_idle`](Self::open_idle).
+    pub fn close_idle(&self) {
+        for vault in &self.vaults {
+            let engine = vault.engine.lock().expect("engine lock").take();
+            if let Some(Err(e)) = engine.map(|engine| engine.catalog.close()) {
+                tracing::warn!(vault = %vault.settings.name, "close the catalog: {e}");
             }
         }
     }
@@ -225,6 +253,15 @@ impl Daemon {
             s.spawn(|| self.run(vault, engine, "walk", &engine.bells.walk, || self.walk_step(engine)));
             s.spawn(|| self.run(vault, engine, "capture", &engine.bells.capture, || capture_step(vault, engine)));
             s.spawn(|| self.run(vault, engine, "publish", &engine.bells.publish, || publish_step(vault, engine)));
+            if self.watcher.is_some() {
+                s.spawn(|| {
+                    let mut table = Timetable::default();
+                    let settings = &self.house.settings.verify;
+                    self.run(vault, engine, "verify", &engine.bells.verify, || {
+                        checks::step(settings, vault, engine, &mut table)
+                    });
+                });
+            }
             for n in 0..uploaders {
                 let name = ["upload", "upload 2", "upload 3"][n];
                 s.spawn(move || self.run(vault, engine, name, &engine.bells.upload, || upload_step(vault, engine, n)));
@@ -318,6 +355,7 @@ impl Daemon {
             }
             engine.bells.walk.ring();
             engine.bells.publish.ring();
+            engine.bells.verify.ring();
         }
     }
 
@@ -362,6 +400,10 @@ impl Vault {
         self.paused.store(false, Ordering::SeqCst);
         self.throttle.resume();
     }
+    /// Whether nothing is to be sent now.
+    fn holds_still(&self) -> bool {
+        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst)
+    }
     fn clear(&self, name: &'static str) {
         self.trouble.lock().expect("trouble lock").remove(name);
     }
@@ -390,7 +432,7 @@ fn spawn(name: String, act: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 
 /// Captures once there is enough for a pack, or something waited for as long as `gather` says.
 fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
-    if vault.paused.load(Ordering::SeqCst) {
+    if vault.holds_still() {
         return Ok(Step::Wait(LOOK));
     }
     let now = engine.now_ms();
@@ -422,7 +464,7 @@ fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
 }
 
 fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
-    if vault.paused.load(Ordering::SeqCst) {
+    if vault.holds_still() {
         return Ok(Step::Wait(LOOK));
     }
     let occasion = engine.occasion()?;
@@ -456,7 +498,7 @@ fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
 fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
     const FAST: u64 = 2_000_000;
     let slow = vault.throttle.rate().is_some_and(|r| r.get() < FAST);
-    if vault.paused.load(Ordering::SeqCst) || (thread > 0 && slow) {
+    if vault.holds_still() || (thread > 0 && slow) {
         return Ok(Step::Wait(LOOK));
     }
     match engine.upload_one(&vault.claims)? {

@@ -1,7 +1,7 @@
 //! What may be asked of a running daemon, as JSON: the requests of the page and of the control socket, read in one
 //! place. Anything not exactly understood is refused: a misspelt limit must never mean "no limit".
 
-use crate::daemon::console::Console;
+use crate::daemon::console::{Console, VerifyAsk};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Rate, TreePath};
 use base64::Engine as _;
@@ -20,6 +20,8 @@ pub enum Ask {
     Explain(TreePath),
     /// Answered when everything noticed by then is safe or failed: hours, perhaps.
     Backup,
+    /// Answered when the vaults were looked through: hours, perhaps.
+    Verify(VerifyAsk),
 }
 
 impl Ask {
@@ -30,6 +32,7 @@ impl Ask {
         let allowed: &[&str] = match what {
             "limit" => &["ask", "rate"],
             "explain" => &["ask", "path_b64"],
+            "verify" => &["ask", "vault", "level", "sample", "heal", "acknowledge"],
             _ => &["ask"],
         };
         if let Some(key) = fields.keys().find(|key| !allowed.contains(&key.as_str())) {
@@ -43,6 +46,7 @@ impl Ask {
             "backup" => Ok(Self::Backup),
             "limit" => Ok(Self::Limit(rate(fields)?)),
             "explain" => Ok(Self::Explain(path(fields)?)),
+            "verify" => Ok(Self::Verify(verify(fields)?)),
             other => Err(unknown(&format!("nothing is called \"{other}\""))),
         }
     }
@@ -68,6 +72,8 @@ impl Ask {
             Self::Rescan => json!({ "ask": "rescan" }),
             Self::Backup => json!({ "ask": "backup" }),
             Self::Limit(rate) => json!({ "ask": "limit", "rate": rate.map(Rate::get) }),
+            Self::Verify(v) => json!({ "ask": "verify", "vault": v.vault, "level": v.level, "sample": v.sample,
+                "heal": v.heal, "acknowledge": v.acknowledge }),
             Self::Explain(path) => json!({ "ask": "explain", "path_b64": STANDARD.encode(path.as_bytes()) }),
         }
     }
@@ -77,6 +83,7 @@ impl Ask {
         match self {
             Self::Status => document(&console.status()),
             Self::Explain(path) => document(&console.explain(path)?),
+            Self::Verify(asked) => document(&console.verify(asked)?),
             Self::Pause => console.pause().map(|()| Value::Bool(true)),
             Self::Resume => console.resume().map(|()| Value::Bool(true)),
             Self::Rescan => console.rescan().map(|()| Value::Bool(true)),
@@ -105,6 +112,25 @@ fn path(fields: &Map<String, Value>) -> Result<TreePath> {
         .and_then(|text| STANDARD.decode(text).ok())
         .and_then(TreePath::from_bytes)
         .ok_or_else(|| unknown("\"path_b64\" is an absolute path in base64"))
+}
+
+/// Every key but the level may be left out; none may be of another kind.
+fn verify(fields: &Map<String, Value>) -> Result<VerifyAsk> {
+    let truth = |key: &str| match fields.get(key) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(said)) => Ok(*said),
+        Some(_) => Err(unknown(&format!("\"{key}\" is true or false"))),
+    };
+    let sample = match fields.get("sample") {
+        None | Some(Value::Null) => None,
+        Some(n) => Some(n.as_u64().filter(|n| *n > 0).ok_or_else(|| unknown("\"sample\" is a number of packs"))?),
+    };
+    let vault = match fields.get("vault") {
+        None | Some(Value::Null) => None,
+        Some(name) => Some(name.as_str().ok_or_else(|| unknown("\"vault\" is a name"))?.to_owned()),
+    };
+    let level = fields.get("level").and_then(Value::as_str).ok_or_else(|| unknown("\"level\" is missing"))?;
+    Ok(VerifyAsk { vault, level: level.to_owned(), sample, heal: truth("heal")?, acknowledge: truth("acknowledge")? })
 }
 
 fn document(shown: &impl serde::Serialize) -> Result<Value> {
@@ -159,6 +185,13 @@ mod tests {
             Ask::Limit(None),
             Ask::Limit(Rate::bytes_per_second(250_000)),
             Ask::Explain(odd),
+            Ask::Verify(VerifyAsk {
+                vault: Some("usb".into()),
+                level: "read".into(),
+                sample: Some(3),
+                heal: true,
+                acknowledge: false,
+            }),
         ] {
             assert_eq!(Ask::of_json(&ask.to_json()).unwrap(), ask);
         }

@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-/// Callers at once; a `backup` that waits holds one.
+/// Callers at once; a `backup` or a `verify` that waits holds one.
 const CALLERS: usize = 16;
 /// The longest path is 4 KiB in base64; no request is longer.
 const REQUEST: u64 = 64 << 10;
@@ -123,14 +123,14 @@ async fn answer(mut stream: UnixStream, said: &Value) {
     .await;
 }
 
-/// Asks the daemon behind `socket`; blocks until it answers (a `backup` for hours, perhaps). The kind of an error is
+/// Asks the daemon behind `socket`; blocks until it answers (a `backup` or a `verify` for hours, perhaps). The kind of an error is
 /// the daemon's own. Whether there is a daemon at all: [`nobody_answers`].
 pub fn ask(socket: &Path, ask: &Ask) -> Result<Value> {
     let doing = || format!("ask the daemon at {}", socket.display());
     let mut stream = blocking::UnixStream::connect(socket)
         .doing(Kind::Operator, doing)
         .map_err(|error| error.remedy("is panicroom running, and are you its user or root?"))?;
-    let patience = if *ask == Ask::Backup { None } else { Some(CALLER_PATIENCE) };
+    let patience = if matches!(ask, Ask::Backup | Ask::Verify(_)) { None } else { Some(CALLER_PATIENCE) };
     stream.set_read_timeout(patience).doing(Kind::Retry, doing)?;
     stream.set_write_timeout(Some(PATIENCE)).doing(Kind::Retry, doing)?;
     stream.write_all(format!("{}\n", ask.to_json()).as_bytes()).doing(Kind::Retry, doing)?;

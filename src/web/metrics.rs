@@ -29,7 +29,7 @@ const OF_ROOTS: [(&str, &str, OfRoot); 10] = [
 ];
 
 type OfVault = fn(&VaultStatus) -> Option<u64>;
-const OF_VAULTS: [(&str, &str, &str, OfVault); 9] = [
+const OF_VAULTS: [(&str, &str, &str, OfVault); 12] = [
     ("stored_bytes", "gauge", "Bytes the vault confirmed.", |v| Some(v.stored_bytes)),
     ("stored_objects", "gauge", "Objects the vault confirmed.", |v| Some(v.stored_objects)),
     ("queued_bytes", "gauge", "Bytes of files not yet stored.", |v| Some(v.queued_bytes)),
@@ -38,6 +38,13 @@ const OF_VAULTS: [(&str, &str, &str, OfVault); 9] = [
     ("rate_bytes_per_second", "gauge", "What is being sent now.", |v| v.rate_bytes_per_s),
     ("sent_bytes_total", "counter", "Bytes sent since the vault was set up here.", |v| Some(v.sent_bytes_total)),
     ("eta_seconds", "gauge", "Expected time until the queue is stored.", |v| v.eta_s),
+    ("defects", "gauge", "Objects found not to be as they should be.", |v| Some(v.verify.as_ref()?.defects)),
+    ("waiting_packs", "gauge", "Packs missing or damaged that wait for the owner's word.", |v| {
+        Some(v.verify.as_ref()?.waiting_packs)
+    }),
+    ("lost_versions", "gauge", "Versions of files that cannot be brought back.", |v| {
+        Some(v.verify.as_ref()?.lost_versions)
+    }),
     ("error", "gauge", "1 when the last step of the vault failed.", |v| Some(v.last_error.is_some().into())),
 ];
 
@@ -69,6 +76,16 @@ pub(super) fn text(status: &Status, unhealthy: Option<&str>) -> String {
         Some((label("vault", &v.name), u64::try_from(at.as_second()).ok()?))
     });
     family(&mut out, "vault_last_segment_timestamp_seconds", "gauge", "When the log last grew.", segments);
+    let looks = status.vaults.iter().flat_map(|v| {
+        let looks =
+            v.verify.iter().flat_map(|l| [("inventory", &l.inventory), ("checksum", &l.checksum), ("read", &l.read)]);
+        looks.filter_map(|(level, look)| {
+            let at: jiff::Timestamp = look.as_ref()?.at.parse().ok()?;
+            let labels = format!("{},{}", label("vault", &v.name), label("level", level));
+            Some((labels, u64::try_from(at.as_second()).ok()?))
+        })
+    });
+    family(&mut out, "vault_verified_timestamp_seconds", "gauge", "When the vault was last looked through.", looks);
     let requests = status.vaults.iter().flat_map(|v| {
         let r = v.requests;
         [("put", r.put), ("get", r.get), ("head", r.head), ("list", r.list), ("thaw", r.thaw)]

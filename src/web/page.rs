@@ -8,7 +8,7 @@
 
 use super::phrase::{UNKNOWN, ago, count, counted, moment, span, time_of_day};
 use crate::clock::Wall;
-use crate::daemon::console::{Event, FailedPath, Mood, Overall, RootStatus, Status, VaultStatus};
+use crate::daemon::console::{Event, FailedPath, Mood, Overall, RootStatus, Status, VaultStatus, VerifyStatus};
 use crate::model::{Rate, Size};
 use askama::Template;
 use axum::http::StatusCode;
@@ -98,6 +98,8 @@ struct VaultWords {
     requests: String,
     eta: String,
     segment: String,
+    /// When it was last looked through, each way.
+    verified: String,
     error: String,
 }
 
@@ -316,9 +318,20 @@ impl VaultWords {
                 Some(seconds) => format!("in about {}", span(seconds)),
             },
             segment: vault.last_segment.as_deref().map_or_else(|| UNKNOWN.into(), |at| ago(at, now, zone)),
+            verified: vault.verify.as_ref().map_or_else(|| UNKNOWN.into(), |verify| verified(verify, now, zone)),
             error: vault.last_error.clone().unwrap_or_default(),
         }
     }
+}
+
+/// `list 3 hours ago, checksums 2 days ago`; what was never done is left out.
+fn verified(verify: &VerifyStatus, now: Wall, zone: &TimeZone) -> String {
+    let looks = [("list", &verify.inventory), ("checksums", &verify.checksum), ("read", &verify.read)];
+    let said: Vec<String> = looks
+        .iter()
+        .filter_map(|(what, look)| Some(format!("{what} {}", ago(&look.as_ref()?.at, now, zone))))
+        .collect();
+    if said.is_empty() { "not yet".into() } else { said.join(", ") }
 }
 
 /// `1,204 put, 3 list`; those never made are left out.

@@ -2,7 +2,8 @@
 //! are states of the world the page must show well, nasty names included.
 
 use panicroom::daemon::console::{
-    Console, Event, Explanation, FailedPath, Mood, Overall, RequestCounts, RootStatus, Status, VaultStatus,
+    CheckStatus, Console, Event, Explanation, FailedPath, Mood, Overall, RequestCounts, RootStatus, Status,
+    VaultStatus, Verified, VerifyAsk, VerifyStatus,
 };
 use panicroom::error::{Error, Result};
 use panicroom::model::{Rate, TreePath};
@@ -60,6 +61,10 @@ impl Console for ConsoleDouble {
         self.note("backup");
         Ok(())
     }
+    fn verify(&self, asked: &VerifyAsk) -> Result<Vec<Verified>> {
+        self.note(format!("verify {}", asked.level));
+        Ok(vec![])
+    }
 }
 
 /// A name that tries what names can try: markup, an attribute, a script, and 1 kB of it.
@@ -109,6 +114,16 @@ fn vault(name: &str, url: &str) -> VaultStatus {
         sheet_due: Some(false),
         drill: None,
         drill_due: Some(false),
+        verify: Some(VerifyStatus {
+            inventory: Some(CheckStatus {
+                at: "2026-08-03T03:00:00Z".into(),
+                looked: 16_482,
+                bytes: 412_000_000_000,
+                proves: "all of it is there".into(),
+                ..CheckStatus::default()
+            }),
+            ..VerifyStatus::default()
+        }),
     }
 }
 
@@ -135,6 +150,7 @@ pub fn all_good() -> Status {
             vault("usb", "file:///mnt/usb/vault"),
         ],
         failed: vec![],
+        lost: vec![],
         events: vec![
             event("2026-08-03T13:51:00Z", "good", "everything is safe"),
             event("2026-08-03T13:22:00Z", "note", "38 files of /volume1/photos changed"),

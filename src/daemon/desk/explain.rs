@@ -55,12 +55,27 @@ pub(super) fn stage(name: &str, engine: &Engine, path: &TreePath) -> Result<Stri
         None => "no version yet".to_owned(),
         Some(r) => {
             let what = if matches!(r.state, State::Deleted) { "deletion" } else { "version" };
-            format!("{what} of {} is {}", rfc3339(r.captured), if r.safe { "safe" } else { "captured, not yet safe" })
+            let state = match r.safe {
+                false => "captured, not yet safe",
+                true if engine.catalog.needs_what_is_lost(r.seq)? => {
+                    "not safe: a pack it needs is missing or damaged in the vault and waits for 'panicroom verify --heal'"
+                }
+                true => "safe",
+            };
+            format!("{what} of {} is {state}", rfc3339(r.captured))
         }
     };
+    let lost: String = engine
+        .catalog
+        .casualties_of(row.id)?
+        .iter()
+        .map(|one| {
+            format!("; the version of {} cannot be brought back: {} {}", rfc3339(one.captured), one.pack, one.why)
+        })
+        .collect();
     Ok(match (failed, row.dirty) {
-        (Some(f), _) => format!("{name}: failed since {}: {}; {kept}", rfc3339(f.since), f.error),
-        (None, true) => format!("{name}: dirty, waiting to be captured; {kept}"),
-        (None, false) => format!("{name}: {kept}"),
+        (Some(f), _) => format!("{name}: failed since {}: {}; {kept}{lost}", rfc3339(f.since), f.error),
+        (None, true) => format!("{name}: dirty, waiting to be captured; {kept}{lost}"),
+        (None, false) => format!("{name}: {kept}{lost}"),
     })
 }

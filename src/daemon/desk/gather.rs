@@ -1,11 +1,13 @@
 //! The document gathered from engines and rows. Counting costs with the number of rows, so counts are kept until a row
 //! changes; what is safe is never kept longer than that (promise 3).
 
-use super::{Desk, Seen};
+use super::{Desk, Seen, verify};
 use crate::backup::Engine;
 use crate::catalog::{Level, RootCounts, VaultCounts};
 use crate::config::VaultUrl;
-use crate::daemon::console::{Event, FailedPath, Mood, Overall, RequestCounts, RootStatus, Status, VaultStatus};
+use crate::daemon::console::{
+    Event, FailedPath, LostVersion, Mood, Overall, RequestCounts, RootStatus, Status, VaultStatus, VerifyStatus,
+};
 use crate::daemon::run::Vault;
 use crate::daemon::spell::{legible, rfc3339};
 use crate::error::{Kind, Result};
@@ -24,6 +26,7 @@ pub(super) struct Counted {
     changes: i64,
     roots: BTreeMap<TreePath, RootCounts>,
     vault: VaultCounts,
+    verify: VerifyStatus,
 }
 
 /// What one vault knows of one root.
@@ -49,6 +52,7 @@ impl Desk {
             roots: house.settings.roots.iter().map(|r| self.root(&r.path, vaults)).collect(),
             vaults: vaults.iter().map(|s| self.vault(&s.vault, s.engine.as_deref())).collect(),
             failed: failed(vaults),
+            lost: lost(vaults),
             events: events(vaults),
         };
         self.judge(&mut status, vaults);
@@ -68,7 +72,8 @@ impl Desk {
             .iter()
             .map(|r| Ok((r.path.clone(), engine.catalog.root_counts(r.id)?)))
             .collect::<Result<_>>()?;
-        let counted = Counted { changes, roots, vault: engine.catalog.vault_counts()? };
+        let verify = verify::status(engine, &self.daemon.house.settings.verify)?;
+        let counted = Counted { changes, roots, vault: engine.catalog.vault_counts()?, verify };
         self.counted.lock().expect("counts lock").insert(engine.name.clone(), counted.clone());
         Ok(counted)
     }
@@ -130,8 +135,10 @@ impl Desk {
     }
 
     fn vault(&self, vault: &Vault, engine: Option<&Engine>) -> VaultStatus {
-        let counts: Option<VaultCounts> = engine.and_then(|e| self.counted(e).ok()).map(|c| c.vault);
-        let c = counts.unwrap_or_default();
+        let counted = engine.and_then(|e| self.counted(e).ok());
+        let c = counted.as_ref().map(|c| c.vault).unwrap_or_default();
+        let verify = counted.map(|c| c.verify);
+        let unsound = verify.as_ref().and_then(|v| v.unsound.clone());
         let worst = vault.worst();
         let sent = engine.and_then(|e| e.catalog.fact::<i64>("sent").ok().flatten()).unwrap_or(0);
         let requests = engine.map(|e| e.store.requests()).unwrap_or_default();
@@ -141,6 +148,7 @@ impl Desk {
         let state = match (&worst, engine) {
             _ if vault.paused.load(Ordering::SeqCst) => "paused",
             (Some(t), _) if matches!(t.kind, Kind::Operator | Kind::Damaged) => "attention",
+            _ if unsound.is_some() => "attention",
             (Some(_), _) => "waiting",
             (None, None) => "starting",
             _ if c.spool_objects > 0 || c.queued_files > 0 => "working",
@@ -167,11 +175,12 @@ impl Desk {
             },
             eta_s: (rate > 0).then(|| (c.queued_bytes + c.spool_bytes) / rate),
             last_segment: c.last_segment.map(rfc3339),
-            last_error: worst.map(|t| t.text),
+            last_error: worst.map(|t| t.text).or(unsound),
             sheet_checked: sheet.and_then(|s| s.0).map(rfc3339),
             sheet_due: sheet.map(|s| s.1),
             drill_due: drill.as_ref().map(|d| d.1),
             drill: drill.and_then(|d| d.0),
+            verify,
         }
     }
 }
@@ -208,6 +217,13 @@ fn failed(vaults: &[Seen]) -> Vec<FailedPath> {
             }
         }
     }
+    out.truncate(MOST_FAILED);
+    out
+}
+
+fn lost(vaults: &[Seen]) -> Vec<LostVersion> {
+    let engines = vaults.iter().filter_map(|s| s.engine.as_ref());
+    let mut out: Vec<LostVersion> = engines.flat_map(|e| verify::lost(e, MOST_FAILED).unwrap_or_default()).collect();
     out.truncate(MOST_FAILED);
     out
 }

@@ -2,7 +2,7 @@
 //! nothing is wrong and nothing is under way is anything called safe (promise 3).
 
 use super::{Desk, Seen};
-use crate::daemon::console::{Mood, Overall, RootStatus, Status};
+use crate::daemon::console::{Mood, Overall, RootStatus, Status, VaultStatus};
 use crate::daemon::spell::words_for;
 use crate::error::Kind;
 use crate::model::Size;
@@ -102,6 +102,12 @@ fn attention(status: &Status, vaults: &[Seen]) -> Option<Headline> {
             None => (trouble.text.as_str(), None),
         };
         let text = format!("The vault \"{}\" needs you: {what}", vault.settings.name);
+        return Some(says(Overall::Attention, Mood::Alarm, text).advice(remedy));
+    }
+    let unsound = |v: &VaultStatus| Some((v.name.clone(), v.verify.as_ref()?.unsound.clone()?));
+    if let Some((vault, said)) = status.vaults.iter().find_map(unsound) {
+        let (what, remedy) = said.split_once("; ").map_or((said.as_str(), None), |(w, r)| (w, Some(r.to_owned())));
+        let text = format!("The vault \"{vault}\" needs you: {what}.");
         return Some(says(Overall::Attention, Mood::Alarm, text).advice(remedy));
     }
     if let Some(root) = status.roots.iter().find(|r| r.state == "missing") {
