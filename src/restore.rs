@@ -15,6 +15,7 @@ mod layout;
 pub mod list;
 pub mod plan;
 mod progress;
+mod second;
 mod settle;
 pub mod thaw;
 mod unit;

@@ -306,3 +306,75 @@ fn promise_11_a_vault_in_deep_archive_is_priced_agreed_on_thawed_and_restored_th
         .says("are frozen in DEEP_ARCHIVE");
     assert_eq!(server.boto3(asked), packs);
 }
+
+#[test]
+fn promise_9_a_vault_whose_objects_somebody_deleted_comes_back_whole_and_is_not_written_to() {
+    let Some(server) = Server::moto() else { return };
+    server.boto3(
+        "s3.create_bucket(Bucket='kept')\ns3.put_bucket_versioning(Bucket='kept', \
+         VersioningConfiguration={'Status': 'Enabled'})",
+    );
+    let machine = Machine::bare();
+    let url = format!("s3://kept/v?{}", server.query());
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let folder = format!("url = \"file://{}\"", machine.vault().display());
+    let keys = format!("url = \"{url}\"\ncredentials_file = \"{}\"", server.credentials().display());
+    fs::write(machine.config(), config.replace(&folder, &keys)).unwrap();
+    let configured = |arguments: &[&str]| {
+        let mut command = program(&server, Keys::Nowhere, &machine);
+        Ran::from(command.arg("--config").arg(machine.config()).args(arguments).output().unwrap())
+    };
+    let alone = |arguments: &[&str]| {
+        let mut command = program(&server, Keys::Environment, &machine);
+        Ran::from(command.args(arguments).args(["--vault", &url, "--key-file", "words"]).output().unwrap())
+    };
+    configured(&["init", "--words-file", "words"]).exits(0);
+    configured(&["backup"]).exits(0).says("Everything is safe: 10 files");
+    fs::write(machine.data().join("later"), "since").unwrap();
+    configured(&["backup"]).exits(0).says("Everything is safe: 11 files");
+
+    // By a key that may, without naming versions: all packs and the first half of the log.
+    let hide = |which: &str| {
+        server.boto3(&format!(
+            "keys = sorted(o['Key'] for o in s3.list_objects_v2(Bucket='kept', Prefix='v/')['Contents'])\n\
+             packs = [k for k in keys if '/data_' in k]\nlog = [k for k in keys if '/meta_log_' in k]\n\
+             for key in {which}:\n  s3.delete_object(Bucket='kept', Key=key)\nprint(len(packs))"
+        ))
+    };
+    let packs: u64 = hide("packs + log[:-1]").parse().unwrap();
+    let plan: Value = alone(&["restore", "--to", "out", "--plan", "--json"]).exits(0).json();
+    assert_eq!((&plan["hidden_packs"], &plan["packs"]), (&packs.into(), &packs.into()), "{plan:#}");
+    assert_eq!(plan["failed"], 0, "{plan:#}");
+    alone(&["restore", "--to", "out", "--plan"])
+        .exits(0)
+        .says("packs lie behind delete markers")
+        .says("objects of the vault's log lie behind delete markers")
+        .says_not("lost what they need");
+    alone(&["restore", "--to", "out", "--yes"]).exits(0);
+    assert_same(&back(&machine, &machine.path("out")), &machine.data());
+
+    // What is hidden further up is told and no hindrance; the end of the log is.
+    configured(&["backup"]).exits(0).says("behind delete markers");
+    hide("log");
+    let kept = || {
+        server.boto3(
+            "found = s3.list_object_versions(Bucket='kept')\nprint(len(found['Versions']), len(found['DeleteMarkers']))",
+        )
+    };
+    let before = kept();
+    configured(&["backup"]).exits(4).says("behind delete markers").says("reaper");
+    // Nor is it by a machine that knows nothing of what is hidden.
+    fs::remove_dir_all(machine.state()).unwrap();
+    configured(&["rebuild", "--key-file", "words"]).exits(0).says("main: rebuilt from").says("behind delete markers");
+    configured(&["backup"]).exits(4).says("behind delete markers");
+    assert_eq!(kept(), before, "nothing was written");
+    alone(&["restore", "--to", "out2", "--yes"]).exits(0);
+    assert_same(&back(&machine, &machine.path("out2")), &machine.data());
+
+    // As docs/setup.md says: with the markers taken away all is as it was.
+    server.boto3(
+        "for marker in s3.list_object_versions(Bucket='kept', Prefix='v/')['DeleteMarkers']:\n  \
+         if marker['IsLatest']: s3.delete_object(Bucket='kept', Key=marker['Key'], VersionId=marker['VersionId'])",
+    );
+    configured(&["backup"]).exits(0).says("Everything is safe: 11 files").says_not("delete markers");
+}

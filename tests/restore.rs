@@ -460,6 +460,50 @@ fn a_damaged_pack_costs_its_own_files_by_name_and_nothing_else() {
 }
 
 #[test]
+fn what_somebody_deleted_or_overwrote_lies_beneath_and_comes_back_whole() {
+    let m = matrix();
+    for name in m.vault.store.names() {
+        m.vault.store.hide(&name);
+    }
+    let machine = Machine::new(&m.vault);
+    assert!(machine.log.is_sound() && machine.log.hidden == 3, "{:?}", machine.log);
+    clean(&machine.restore(&m.vault, &all()).1);
+    assert!(machine.read("/cold/large") == noise(1, 9500) && machine.read("/last") == b"last");
+
+    for (how, junk) in [("cut", b"no".to_vec()), ("other", noise(7, 40_000))] {
+        let m = matrix();
+        for name in m.vault.store.names() {
+            m.vault.store.overwrite(&name, &junk);
+        }
+        let machine = Machine::new(&m.vault);
+        assert!(machine.log.is_sound() && machine.log.overwritten == 3, "{how}: {:?}", machine.log);
+        clean(&machine.restore(&m.vault, &all()).1);
+        assert!(machine.read("/hot/large") == noise(2, 9500) && machine.read("/last") == b"last", "{how}");
+    }
+}
+
+#[test]
+fn an_overwritten_pack_is_looked_for_once_before_it_is_called_lost() {
+    let uncovered = |m: &Matrix| {
+        m.vault.store.calls().iter().filter(|c| matches!(c, Call::List(n) if n.starts_with("data_"))).count()
+    };
+    let m = matrix();
+    m.vault.store.overwrite(&object(m.cold), &noise(8, 40_000));
+    let machine = Machine::new(&m.vault);
+    clean(&machine.restore(&m.vault, &all()).1);
+    assert_eq!(uncovered(&m), 1);
+
+    // What came first is ours; damaged itself, nothing else is.
+    let m = matrix();
+    harm(&m.vault, m.cold, "flipped");
+    m.vault.store.overwrite(&object(m.cold), &noise(8, 40_000));
+    let machine = Machine::new(&m.vault);
+    let (_, report) = machine.restore(&m.vault, &all());
+    assert!(report.failed > 0 && failed(&report).iter().all(|f| f.starts_with("/cold/")), "{report:?}");
+    assert_eq!(uncovered(&m), 1);
+}
+
+#[test]
 fn packs_whose_records_are_lost_tell_themselves_what_is_in_them() {
     for how in HARMS {
         let m = matrix();

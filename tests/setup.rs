@@ -35,7 +35,12 @@ plan = json.loads(PLAN)
 end = s3.meta.endpoint_url
 iam = boto3.client('iam', endpoint_url=end, region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')
 s3.create_bucket(Bucket='box')
+s3.put_bucket_versioning(Bucket='box', VersioningConfiguration={'Status': 'Enabled'})
 s3.put_object(Bucket='box', Key='data_1', Body=b'pack')
+hidden = {}
+for key in ['data_hidden', 'meta_hidden']:
+    hidden[key] = s3.put_object(Bucket='box', Key=key, Body=b'x')['VersionId']
+    s3.delete_object(Bucket='box', Key=key)
 s3.put_object(Bucket='box', Key='data_2', Body=b'pack', StorageClass='DEEP_ARCHIVE')
 s3.put_object(Bucket='box', Key='meta_1', Body=b'log')
 users = {}
@@ -49,6 +54,9 @@ for identity in plan['identities']:
 urllib.request.urlopen(urllib.request.Request(end + '/moto-api/reset-auth', data=b'0', method='POST', headers={'Content-Type': 'text/plain'}))
 calls = {
     'list': lambda c: c.list_objects_v2(Bucket='box'),
+    'versions': lambda c: c.list_object_versions(Bucket='box'),
+    'hidden log': lambda c: c.get_object(Bucket='box', Key='meta_hidden', VersionId=hidden['meta_hidden']),
+    'hidden pack': lambda c: c.get_object(Bucket='box', Key='data_hidden', VersionId=hidden['data_hidden']),
     'put': lambda c: c.put_object(Bucket='box', Key='data_new', Body=b'x'),
     'put elsewhere': lambda c: c.put_object(Bucket='box', Key='other', Body=b'x'),
     'read log': lambda c: c.get_object(Bucket='box', Key='meta_1')['Body'].read(),
@@ -74,10 +82,10 @@ for name, client in users.items():
     assert_eq!(
         told.lines().collect::<Vec<_>>(),
         [
-            "writer: list, put, read log",
-            "auditor: list, read log, read pack",
-            "restorer: list, read log, read pack, thaw",
-            "reaper: list, delete"
+            "writer: list, versions, hidden log, put, read log",
+            "auditor: list, versions, hidden log, hidden pack, read log, read pack",
+            "restorer: list, versions, hidden log, hidden pack, read log, read pack, thaw",
+            "reaper: list, versions, delete"
         ]
     );
 }

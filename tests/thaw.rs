@@ -182,6 +182,30 @@ fn a_few_packs_are_looked_at_one_by_one_and_a_listing_is_saved() {
 }
 
 #[test]
+fn frozen_packs_behind_delete_markers_or_beneath_other_bytes_are_planned_thawed_and_come_back() {
+    for lists in [true, false] {
+        let cold = Cold::new(40, 48 * HOUR, |store| if lists { store } else { store.without_thaws_in_lists() });
+        for number in 0..40 {
+            let pack = pack_of(&cold, number);
+            match number % 4 {
+                0 => cold.vault.store.hide(&pack),
+                // Warm, as what an overwriter puts is.
+                1 => cold.vault.store.overwrite(&pack, &noise(number, 500)),
+                _ => {}
+            }
+        }
+        let before = cold.vault.store.requests();
+        let planned = cold.plan(&[]);
+        assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, ..Requests::default() });
+        assert_eq!((planned.frozen_packs, planned.hidden_packs, planned.overwritten_packs), (40, 10, 10));
+        assert_eq!(planned.failed, 0, "nothing of it is lost");
+        cold.agree(deep());
+        cold.all_back(&cold.fetch().unwrap());
+        cold.asked_once();
+    }
+}
+
+#[test]
 fn a_slow_line_is_fed_in_waves_that_neither_expire_nor_lie_idle_for_long() {
     let line = rate(3);
     let cold = Cold::new(90, 48 * HOUR, |store| store.read_at(line));

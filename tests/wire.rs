@@ -1,6 +1,7 @@
 //! What goes over the wire to an S3 server, and the answers of AWS that no local server gives (promises 2, 6, 7).
 
 #[path = "support/wire.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod wire;
 
 use panicroom::clock::{SystemClock, Wall};

@@ -88,6 +88,14 @@ fn name(hash: Sha256, tier: Tier) -> ObjectName {
     ObjectName::from(Name::Pack(tier, hash))
 }
 
+/// It is there, and the server does not thaw what lies behind a delete marker.
+fn cannot_thaw(e: Error) -> Error {
+    e.as_kind(Kind::Operator).remedy(
+        "it lies behind a delete marker, and this server thaws only what its name answers with: take the delete marker \
+         away with the reaper's key (docs/setup.md), then resume",
+    )
+}
+
 /// None: it cannot be told from this.
 fn state_of(access: Option<Access>) -> Option<(ThawState, Option<Wall>)> {
     Some(match access? {
@@ -309,7 +317,10 @@ impl<'a> Thawer<'a> {
                 Ok(Thaw::Ready) => break self.look_at(&object)?,
                 Ok(Thaw::NotAtThisSpeed) => self.slow_down()?,
                 // What is lost is found out when it is read, and looked for elsewhere.
-                Err(e) if e.kind() == Kind::Damaged => break (ThawState::Ready, None),
+                Err(e) if e.kind() == Kind::Damaged => match self.look_at(&object)? {
+                    (ThawState::Frozen, _) => return Err(cannot_thaw(e)),
+                    _ => break (ThawState::Ready, None),
+                },
                 Err(e) => return Err(e),
             }
         };

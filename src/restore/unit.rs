@@ -6,6 +6,7 @@
 
 use super::layout::Starts;
 use super::progress::Progress;
+use super::second::SecondLook;
 use crate::catalog::jobs::FileRow;
 use crate::chunk::Chunker;
 use crate::error::{Error, Kind, Result};
@@ -15,7 +16,7 @@ use crate::place::{Clobber, Partial, Placed, Shortfall, Target};
 use crate::seal::keys::OpenKeys;
 use crate::store::{ObjectName, ObjectStore};
 use crate::worker::{Faults, Stop};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -232,33 +233,6 @@ pub(super) struct Hands {
 impl Hands {
     pub fn new() -> Result<Self> {
         Ok(Self { open: OpenBench::new()?, sealed: vec![] })
-    }
-}
-
-/// Damaged packs whose outcome of a second look is remembered.
-const SECOND_LOOKS: usize = 1024;
-
-/// A pack whose bytes are not what its name says is looked for once among the vault's older versions, whichever worker
-/// meets it first.
-#[derive(Debug, Default)]
-pub(super) struct SecondLook(Mutex<HashMap<i64, bool>>);
-
-impl SecondLook {
-    /// Whether there is a reason to read it again.
-    fn look(&self, store: &dyn ObjectStore, pack: &PackAt) -> Result<bool> {
-        let mut looks = self.0.lock().expect("second looks lock");
-        if let Some(found) = looks.get(&pack.id) {
-            return Ok(*found);
-        }
-        let found = store.uncover(&pack.name)?;
-        if found {
-            tracing::warn!(pack = %pack.name, "somebody overwrote it; what lies beneath is read");
-        }
-        if looks.len() >= SECOND_LOOKS {
-            looks.clear();
-        }
-        looks.insert(pack.id, found);
-        Ok(found)
     }
 }
 

@@ -96,6 +96,9 @@ struct Doubt {
     alone: u32,
 }
 
+/// What a listing hands each thing to.
+type Each<'a, T> = &'a mut dyn FnMut(T) -> Result<()>;
+
 type Tell = Box<dyn Fn(Told<'_>) + Send + Sync>;
 
 /// A store whose reads, looks, listings and thaws are made again while the trouble is passing. `create` is passed on
@@ -158,8 +161,8 @@ where
     fn through<T, D>(
         &self,
         name: &mut dyn FnMut(&T) -> ObjectName,
-        each: &mut dyn FnMut(T) -> Result<()>,
-        list: &mut dyn FnMut(&mut dyn FnMut(T) -> Result<()>) -> Result<D>,
+        each: Each<'_, T>,
+        list: &mut dyn FnMut(Each<'_, T>) -> Result<D>,
     ) -> Result<D> {
         let mut last: Option<ObjectName> = None;
         self.again(&self.stop, |_| {
@@ -257,6 +260,7 @@ where
 mod tests {
     use super::*;
     use crate::clock::{ManualClock, Wall};
+    use crate::store::Cover;
     use crate::store::memory::{Fault, MemoryStore};
     use proptest::prelude::*;
 
@@ -366,6 +370,33 @@ mod tests {
         let patient = Patient::new(&memory, Patience::AsLongAsItTakes, long, stop, move |_| asked.ask());
         memory.next_faults([Fault::ServerError]);
         assert_eq!(patient.head(&name).unwrap_err().kind(), Kind::Stopping);
+    }
+
+    #[test]
+    fn an_inventory_that_breaks_off_tells_every_name_once_and_what_is_beneath_is_asked_for_again() {
+        let memory = MemoryStore::new(ManualClock::at(Wall(0)));
+        let names: Vec<_> = (0..9).map(|i| ObjectName::new(format!("meta_{i}")).unwrap()).collect();
+        for name in &names {
+            memory.put(name, b"ours");
+        }
+        memory.hide(&names[2]);
+        memory.overwrite(&names[7], b"other");
+        memory.next_faults([Fault::Cut { after: 4 }, Fault::ServerError, Fault::None, Fault::TimeOut]);
+        let patient = patient(&memory, Patience::Tries(5));
+        let mut seen = Vec::new();
+        let mut each = |held: Held| -> Result<()> {
+            seen.push((held.object.name, held.cover));
+            Ok(())
+        };
+        assert_eq!(patient.inventory("meta_", &mut each).unwrap(), Depth::Versions);
+        let cover = |i| match i {
+            2 => Cover::DeleteMarker,
+            7 => Cover::OtherBytes,
+            _ => Cover::Bare,
+        };
+        assert_eq!(seen, names.iter().enumerate().map(|(i, name)| (name.clone(), cover(i))).collect::<Vec<_>>());
+        assert!(patient.uncover(&names[7]).unwrap());
+        assert_eq!(memory.requests().list, 5);
     }
 
     #[test]

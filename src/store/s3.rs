@@ -30,7 +30,7 @@ use crate::config::url::Bucket;
 use crate::error::{Error, Result};
 use crate::worker::Stop;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{Object, OptionalObjectAttributes};
+use aws_sdk_s3::types::{Object, ObjectStorageClass, OptionalObjectAttributes};
 use behind::Behind;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -219,7 +219,7 @@ impl S3Store {
             sha256: None,
             modified: object.last_modified().and_then(wall),
             access: thaw::listed(
-                object.storage_class().map(|class| class.as_str()),
+                object.storage_class().map(ObjectStorageClass::as_str),
                 object.restore_status(),
                 self.abilities().thaw_in_list,
             ),

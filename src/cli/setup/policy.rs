@@ -36,7 +36,7 @@ impl Identity {
     pub fn what(self) -> &'static str {
         match self {
             Self::Writer => {
-                "for the machine that backs up: creates, lists, reads the log; cannot delete, thaw or read packs"
+                "for the machine that backs up: creates, lists, versions too, reads the log; cannot delete, thaw or read packs"
             }
             Self::Auditor => "looks: lists, reads and tells checksums; cannot write or thaw",
             Self::Restorer => "for the day after: lists, thaws, reads; cannot write",
@@ -76,8 +76,8 @@ impl Place {
         let statements = match identity {
             Identity::Writer => vec![
                 allow("Create", &["s3:PutObject"], &["data_", "hot_", "meta_"].map(|kind| self.objects(kind))),
-                allow("ReadLog", &["s3:GetObject"], &[self.objects("meta_")]),
-                self.listing(&["s3:ListBucket"]),
+                allow("ReadLog", &["s3:GetObject", "s3:GetObjectVersion"], &[self.objects("meta_")]),
+                self.listing(&["s3:ListBucket", "s3:ListBucketVersions"]),
                 self.looking(),
             ],
             Identity::Auditor => vec![
@@ -180,9 +180,18 @@ mod tests {
         let policy = Place::new("box", "/nas/").unwrap().policy(Identity::Writer);
         let read = &policy["Statement"][1];
         assert_eq!(
-            (&read["Action"][0], &read["Resource"]),
-            (&"s3:GetObject".into(), &json!(["arn:aws:s3:::box/nas/meta_*"]))
+            (&read["Action"], &read["Resource"]),
+            (&json!(["s3:GetObject", "s3:GetObjectVersion"]), &json!(["arn:aws:s3:::box/nas/meta_*"]))
         );
+    }
+
+    #[test]
+    fn everybody_may_list_versions_and_who_reads_may_read_what_lies_behind_a_delete_marker() {
+        for identity in Identity::ALL {
+            let text = actions(identity);
+            assert!(text.contains("s3:ListBucketVersions"), "{text}");
+            assert_eq!(text.contains("s3:GetObject\""), text.contains("s3:GetObjectVersion\""), "{text}");
+        }
     }
 
     #[test]

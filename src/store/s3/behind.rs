@@ -238,6 +238,7 @@ impl S3Store {
         }
         let Ok(versions) = self.versions_of(name, &stop)? else { return Ok(false) };
         if versions.len() < 2 && versions.first().is_none_or(|only| only.is_latest() == Some(true)) {
+            self.learn_what_the_bucket_keeps(&stop)?;
             return Ok(false);
         }
         let mut ids = versions.iter().filter_map(ObjectVersion::version_id);

@@ -106,7 +106,7 @@ pub(super) fn plain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 const RIGHTS: &str = "check the key's rights: it needs s3:PutObject, s3:GetObject and s3:RestoreObject on the objects, \
-    s3:ListBucket on the bucket";
+    s3:ListBucket on the bucket; where that keeps versions, s3:GetObjectVersion and s3:ListBucketVersions too";
 const KEYS: &str = "check the access key and secret key of this vault";
 const CLOCK: &str = "set this machine's clock: it is more than 15 minutes off";
 const BUCKET: &str = "create the bucket, or correct the vault's url";

@@ -11,7 +11,7 @@ use crate::store::abilities::Ability;
 use crate::store::{Cover, Depth, Held, ObjectInfo, ObjectName, ObjectStore};
 use crate::worker::Stop;
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
-use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion, OptionalObjectAttributes};
+use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion, ObjectVersionStorageClass, OptionalObjectAttributes};
 
 pub(super) const NOT_OFFERED: &str = "this server does not list versions";
 pub(super) const NOT_ALLOWED: &str = "this key may not list versions (s3:ListBucketVersions)";
@@ -203,7 +203,7 @@ impl S3Store {
     }
 
     fn info_of(&self, version: &ObjectVersion) -> Option<ObjectInfo> {
-        let class = version.storage_class().map(|class| class.as_str());
+        let class = version.storage_class().map(ObjectVersionStorageClass::as_str);
         Some(ObjectInfo {
             name: ObjectName::new(version.key()?.strip_prefix(self.bucket.prefix.as_str())?)?,
             size: u64::try_from(version.size()?).ok()?,
@@ -240,7 +240,9 @@ mod tests {
     }
     fn seen(layers: Vec<Layer>) -> Option<(String, Cover)> {
         let mut pile = Pile::default();
-        layers.into_iter().for_each(|layer| pile.lay(layer));
+        for layer in layers {
+            pile.lay(layer);
+        }
         pile.seen().map(|(version, cover)| (version.e_tag().unwrap_or_default().to_owned(), cover))
     }
 
