@@ -208,8 +208,9 @@ fn a_vault_that_refuses_or_has_nothing_ends_a_restore_at_once() {
         let arguments = ["restore", "--vault", &bucket.url(), "--to", "out"];
         let ran = run(&machine, &arguments).exits(4).says_not("waiting");
         assert!(bucket.refused() <= 2, "{code}: {ran:#?}");
-        // A look has no body and so no code: the remedy is that of the status.
-        ran.says(if status == 403 { "s3:GetObject" } else { "there is no vault" });
+        // A look has no body and so no code: the remedy is that of the status. What is missing is looked for among
+        // versions, and that answer says that the bucket is.
+        ran.says(if status == 403 { "s3:GetObject" } else { "create the bucket, or correct the vault's url" });
     }
     let empty = machine.path("empty");
     fs::create_dir(&empty).unwrap();
