@@ -349,6 +349,21 @@ fn seaweedfs_keeps_the_contract() {
     assert!(error.kind() == Kind::Operator && error.remedy_text().is_some(), "{error}");
 }
 
+/// Run by `tests/aws`, which says where: what no server of a test machine can tell about the real one.
+#[test]
+#[ignore = "needs a bucket of one's own and its keys: tests/aws"]
+fn a_bucket_of_ones_own_keeps_the_contract() {
+    let place = std::env::var("PANICROOM_OWN_BUCKET").expect("PANICROOM_OWN_BUCKET=s3://bucket/prefix?region=REGION");
+    let (place, query) = place.split_once('?').expect("an address with a region");
+    keeps_the_contract(&|vault| {
+        let VaultUrl::Bucket(bucket) = format!("{place}/{vault}?{query}").parse().unwrap() else {
+            panic!("{place} is no bucket")
+        };
+        let settings = Settings { bucket, credentials: Credentials::Standard, abilities: Abilities::default() };
+        Arc::new(S3Store::connect(settings, handle(), Throttle::new(None, SystemClock::shared())).unwrap())
+    });
+}
+
 #[test]
 fn moto_keeps_the_contract_and_knows_classes_and_thaws() {
     let Some(server) = Server::moto() else { return };
