@@ -229,9 +229,10 @@ fn follow(engine: &Engine, report: &Report, known: &[String], word: Word) -> Res
 /// What is said of packs that wait for the owner.
 pub fn waits(packs: u64, bytes: u64) -> String {
     format!(
-        "{} ({}) missing or damaged in the vault: too many to be sent again unasked",
-        count(packs, "pack is", "packs are"),
-        Size(bytes)
+        "{} ({}) {} missing or damaged in the vault: too many to be sent again unasked",
+        count(packs, "pack", "packs"),
+        Size(bytes),
+        if packs == 1 { "is" } else { "are" }
     )
 }
 

@@ -46,6 +46,12 @@ pub fn defect_shown(defect: &Defect) -> DefectShown {
     }
 }
 
+/// Since when each is known: a look tells when it found it, the catalog when it was found first.
+fn shown_since(defects: &[Defect], before: &[Defect]) -> Vec<DefectShown> {
+    let known = |d: &Defect| before.iter().find(|b| (&b.name, b.wrong) == (&d.name, d.wrong)).map_or(d.at, |b| b.at);
+    defects.iter().map(|d| DefectShown { since: rfc3339(known(d)), ..defect_shown(d) }).collect()
+}
+
 fn lost_version(vault: &str, one: &Casualty) -> LostVersion {
     let (path, path_b64) = legible(&one.path);
     LostVersion {
@@ -151,6 +157,7 @@ pub(super) fn ask(daemon: &Daemon, asked: &VerifyAsk) -> Result<Vec<Verified>> {
 fn verified(vault: &Vault, engine: &Engine, check: Check, asked: &VerifyAsk) -> Result<Verified> {
     let scope = asked.sample.map_or(Scope::All, Scope::Sample);
     let word = if asked.heal { Word::Owner } else { Word::OfItself };
+    let (before, _) = engine.catalog.defects(MOST_DEFECTS)?;
     let Outcome { report, healed } = checks::ask(vault, engine, Asked { check, scope, word })?;
     let lost = lost(engine, MOST_LOST)?;
     if asked.acknowledge {
@@ -165,7 +172,7 @@ fn verified(vault: &Vault, engine: &Engine, check: Check, asked: &VerifyAsk) -> 
         sound: report.is_sound() && all == 0 && sums.unseen == 0 && sums.healing == 0,
         needs_owner: healed.waiting.packs > 0 || alarms || sums.unseen > 0,
         result: shown(&report.run, report.opened),
-        defects: if report.defects.is_empty() { &standing } else { &report.defects }.iter().map(defect_shown).collect(),
+        defects: shown_since(if report.defects.is_empty() { &standing } else { &report.defects }, &before),
         healed_packs: healed.packs,
         healed_files: healed.paths,
         waiting_packs: healed.waiting.packs,
@@ -174,4 +181,27 @@ fn verified(vault: &Vault, engine: &Engine, check: Check, asked: &VerifyAsk) -> 
         lost,
         error: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Wrong;
+    use crate::clock::Wall;
+
+    #[test]
+    fn what_is_wrong_is_shown_since_it_was_found_first() {
+        let defect = |name: &str, at| Defect {
+            name: name.to_owned(),
+            found: Check::Inventory,
+            wrong: Wrong::Missing,
+            pack: None,
+            size: 0,
+            at: Wall(at),
+            said: String::new(),
+        };
+        let shown = shown_since(&[defect("old", 9000), defect("new", 9000)], &[defect("old", 1000)]);
+        let since: Vec<&str> = shown.iter().map(|d| d.since.as_str()).collect();
+        assert_eq!(since, ["1970-01-01T00:00:01Z", "1970-01-01T00:00:09Z"]);
+    }
 }
