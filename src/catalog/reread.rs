@@ -142,6 +142,14 @@ impl Catalog {
         })
     }
 
+    /// Whether a file was found wrong, and may be so still.
+    pub fn is_rotten(&self, node: NodeId) -> Result<bool> {
+        self.read("look for a finding", |c| {
+            c.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM {STANDING} WHERE x.node = ?)"))?
+                .query_row([node.0], |r| r.get(0))
+        })
+    }
+
     pub fn reread_place(&self) -> Result<NodeId> {
         Ok(NodeId(self.fact(PLACE)?.unwrap_or(0)))
     }

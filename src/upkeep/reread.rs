@@ -23,8 +23,8 @@ use compare::{Look, Open};
 use std::collections::VecDeque;
 
 /// Files written down together, at most, and about how many bytes they are.
-const AT_ONCE: usize = 64;
-const AT_ONCE_BYTES: u64 = 64 << 20;
+const AT_ONCE: usize = 256;
+const AT_ONCE_BYTES: u64 = 256 << 20;
 /// What opening a file costs, in bytes of reading.
 const OPENING: u64 = 64 << 10;
 /// Findings looked at first.
@@ -79,6 +79,15 @@ pub struct Round<'a> {
     /// Looked at and not yet written down.
     done: Vec<(LiveFile, Compared)>,
     done_bytes: u64,
+    /// Found wrong, and not known before.
+    news: Vec<Rot>,
+}
+
+impl Round<'_> {
+    /// What was found wrong since this was last asked.
+    pub fn take_news(&mut self) -> Vec<Rot> {
+        std::mem::take(&mut self.news)
+    }
 }
 
 /// Which files are next.
@@ -114,6 +123,7 @@ impl<'a> Rereading<'a> {
             open: None,
             done: vec![],
             done_bytes: 0,
+            news: vec![],
         })
     }
 
@@ -183,10 +193,14 @@ impl<'a> Rereading<'a> {
             Compared::AsCaptured => run.looked += 1,
             Compared::Wrong(what, said) => {
                 (run.looked, run.wrong) = (run.looked + 1, run.wrong + 1);
+                let at = self.clock.wall();
+                let captured = self.catalog.captured(file.seq)?.unwrap_or(at);
+                let one = Rot { path: file.path.clone(), captured, what: *what, at, said: said.clone() };
+                if !self.catalog.is_rotten(file.node)? && round.news.len() < TOLD {
+                    round.news.push(one.clone());
+                }
                 if rot.len() < TOLD {
-                    let at = self.clock.wall();
-                    let captured = self.catalog.captured(file.seq)?.unwrap_or(at);
-                    rot.push(Rot { path: file.path.clone(), captured, what: *what, at, said: said.clone() });
+                    rot.push(one);
                 }
             }
         }
