@@ -6,6 +6,8 @@
 mod bed;
 #[path = "support/read_vault.rs"]
 mod read_vault;
+#[path = "support/rot.rs"]
+mod rotting;
 #[path = "support/tree.rs"]
 mod tree;
 #[path = "support/witness.rs"]
@@ -13,15 +15,15 @@ mod witness;
 
 use bed::{Bed, noise, write};
 use panicroom::catalog::Rotten;
-use panicroom::error::{Kind, Result};
+use panicroom::error::Result;
 use panicroom::model::TreePath;
 use panicroom::upkeep::reread::{Portion, Report, Rereading, work};
 use panicroom::upkeep::verify::Turn;
 use panicroom::worker::Faults;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
 use tree::look;
 
 fn with<T>(bed: &Bed, act: impl FnOnce(&Rereading<'_>) -> T) -> T {
@@ -53,37 +55,13 @@ fn rotten(bed: &Bed) -> Vec<String> {
     paths.into_iter().map(|p| p.strip_prefix(&top).unwrap().to_owned()).collect()
 }
 
-/// A catalog cannot tell a change from none once the stamp it keeps is that of the file.
-fn keep_stamp(bed: &Bed, path: &Path) {
-    let meta = fs::metadata(path).unwrap();
-    let nanos = |secs: i64, nanos: i64| secs * 1_000_000_000 + nanos;
-    let c = rusqlite::Connection::open(bed.engine().catalog.path()).unwrap();
-    let done = c
-        .execute(
-            "UPDATE node SET mtime = ?, ctime = ? WHERE ino = ? AND size = ? AND shape = 0",
-            (
-                nanos(meta.mtime(), meta.mtime_nsec()),
-                nanos(meta.ctime(), meta.ctime_nsec()),
-                meta.ino().cast_signed(),
-                meta.size().cast_signed(),
-            ),
-        )
-        .unwrap();
-    assert!(done > 0, "{} is in the catalog", path.display());
+/// A bit flips, and nobody notices.
+fn rot(bed: &Bed, name: &str, at: u64) {
+    rotting::rot(bed.engine().catalog.path(), &bed.source().join(name), at);
 }
 
-/// What a failing disk does: one bit, and the stamp as it was.
-fn rot(bed: &Bed, name: &str, at: u64) -> PathBuf {
-    let path = bed.source().join(name);
-    let modified = fs::metadata(&path).unwrap().modified().unwrap();
-    let file = File::options().read(true).write(true).open(&path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
-    file.set_modified(modified).unwrap();
-    drop(file);
-    keep_stamp(bed, &path);
-    path
+fn keep_stamp(bed: &Bed, path: &Path) {
+    rotting::keep_stamp(bed.engine().catalog.path(), path);
 }
 
 /// Ordinary files, an empty one, one of fixed chunks, one with holes, one with a second name.
@@ -266,35 +244,6 @@ fn shares_go_on_where_the_last_one_stopped_and_come_round() {
     assert_eq!(rotten(&bed), ["file7"]);
     let report = all(&bed);
     assert_eq!(report.run.looked, 11, "all once, and the finding first");
-}
-
-#[test]
-fn dying_anywhere_loses_no_finding_for_good() {
-    for at in 1..20 {
-        let mut bed = Bed::new();
-        for n in 0..4 {
-            write(&bed.source().join(format!("file{n}")), &noise(n, 50_000));
-        }
-        bed.pass().unwrap();
-        rot(&bed, "file2", 9);
-        let faults = Faults::die_at(at);
-        bed.engine.as_mut().unwrap().faults = faults.clone();
-        let died = match reread(&bed, Portion::All) {
-            Ok(_) => None,
-            Err(e) => {
-                assert_eq!(e.kind(), Kind::Stopping, "{e}");
-                faults.told().1
-            }
-        };
-        bed.reopen(Faults::default());
-        all(&bed);
-        assert_eq!(rotten(&bed), ["file2"], "died at {died:?}");
-        if died.is_none() {
-            assert!(at > 2, "it has durable steps");
-            return;
-        }
-    }
-    panic!("it never came to its end");
 }
 
 #[test]

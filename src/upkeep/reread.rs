@@ -21,6 +21,7 @@ use crate::model::TreePath;
 use crate::worker::{Faults, Stop};
 use compare::{Look, Open};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Files written down together, at most, and about how many bytes they are.
 const AT_ONCE: usize = 256;
@@ -264,18 +265,36 @@ impl<'a> Rereading<'a> {
 }
 
 /// So much each time that all has had its turn after `every`, and what was missed since `last` is made up for.
-pub fn share(
-    work: u64,
-    since: Option<std::time::Duration>,
-    period: std::time::Duration,
-    every: std::time::Duration,
-) -> u64 {
+pub fn share(work: u64, since: Option<Duration>, period: Duration, every: Duration) -> u64 {
     let span = since.map_or(period, |since| since.clamp(period, every.max(period)));
     let part = u128::from(work) * span.as_millis();
     u64::try_from(part.div_ceil(every.as_millis().max(1))).unwrap_or(u64::MAX).max(1)
 }
 
-/// The last whole second at or after: what a time typed back must not miss.
+/// The whole second at or after: a time that is typed back must not lie before the capture.
 pub fn as_of(captured: Wall) -> Wall {
     Wall(captured.0.saturating_add(999) / 1000 * 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn a_year_s_worth_is_read_within_a_year_and_what_was_missed_is_made_up_for() {
+        let year = DAY * 365;
+        assert_eq!(share(3650, None, DAY, year), 10);
+        assert_eq!(share(3650, Some(DAY), DAY, year), 10);
+        assert_eq!(share(3650, Some(DAY * 7), DAY, year), 70);
+        assert_eq!(share(3650, Some(year * 5), DAY, year), 3650, "never more than all");
+        assert_eq!(share(u64::MAX, Some(DAY), DAY, DAY), u64::MAX);
+        assert_eq!(share(0, None, DAY, year), 1);
+    }
+
+    #[test]
+    fn a_time_typed_back_is_not_before_the_capture() {
+        assert_eq!((as_of(Wall(1000)), as_of(Wall(1001)), as_of(Wall(0))), (Wall(1000), Wall(2000), Wall(0)));
+    }
 }
