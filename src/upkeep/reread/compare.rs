@@ -188,13 +188,37 @@ fn trouble<'a>(e: &Error, at: u64) -> Option<Look<'a>> {
         return None;
     }
     Some(match e.io_kind() {
-        Some(ErrorKind::NotFound | ErrorKind::NotADirectory) => Look::skipped(Why::Moving),
+        // Gone, or somebody holds it for a moment.
+        Some(ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::WouldBlock) => Look::skipped(Why::Moving),
         Some(ErrorKind::PermissionDenied) => Look::skipped(Why::NoRight),
-        // Somebody holds it for a moment.
-        Some(ErrorKind::WouldBlock) => Look::skipped(Why::Moving),
         _ => {
             let said = format!("{e}; {}", Rotten::Unreadable.words());
             Look::Over { compared: Compared::Wrong(Rotten::Unreadable, said), bytes: at, why: None }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    fn of(errno: i32) -> Option<(Compared, Option<Why>)> {
+        let e = Error::path("read /a").because(io::Error::from_raw_os_error(errno));
+        trouble(&e, 7).map(|look| match look {
+            Look::Over { compared, why, .. } => (compared, why),
+            Look::More(_) => panic!("it is over"),
+        })
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_finding_and_one_that_may_not_be_read_is_none() {
+        let (eio, enoent, eacces, eagain) = (5, 2, 13, 11);
+        let Some((Compared::Wrong(Rotten::Unreadable, said), None)) = of(eio) else { panic!("{:?}", of(eio)) };
+        assert!(said.contains("/a") && said.contains("disk"), "{said}");
+        for (errno, why) in [(enoent, Why::Moving), (eagain, Why::Moving), (eacces, Why::NoRight)] {
+            assert_eq!(of(errno), Some((Compared::NotCompared, Some(why))));
+        }
+        assert!(trouble(&Error::retry("open /a"), 0).is_none(), "an exhausted machine says nothing about a file");
+    }
 }
