@@ -11,7 +11,7 @@ use super::run::{Step, Vault};
 use super::spell::rfc3339;
 use crate::backup::Engine;
 use crate::catalog::{Level, Rot};
-use crate::clock::{Steady, Wall};
+use crate::clock::{Clock, Steady, Wall};
 use crate::error::{Error, Result};
 use crate::model::TreePath;
 use crate::upkeep::reread::{Portion, Report, Rereading, Round, as_of, share, work};
@@ -28,6 +28,22 @@ const SOON: Duration = Duration::from_millis(100);
 /// Until when the disks of the roots are left in peace, by all vaults.
 #[derive(Debug, Default)]
 pub struct Disks(Mutex<Steady>);
+
+impl Disks {
+    /// What was read and how long that took, after which all wait as long; or how long to wait before asking again.
+    fn read<T>(&self, clock: &dyn Clock, read: impl FnOnce() -> T) -> std::result::Result<(T, Duration), Duration> {
+        let Ok(mut in_peace_until) = self.0.try_lock() else { return Err(SOON) };
+        let begun = clock.steady();
+        if *in_peace_until > begun {
+            return Err(in_peace_until.since(begun));
+        }
+        let what = read();
+        let ended = clock.steady();
+        let took = ended.since(begun);
+        *in_peace_until = ended.plus(took);
+        Ok((what, took))
+    }
+}
 
 /// What the worker of one vault holds between two steps.
 pub struct Timetable<'a> {
@@ -103,16 +119,10 @@ pub(super) fn step(every: Option<Duration>, vault: &Vault, disks: &Disks, table:
         return Ok(Step::Wait(LOOK));
     }
     let Some(round) = &mut table.round else { return table.begin_what_is_due(every) };
-    let Ok(mut in_peace_until) = disks.0.try_lock() else { return Ok(Step::Wait(SOON)) };
-    let clock = &*table.engine.clock;
-    let begun = clock.steady();
-    if *in_peace_until > begun {
-        return Ok(Step::Wait(in_peace_until.since(begun)));
-    }
-    let turn = table.rereading.step(round);
-    let took = clock.steady().since(begun);
-    *in_peace_until = clock.steady().plus(took);
-    drop(in_peace_until);
+    let (turn, took) = match disks.read(&*table.engine.clock, || table.rereading.step(round)) {
+        Ok(read) => read,
+        Err(wait) => return Ok(Step::Wait(wait)),
+    };
     tell(table.engine, &round.take_news(), &mut table.told);
     if turn? == Turn::More {
         return Ok(Step::Wait(took));
@@ -165,4 +175,31 @@ pub fn in_words(rot: &Rot) -> String {
         rot.what.word(),
         rot.said
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn the_disks_are_busy_for_half_of_the_time_at_most_whoever_reads() {
+        let (clock, disks) = (ManualClock::at(Wall(0)), Disks::default());
+        let second = Duration::from_secs(1);
+        let read = || disks.read(&*clock, || clock.advance(second));
+        assert_eq!(read(), Ok(((), second)));
+        assert_eq!(read(), Err(second), "this vault and any other");
+        clock.advance(second / 4);
+        assert_eq!(read(), Err(second / 4 * 3));
+        clock.advance(second / 4 * 3);
+        assert_eq!(read(), Ok(((), second)));
+    }
+
+    #[test]
+    fn it_is_due_every_day_within_its_time_and_never_unless_wanted() {
+        let day = i64::try_from(DAY.as_millis()).unwrap();
+        assert_eq!(next_run(None, Wall(0)), None);
+        assert_eq!(next_run(Some(DAY * 365), Wall(0)), Some(Wall(day)));
+        assert_eq!(next_run(Some(DAY / 2), Wall(0)), Some(Wall(day / 2)));
+    }
 }
