@@ -86,11 +86,12 @@ pub struct Bells {
     pub upload: Nudge,
     pub publish: Nudge,
     pub verify: Nudge,
+    pub reread: Nudge,
 }
 
 impl Bells {
     pub fn ring_all(&self) {
-        for bell in [&self.walk, &self.capture, &self.upload, &self.publish, &self.verify] {
+        for bell in [&self.walk, &self.capture, &self.upload, &self.publish, &self.verify, &self.reread] {
             bell.ring();
         }
     }

@@ -15,6 +15,7 @@ pub mod jobs;
 mod loss;
 mod objects;
 mod queue;
+mod reread;
 mod sums;
 mod tree;
 mod verify;
@@ -27,6 +28,7 @@ pub use import::{Importer, Part};
 pub use loss::{ACKNOWLEDGED, Again, Casualty, Judged, LossSums, Word};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
 pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
+pub use reread::{Compared, LiveFile, Rereading, Rot, Rotten};
 pub use sums::{GROWTH_DAYS, RootSums, VaultSums};
 pub use tree::{NodeId, NodeRow, NodeShape};
 pub use verify::{Check, Checked, Coverage, Defect, Fence, PackToSee, RoundPlace, Waiting, Wrong};
@@ -50,6 +52,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001_init.sql")),
     M::up(include_str!("../migrations/0002_verify.sql")),
     M::up(include_str!("../migrations/0003_drill.sql")),
+    M::up(include_str!("../migrations/0004_reread.sql")),
 ];
 
 /// Identity of a root within one catalog.

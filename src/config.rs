@@ -170,6 +170,8 @@ pub struct VerifySettings {
     pub checksum: Option<Duration>,
     /// Within this time every pack was read once. Folders.
     pub read: Option<Duration>,
+    /// Within this time every file of the roots was read again once.
+    pub reread: Option<Duration>,
 }
 
 /// Text that may hold a password or a token: it never shows unless asked for by name.
@@ -237,5 +239,5 @@ pub const KEYS: [(&str, &[&str]); 11] = [
     ("alert", &["command", "ping_url", "lag"]),
     ("prices", &["file"]),
     ("drill", &["budget", "bytes", "warn_after"]),
-    ("verify", &["inventory", "checksum", "read"]),
+    ("verify", &["inventory", "checksum", "read", "reread"]),
 ];

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod home;
 pub mod open;
 pub mod orders;
+pub mod reread;
 mod rest;
 pub mod run;
 pub mod sheet;

@@ -57,6 +57,7 @@ fn two_sections_are_a_whole_config_and_the_rest_is_default() {
     let days = |n: u64| Some(Duration::from_secs(n * 86_400));
     let verify = settings.verify;
     assert_eq!((verify.inventory, verify.checksum, verify.read), (days(1), days(90), days(30)));
+    assert_eq!(verify.reread, None, "reading everything again is for those who ask for it");
     assert_eq!(settings.roots_of(vault).count(), 1);
 }
 
@@ -303,10 +304,11 @@ fn a_filter_file_that_cannot_be_read_is_named_with_its_line() {
 
 #[test]
 fn vaults_are_looked_at_as_often_as_is_said_or_never() {
-    let text = small("", "", "[verify]\ninventory = \"6h\"\nchecksum = \"off\"\nread = \"60d\"");
+    let text = small("", "", "[verify]\ninventory = \"6h\"\nchecksum = \"off\"\nread = \"60d\"\nreread = \"365d\"");
     let verify = parse(&text).unwrap().verify;
     assert_eq!((verify.inventory, verify.checksum), (Some(Duration::from_secs(6 * 3600)), None));
     assert_eq!(verify.read, Some(Duration::from_secs(60 * 86_400)));
+    assert_eq!(verify.reread, Some(Duration::from_secs(365 * 86_400)));
     for (bad, said) in [("inventory = \"1s\"", "too often"), ("raed = \"1d\"", "did you mean 'read'?")] {
         let e = parse(&small("", "", &format!("[verify]\n{bad}"))).unwrap_err().to_string();
         assert!(e.contains(said), "{e}");

@@ -31,8 +31,12 @@ mod portable;
 mod program;
 #[path = "support/read_vault.rs"]
 mod read_vault;
+#[path = "crash/rereading.rs"]
+mod rereading;
 #[path = "crash/returning.rs"]
 mod returning;
+#[path = "support/rot.rs"]
+mod rot;
 #[path = "crash/site.rs"]
 mod site;
 #[path = "crash/thawing.rs"]
@@ -251,7 +255,7 @@ fn steps_of_the_code(folder: &Path, found: &mut BTreeSet<String>) {
 fn every_durable_step_of_the_code_is_one_that_these_tests_die_at() {
     let mut code = BTreeSet::new();
     steps_of_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
-    let lists: [&[&str]; 13] = [
+    let lists: [&[&str]; 14] = [
         &STEPS,
         &trouble::STEPS,
         &founding::STEPS,
@@ -265,6 +269,7 @@ fn every_durable_step_of_the_code_is_one_that_these_tests_die_at() {
         &program::STEPS,
         &drilling::STEPS,
         &healing::STEPS,
+        &rereading::STEPS,
     ];
     let tried: BTreeSet<String> = lists.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(code, tried);

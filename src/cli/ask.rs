@@ -75,14 +75,17 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
                 let how = if drill.ok { "succeeded" } else { "did NOT succeed" };
                 writeln!(to, "    last drill {} ({}): {how}", drill.last_at, drill.kind)?;
             }
-            let looks = vault
-                .verify
-                .iter()
-                .flat_map(|v| [("listed", &v.inventory), ("checksums compared", &v.checksum), ("read", &v.read)]);
+            let looks = vault.verify.iter().flat_map(|v| {
+                let here = ("files here re-read", &v.reread);
+                [("listed", &v.inventory), ("checksums compared", &v.checksum), ("read", &v.read), here]
+            });
             let looks: Vec<String> =
                 looks.filter_map(|(what, look)| Some(format!("{what} {}", look.as_ref()?.at))).collect();
             if !looks.is_empty() {
                 writeln!(to, "    last {}", looks.join(", "))?;
+            }
+            for rot in vault.verify.iter().flat_map(|v| &v.rot).take(20) {
+                writeln!(to, "    {} {}: {} (captured {})", rot.wrong, rot.path, rot.said, rot.captured)?;
             }
             if let Some(error) = &vault.last_error {
                 writeln!(to, "    {error}")?;

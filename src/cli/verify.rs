@@ -12,7 +12,7 @@ use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::checks::count;
 use crate::daemon::console::{CheckStatus, Console, Verified, VerifyAsk};
 use crate::daemon::desk::Desk;
-use crate::daemon::desk::verify::{defect_shown, shown};
+use crate::daemon::desk::verify::{REREAD, defect_shown, shown};
 use crate::daemon::home::Home;
 use crate::daemon::run::{Daemon, Watching};
 use crate::error::{Doing, Error, Kind};
@@ -38,15 +38,22 @@ pub enum LevelArg {
     Checksum,
     /// The bytes themselves, of what needs no thaw
     Read,
+    /// Not the vault but the files here: whether they still are what was captured, where nothing says they changed
+    Reread,
 }
 
 impl LevelArg {
-    fn check(self) -> Check {
+    /// None: nothing of the vault is looked at.
+    fn check(self) -> Option<Check> {
         match self {
-            Self::Inventory => Check::Inventory,
-            Self::Checksum => Check::Checksum,
-            Self::Read => Check::Read,
+            Self::Inventory => Some(Check::Inventory),
+            Self::Checksum => Some(Check::Checksum),
+            Self::Read => Some(Check::Read),
+            Self::Reread => None,
         }
+    }
+    fn word(self) -> &'static str {
+        self.check().map_or(REREAD, Check::word)
     }
 }
 
@@ -55,10 +62,10 @@ pub struct Verify {
     /// How closely to look
     #[arg(long, value_enum, default_value = "inventory")]
     pub level: LevelArg,
-    /// Look at so many packs, those looked at longest ago first (200 for checksum, 20 for reading a bucket)
+    /// Look at so many packs (files, to re-read), those looked at longest ago first (200 for checksum, 20 for reading a bucket)
     #[arg(long, value_name = "N", conflicts_with = "all", value_parser = clap::value_parser!(u64).range(1..))]
     pub sample: Option<u64>,
-    /// Look at every pack (reading a folder does so anyway)
+    /// Look at every pack or file (reading a folder and re-reading do so anyway)
     #[arg(long)]
     pub all: bool,
     /// Send again what is missing or damaged, however much it is
@@ -90,6 +97,13 @@ impl Verify {
 }
 
 pub fn verify(line: &Line, args: &Verify) -> Answer {
+    let asks_more = args.heal || args.acknowledge || args.from.key_file.is_some();
+    if args.level == LevelArg::Reread && (args.is_only_a_look() || asks_more) {
+        let error = Error::operator("read the files here again: that takes this machine's catalog and nothing else");
+        return Err(Failure::Usage(
+            error.remedy("leave out '--vault URL', '--key-file', '--heal' and '--acknowledge'"),
+        ));
+    }
     if args.is_only_a_look() {
         if args.heal || args.acknowledge {
             let error = Error::operator("verify with the words or an address: that only looks");
@@ -141,7 +155,7 @@ fn chosen<'a>(settings: &'a Settings, args: &Verify) -> Result<Vec<&'a VaultSett
 fn asked(args: &Verify, vault: &VaultSettings) -> VerifyAsk {
     VerifyAsk {
         vault: Some(vault.name.clone()),
-        level: args.level.check().word().to_owned(),
+        level: args.level.word().to_owned(),
         sample: args.sample_of(&vault.url),
         heal: args.heal,
         acknowledge: args.acknowledge,
@@ -166,10 +180,10 @@ fn only_look(line: &Line, args: &Verify) -> Answer {
         stop,
     };
     let scope = args.sample_of(url).map_or(Scope::All, Scope::Sample);
-    let report = verifying.run(args.level.check(), scope)?;
+    let report = verifying.run(args.level.check().unwrap_or(Check::Inventory), scope)?;
     let told = Verified {
         vault: source.chosen.clone().unwrap_or_else(|| url.to_string()),
-        level: args.level.check().word().to_owned(),
+        level: args.level.word().to_owned(),
         sound: report.is_sound() && source.log.is_whole(),
         result: shown(&report.run, report.opened),
         defects: report.defects.iter().map(defect_shown).collect(),
@@ -247,10 +261,12 @@ fn text(v: &Verified, out: &mut dyn Write) -> std::io::Result<()> {
 }
 
 fn result(level: &str, r: &CheckStatus, out: &mut dyn Write) -> std::io::Result<()> {
-    let looked = count(r.looked, "object", "objects");
+    let is_here = level == REREAD;
+    let looked = if is_here { count(r.looked, "file", "files") } else { count(r.looked, "object", "objects") };
     writeln!(out, "  {level}: {looked}, {}; {} not as it should be", Size(r.bytes), r.wrong)?;
     if r.not_looked > 0 {
-        writeln!(out, "  {} not looked at", count(r.not_looked, "pack was", "packs were"))?;
+        let (one, many) = if is_here { ("file was", "files were") } else { ("pack was", "packs were") };
+        writeln!(out, "  {} not looked at", count(r.not_looked, one, many))?;
     }
     if let Some(note) = &r.note {
         writeln!(out, "  {note}")?;

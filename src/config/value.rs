@@ -57,11 +57,13 @@ pub(super) fn every(section: &mut Section, key: &'static str) -> Result<Option<D
 
 pub(super) fn verify(section: &mut Section) -> Result<VerifySettings> {
     let read = |t: &str| if t == "off" { Ok(None) } else { often(t).map(Some) };
-    let mut timetable = |key, default| -> Result<_> { Ok(section.read(key, read)?.map_or(Some(default), |g| g.value)) };
+    let mut timetable = |key, default| -> Result<_> { Ok(section.read(key, read)?.map_or(default, |g| g.value)) };
     Ok(VerifySettings {
-        inventory: timetable("inventory", defaults::VERIFY_INVENTORY)?,
-        checksum: timetable("checksum", defaults::VERIFY_CHECKSUM)?,
-        read: timetable("read", defaults::VERIFY_READ)?,
+        inventory: timetable("inventory", Some(defaults::VERIFY_INVENTORY))?,
+        checksum: timetable("checksum", Some(defaults::VERIFY_CHECKSUM))?,
+        read: timetable("read", Some(defaults::VERIFY_READ))?,
+        // It keeps disks awake, and reads everything for each vault: only where it is wanted.
+        reread: timetable("reread", None)?,
     })
 }
 

@@ -21,15 +21,15 @@ use crate::upkeep::verify::{Keeping, Report, Round, Scope, TOLD, Turn, Verifying
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// Between two looks at single packs.
 const BETWEEN_HEADS: Duration = Duration::from_millis(250);
 /// Between two looks at the timetable.
-const LOOK: Duration = Duration::from_secs(10);
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// How often one call of a check without pauses is tried.
 const TRIES: Patience = Patience::Tries(5);
 /// Defects told one by one in events.
-const TOLD_SINGLY: usize = 5;
+pub(super) const TOLD_SINGLY: usize = 5;
 
 /// What the worker of one vault holds between two steps.
 #[derive(Default)]
@@ -89,9 +89,9 @@ pub fn next_run(check: Check, settings: &VerifySettings, engine: &Engine, last: 
     last.map(|last| last.ended.plus(period))
 }
 
-fn is_due(now: Wall, last: Option<&Checked>, period: Duration) -> bool {
+pub(super) fn is_due(now: Wall, last: Option<Wall>, period: Duration) -> bool {
     // A clock that was put back must not put a look off for years.
-    last.is_none_or(|last| last.ended > now || now.since(last.ended) >= period)
+    last.is_none_or(|last| last > now || now.since(last) >= period)
 }
 
 /// So many packs each time that all have had their turn after `every`.
@@ -136,7 +136,7 @@ fn begin_what_is_due(settings: &VerifySettings, vault: &Vault, engine: &Engine, 
     for check in Check::ALL {
         let Some((period, every)) = timetable_of(check, settings, engine) else { continue };
         let last = engine.catalog.last_check(check)?;
-        if !is_due(engine.clock.wall(), last.as_ref(), period) {
+        if !is_due(engine.clock.wall(), last.map(|last| last.ended), period) {
             continue;
         }
         if check == Check::Inventory {
@@ -269,29 +269,14 @@ pub fn count(n: u64, one: &str, many: &str) -> String {
 mod tests {
     use super::*;
 
-    fn checked(ended: i64) -> Checked {
-        Checked {
-            check: Check::Inventory,
-            begun: Wall(ended),
-            ended: Wall(ended),
-            looked: 0,
-            bytes: 0,
-            wrong: 0,
-            skipped: 0,
-            foreign: 0,
-            unnamed: 0,
-            note: String::new(),
-        }
-    }
-
     #[test]
     fn a_missed_run_is_made_up_for_and_a_clock_put_back_puts_none_off() {
         let day = i64::try_from(DAY.as_millis()).unwrap();
         assert!(is_due(Wall(0), None, DAY));
-        assert!(!is_due(Wall(day), Some(&checked(5)), DAY));
-        assert!(is_due(Wall(day + 5), Some(&checked(5)), DAY));
-        assert!(is_due(Wall(90 * day), Some(&checked(5)), DAY), "a machine that was off");
-        assert!(is_due(Wall(0), Some(&checked(day)), DAY), "a last run in the future");
+        assert!(!is_due(Wall(day), Some(Wall(5)), DAY));
+        assert!(is_due(Wall(day + 5), Some(Wall(5)), DAY));
+        assert!(is_due(Wall(90 * day), Some(Wall(5)), DAY), "a machine that was off");
+        assert!(is_due(Wall(0), Some(Wall(day)), DAY), "a last run in the future");
     }
 
     #[test]

@@ -135,6 +135,14 @@ pub struct VerifyStatus {
     pub inventory: Option<CheckStatus>,
     pub checksum: Option<CheckStatus>,
     pub read: Option<CheckStatus>,
+    /// The roots read again, not the vault; its figures count files.
+    #[serde(default)]
+    pub reread: Option<CheckStatus>,
+    /// Files of the roots that are not what was captured of them though their stamp is, and the newest of them by name.
+    #[serde(default)]
+    pub rotten: u64,
+    #[serde(default)]
+    pub rot: Vec<RottenFile>,
     /// Objects that are not as they should be, by all checks.
     pub defects: u64,
     /// Packs missing or damaged that wait for the owner's word, and their bytes.
@@ -175,6 +183,22 @@ pub struct CheckStatus {
     pub does_not_prove: Option<String>,
 }
 
+/// A file of a root that is not what was captured of it, though its stamp is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RottenFile {
+    /// Escaped for people.
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    /// rot | cannot be read
+    pub wrong: String,
+    pub said: String,
+    /// RFC 3339: the version the vault has; as of then a restore brings it back.
+    pub captured: String,
+    /// RFC 3339: since when it is known.
+    pub since: String,
+}
+
 /// A version whose bytes lay only in packs that are lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostVersion {
@@ -196,9 +220,9 @@ pub struct LostVersion {
 pub struct VerifyAsk {
     /// None: every vault.
     pub vault: Option<String>,
-    /// inventory | checksum | read
+    /// inventory | checksum | read | reread
     pub level: String,
-    /// Packs to look at; None: all.
+    /// Packs (files, of a re-read) to look at; None: all.
     pub sample: Option<u64>,
     /// Whether more than a few lost packs may be sent again.
     pub heal: bool,

@@ -8,6 +8,7 @@
 use super::checks::{self, Timetable};
 use super::open::{House, Opened};
 use super::orders::Orders;
+use super::reread::{self, Disks};
 use super::rest::{KNOCK, Rested, rest};
 use crate::backup::upload::{Claims, Uploaded};
 use crate::backup::{Engine, publish};
@@ -47,6 +48,8 @@ pub struct Vault {
     pub barred: AtomicBool,
     /// Held by whoever looks through the vault: one at a time.
     pub checking: Mutex<()>,
+    /// Held by whoever was asked to read the roots again: one at a time.
+    pub rereading: Mutex<()>,
     /// What stands in the way, by worker; empty when all is well.
     pub trouble: Mutex<BTreeMap<&'static str, Trouble>>,
     /// Rung when somebody mended something.
@@ -73,6 +76,7 @@ pub struct Daemon {
     /// What the watcher rings.
     heard: Nudge,
     hurried: AtomicBool,
+    disks: Disks,
     pub started: Steady,
 }
 
@@ -107,6 +111,7 @@ impl Daemon {
                     paused: AtomicBool::new(false),
                     barred: AtomicBool::new(false),
                     checking: Mutex::default(),
+                    rereading: Mutex::default(),
                     trouble: Mutex::default(),
                     mended: Nudge::new(),
                     steps: AtomicU64::new(0),
@@ -121,7 +126,7 @@ impl Daemon {
         }
         let started = house.clock.steady();
         let (orders, hurried) = (Mutex::new(orders), AtomicBool::new(false));
-        Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, started }))
+        Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, disks: Disks::default(), started }))
     }
 
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
@@ -262,6 +267,16 @@ impl Daemon {
                     });
                 });
             }
+            if self.watcher.is_some() {
+                s.spawn(|| {
+                    let roots = reread::roots_of(engine);
+                    let mut table = reread::Timetable::new(engine, &roots);
+                    let every = self.house.settings.verify.reread;
+                    self.run(vault, engine, "reread", &engine.bells.reread, || {
+                        reread::step(every, vault, &self.disks, &mut table)
+                    });
+                });
+            }
             for n in 0..uploaders {
                 let name = ["upload", "upload 2", "upload 3"][n];
                 s.spawn(move || self.run(vault, engine, name, &engine.bells.upload, || upload_step(vault, engine, n)));
@@ -356,6 +371,7 @@ impl Daemon {
             engine.bells.walk.ring();
             engine.bells.publish.ring();
             engine.bells.verify.ring();
+            engine.bells.reread.ring();
         }
     }
 

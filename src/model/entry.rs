@@ -95,6 +95,13 @@ pub struct Stamp {
     pub ino: u64,
 }
 
+impl Stamp {
+    /// A catalog made from the log knows sizes and no stamps.
+    pub fn is_known(&self) -> bool {
+        (self.mtime, self.ctime, self.ino) != (0, 0, 0)
+    }
+}
+
 /// One stretch of a file's content, in file order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {

@@ -29,7 +29,7 @@ const OF_ROOTS: [(&str, &str, OfRoot); 10] = [
 ];
 
 type OfVault = fn(&VaultStatus) -> Option<u64>;
-const OF_VAULTS: [(&str, &str, &str, OfVault); 12] = [
+const OF_VAULTS: [(&str, &str, &str, OfVault); 13] = [
     ("stored_bytes", "gauge", "Bytes the vault confirmed.", |v| Some(v.stored_bytes)),
     ("stored_objects", "gauge", "Objects the vault confirmed.", |v| Some(v.stored_objects)),
     ("queued_bytes", "gauge", "Bytes of files not yet stored.", |v| Some(v.queued_bytes)),
@@ -44,6 +44,9 @@ const OF_VAULTS: [(&str, &str, &str, OfVault); 12] = [
     }),
     ("lost_versions", "gauge", "Versions of files that cannot be brought back.", |v| {
         Some(v.verify.as_ref()?.lost_versions)
+    }),
+    ("rotten_files", "gauge", "Files of the roots that are not what was captured, under an unchanged stamp.", |v| {
+        Some(v.verify.as_ref()?.rotten)
     }),
     ("error", "gauge", "1 when the last step of the vault failed.", |v| Some(v.last_error.is_some().into())),
 ];
@@ -77,8 +80,9 @@ pub(super) fn text(status: &Status, unhealthy: Option<&str>) -> String {
     });
     family(&mut out, "vault_last_segment_timestamp_seconds", "gauge", "When the log last grew.", segments);
     let looks = status.vaults.iter().flat_map(|v| {
-        let looks =
-            v.verify.iter().flat_map(|l| [("inventory", &l.inventory), ("checksum", &l.checksum), ("read", &l.read)]);
+        let looks = v.verify.iter().flat_map(|l| {
+            [("inventory", &l.inventory), ("checksum", &l.checksum), ("read", &l.read), ("reread", &l.reread)]
+        });
         looks.filter_map(|(level, look)| {
             let at: jiff::Timestamp = look.as_ref()?.at.parse().ok()?;
             let labels = format!("{},{}", label("vault", &v.name), label("level", level));

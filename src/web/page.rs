@@ -326,7 +326,12 @@ impl VaultWords {
 
 /// `list 3 hours ago, checksums 2 days ago`; what was never done is left out.
 fn verified(verify: &VerifyStatus, now: Wall, zone: &TimeZone) -> String {
-    let looks = [("list", &verify.inventory), ("checksums", &verify.checksum), ("read", &verify.read)];
+    let looks = [
+        ("list", &verify.inventory),
+        ("checksums", &verify.checksum),
+        ("read", &verify.read),
+        ("files here", &verify.reread),
+    ];
     let said: Vec<String> = looks
         .iter()
         .filter_map(|(what, look)| Some(format!("{what} {}", ago(&look.as_ref()?.at, now, zone))))

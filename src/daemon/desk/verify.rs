@@ -2,19 +2,23 @@
 //! brought back; and a look somebody asks for.
 
 use crate::backup::Engine;
-use crate::catalog::{Casualty, Check, Checked, Defect, Word};
+use crate::catalog::{Casualty, Check, Checked, Defect, Rereading, Rot, Word};
 use crate::config::VerifySettings;
 use crate::daemon::checks::{self, Asked, Outcome, count};
-use crate::daemon::console::{CheckStatus, DefectShown, LostVersion, Verified, VerifyAsk, VerifyStatus};
+use crate::daemon::console::{CheckStatus, DefectShown, LostVersion, RottenFile, Verified, VerifyAsk, VerifyStatus};
+use crate::daemon::reread;
 use crate::daemon::run::{Daemon, Vault};
 use crate::daemon::spell::{legible, rfc3339};
 use crate::error::{Error, Kind, Result};
+use crate::upkeep::reread::{Portion, as_of};
 use crate::upkeep::verify::{Scope, proves};
 
 /// Versions shown of those that cannot be brought back.
 const MOST_LOST: usize = 1000;
 /// Defects looked through for their kinds.
 const MOST_DEFECTS: usize = 100;
+/// The level that looks at the roots, not at the vault.
+pub const REREAD: &str = "reread";
 
 /// One run, as it is shown.
 pub fn shown(run: &Checked, opened: bool) -> CheckStatus {
@@ -34,6 +38,32 @@ pub fn shown(run: &Checked, opened: bool) -> CheckStatus {
         next: None,
         proves: proved.to_owned(),
         does_not_prove: said(not),
+    }
+}
+
+fn reread_shown(run: &Rereading) -> CheckStatus {
+    CheckStatus {
+        at: rfc3339(run.ended),
+        looked: run.looked,
+        bytes: run.bytes,
+        wrong: run.wrong,
+        not_looked: run.skipped,
+        note: (!run.note.is_empty()).then(|| run.note.clone()),
+        proves: "the files on this machine still are, byte for byte, what was captured of them".to_owned(),
+        does_not_prove: Some("that the vault has it: the other levels look there".to_owned()),
+        ..CheckStatus::default()
+    }
+}
+
+fn rotten_file(rot: &Rot) -> RottenFile {
+    let (path, path_b64) = legible(&rot.path);
+    RottenFile {
+        path,
+        path_b64,
+        wrong: rot.what.word().to_owned(),
+        said: rot.said.clone(),
+        captured: rfc3339(as_of(rot.captured)),
+        since: rfc3339(rot.at),
     }
 }
 
@@ -83,10 +113,18 @@ pub(super) fn status(engine: &Engine, settings: &VerifySettings) -> Result<Verif
     };
     let (waiting, sums) = (engine.catalog.waiting_losses()?, engine.catalog.loss_sums()?);
     let (defects, all) = engine.catalog.defects(MOST_DEFECTS)?;
+    let (rot, rotten) = engine.catalog.rot(MOST_DEFECTS)?;
+    let last = engine.catalog.last_rereading()?;
     let status = VerifyStatus {
         inventory: of(Check::Inventory)?,
         checksum: of(Check::Checksum)?,
         read: of(Check::Read)?,
+        reread: last.map(|run| CheckStatus {
+            next: reread::next_run(settings.reread, run.ended).map(rfc3339),
+            ..reread_shown(&run)
+        }),
+        rotten,
+        rot: rot.iter().map(rotten_file).collect(),
         defects: all,
         waiting_packs: waiting.packs,
         waiting_bytes: waiting.bytes,
@@ -95,11 +133,11 @@ pub(super) fn status(engine: &Engine, settings: &VerifySettings) -> Result<Verif
         unacknowledged: sums.unseen,
         unsound: None,
     };
-    Ok(VerifyStatus { unsound: unsound(&status, &defects), ..status })
+    Ok(VerifyStatus { unsound: unsound(&status, &defects, rot.first()), ..status })
 }
 
 /// The worst in a sentence, with what to do after a semicolon.
-fn unsound(status: &VerifyStatus, defects: &[Defect]) -> Option<String> {
+fn unsound(status: &VerifyStatus, defects: &[Defect], rot: Option<&Rot>) -> Option<String> {
     if status.waiting_packs > 0 {
         return Some(format!(
             "{}; look at the vault first: when it is the right one and they are really gone, 'panicroom verify --heal' sends them again",
@@ -115,18 +153,24 @@ fn unsound(status: &VerifyStatus, defects: &[Defect]) -> Option<String> {
             first.said
         ));
     }
-    (status.unacknowledged > 0).then(|| {
-        format!(
+    if status.unacknowledged > 0 {
+        return Some(format!(
             "{} cannot be brought back from it; 'panicroom verify' names them, 'panicroom verify --acknowledge' ends this alarm",
             count(status.unacknowledged, "version of a file", "versions of files")
-        )
+        ));
+    }
+    rot.map(|rot| {
+        let others = if status.rotten > 1 { format!(" ({} more)", status.rotten - 1) } else { String::new() };
+        format!("{}{others}", reread::in_words(rot))
     })
 }
 
 /// Looks through the vaults that are asked for, one after the other; one that fails never hides the others.
 pub(super) fn ask(daemon: &Daemon, asked: &VerifyAsk) -> Result<Vec<Verified>> {
-    let check = Check::from_word(&asked.level)
-        .ok_or_else(|| Error::operator(format!("verify: there is no level '{}'", asked.level)))?;
+    let check = Check::from_word(&asked.level);
+    if check.is_none() && asked.level != REREAD {
+        return Err(Error::operator(format!("verify: there is no level '{}'", asked.level)));
+    }
     let chosen: Vec<&std::sync::Arc<Vault>> =
         daemon.vaults.iter().filter(|v| asked.vault.as_ref().is_none_or(|name| *name == v.settings.name)).collect();
     if chosen.is_empty() {
@@ -142,7 +186,10 @@ pub(super) fn ask(daemon: &Daemon, asked: &VerifyAsk) -> Result<Vec<Verified>> {
                 Some(trouble) => Error::new(trouble.kind, trouble.text),
                 None => Error::retry(format!("verify the vault {name}: it is not open yet")),
             })
-            .and_then(|engine| verified(vault, &engine, check, asked));
+            .and_then(|engine| match check {
+                Some(check) => verified(vault, &engine, check, asked),
+                None => read_again(vault, &engine, asked),
+            });
         done.unwrap_or_else(|e| Verified {
             vault: name,
             level: asked.level.clone(),
@@ -152,6 +199,26 @@ pub(super) fn ask(daemon: &Daemon, asked: &VerifyAsk) -> Result<Vec<Verified>> {
         })
     };
     Ok(chosen.into_iter().map(|vault| one(vault)).collect())
+}
+
+fn read_again(vault: &Vault, engine: &Engine, asked: &VerifyAsk) -> Result<Verified> {
+    let report = reread::ask(vault, engine, asked.sample.map_or(Portion::All, Portion::Files))?;
+    let (standing, all) = engine.catalog.rot(MOST_DEFECTS)?;
+    let shown = |rot: &Rot| DefectShown {
+        name: legible(&rot.path).0,
+        wrong: rot.what.word().to_owned(),
+        said: format!("{} (captured {})", rot.said, rfc3339(as_of(rot.captured))),
+        since: rfc3339(rot.at),
+    };
+    Ok(Verified {
+        vault: engine.name.clone(),
+        level: REREAD.to_owned(),
+        sound: report.run.wrong == 0 && all == 0,
+        needs_owner: all > 0,
+        result: reread_shown(&report.run),
+        defects: standing.iter().map(shown).collect(),
+        ..Verified::default()
+    })
 }
 
 fn verified(vault: &Vault, engine: &Engine, check: Check, asked: &VerifyAsk) -> Result<Verified> {

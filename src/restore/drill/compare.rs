@@ -4,9 +4,10 @@
 //! Dying here costs comparing one page of files again.
 
 use super::Drilling;
+use crate::catalog::Rotten;
 use crate::catalog::jobs::{FileState, TriedFile};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Sha256, Stamp, TreePath};
+use crate::model::{Sha256, TreePath};
 use crate::seal::Sha256Stream;
 use crate::source::{Finish, Form, Found, Reading, Root, Step, Subject};
 use std::io::ErrorKind;
@@ -15,9 +16,6 @@ use std::io::ErrorKind;
 const PAGE: usize = 100;
 /// Bytes read at once.
 const BUFFER: usize = 1 << 20;
-
-const ROT: &str = "the file on this machine differs from what was captured, though its time and size say that nobody \
-    touched it: its disk may be failing; the vault has it as it was";
 
 /// What a comparison came to.
 type Became = (FileState, Option<String>);
@@ -76,7 +74,11 @@ fn one(with: &Drilling<'_>, scratch: &TreePath, file: &TriedFile, buffer: &mut [
         return Ok((FileState::AsRecorded, None));
     }
     let (copy, _) = hash(with, copy, buffer)?;
-    Ok(if live == copy { (FileState::AsLive, None) } else { (FileState::Failed, Some(ROT.to_owned())) })
+    Ok(if live == copy {
+        (FileState::AsLive, None)
+    } else {
+        (FileState::Failed, Some(Rotten::OtherBytes.words().to_owned()))
+    })
 }
 
 fn unread(e: &Error) -> String {
@@ -127,9 +129,7 @@ fn restored(scratch: &TreePath, path: &TreePath) -> Result<Option<Box<Subject>>>
 fn live(with: &Drilling<'_>, file: &TriedFile) -> Result<Option<Reading>> {
     let Some(node) = with.catalog.find(&file.path)? else { return Ok(None) };
     let Some(row) = with.catalog.node(node)? else { return Ok(None) };
-    // A catalog made from the log knows no stamps.
-    let is_known = row.stamp != Stamp { size: row.stamp.size, mtime: 0, ctime: 0, ino: 0 };
-    if row.dirty || row.seq != file.seq || !is_known {
+    if row.dirty || row.seq != file.seq || !row.stamp.is_known() {
         return Ok(None);
     }
     let top = file.path.parent().unwrap_or_else(TreePath::root);
