@@ -5,68 +5,36 @@
 //! short by a nudge); Operator and Damaged are shown and tried again now and then, or when somebody says so; the other
 //! vaults never notice (promise 12).
 
+mod steps;
+mod vault;
+
+pub use vault::{Trouble, Vault};
+
 use super::checks::{self, Timetable};
 use super::open::{House, Opened};
 use super::orders::Orders;
 use super::reread::{self, Disks};
 use super::rest::{KNOCK, Rested, rest};
-use crate::backup::upload::{Claims, Uploaded};
-use crate::backup::{Engine, publish};
+use crate::backup::Engine;
 use crate::catalog::Level;
 use crate::clock::Steady;
-use crate::config::VaultSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Rate, TreePath};
 use crate::seal::random;
 use crate::source::watch::Watcher;
 use crate::store::retry::Backoff;
-use crate::store::s3::S3Store;
 use crate::store::throttle::Throttle;
-use crate::upkeep::merge::Merging;
-use crate::upkeep::program::{Kept, ProgramKeeping};
 use crate::worker::Nudge;
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use steps::{capture_step, publish_step, upload_step};
 
 /// How long an operator's mistake is left alone before it is tried again.
 const OPERATOR_WAIT: Duration = Duration::from_secs(60);
 /// Every worker looks by itself at least this often: a lost nudge costs time, never data.
 const LOOK: Duration = Duration::from_secs(10);
-
-/// One vault as the daemon keeps it.
-pub struct Vault {
-    pub settings: VaultSettings,
-    pub throttle: Throttle,
-    pub engine: Mutex<Option<Arc<Engine>>>,
-    pub s3: Mutex<Option<Arc<S3Store>>>,
-    pub claims: Claims,
-    pub paused: AtomicBool,
-    /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
-    pub barred: AtomicBool,
-    /// Held by whoever looks through the vault: one at a time.
-    pub checking: Mutex<()>,
-    /// Held by whoever was asked to read the roots again: one at a time.
-    pub rereading: Mutex<()>,
-    /// What stands in the way, by worker; empty when all is well.
-    pub trouble: Mutex<BTreeMap<&'static str, Trouble>>,
-    /// Rung when somebody mended something.
-    pub mended: Nudge,
-    /// Steps that ended well, for the watchdog.
-    pub steps: AtomicU64,
-    /// Whether this run looked for the copy of the program that the vault may keep.
-    program_seen: AtomicBool,
-}
-
-/// Why a worker does not get on.
-#[derive(Clone, Debug)]
-pub struct Trouble {
-    pub kind: Kind,
-    pub text: String,
-    pub since: Steady,
-}
 
 pub struct Daemon {
     pub house: House,
@@ -102,21 +70,7 @@ impl Daemon {
             .iter()
             .map(|settings| {
                 let rate = orders.rate_of(settings, house.settings.uplink_limit, house.settings.vaults.len());
-                Arc::new(Vault {
-                    settings: settings.clone(),
-                    throttle: Throttle::new(rate, Arc::clone(&house.clock)),
-                    engine: Mutex::new(None),
-                    s3: Mutex::new(None),
-                    claims: Claims::default(),
-                    paused: AtomicBool::new(false),
-                    barred: AtomicBool::new(false),
-                    checking: Mutex::default(),
-                    rereading: Mutex::default(),
-                    trouble: Mutex::default(),
-                    mended: Nudge::new(),
-                    steps: AtomicU64::new(0),
-                    program_seen: AtomicBool::new(false),
-                })
+                Arc::new(Vault::new(settings.clone(), Throttle::new(rate, Arc::clone(&house.clock))))
             })
             .collect();
         if orders.paused.is_some() {
@@ -399,38 +353,6 @@ impl Daemon {
     }
 }
 
-impl Vault {
-    pub fn engine(&self) -> Option<Arc<Engine>> {
-        self.engine.lock().expect("engine lock").clone()
-    }
-    /// Whether its server can be reached at all; a folder shows itself.
-    fn is_reachable(&self) -> bool {
-        let s3 = self.s3.lock().expect("s3 lock").clone();
-        s3.is_none_or(|s3| s3.is_reachable())
-    }
-    pub fn pause(&self) {
-        self.paused.store(true, Ordering::SeqCst);
-        self.throttle.pause();
-    }
-    pub fn resume(&self) {
-        self.paused.store(false, Ordering::SeqCst);
-        self.throttle.resume();
-    }
-    /// Whether nothing is to be sent now.
-    fn holds_still(&self) -> bool {
-        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst)
-    }
-    fn clear(&self, name: &'static str) {
-        self.trouble.lock().expect("trouble lock").remove(name);
-    }
-    /// The worst that stands in the way.
-    pub fn worst(&self) -> Option<Trouble> {
-        let trouble = self.trouble.lock().expect("trouble lock");
-        let weight = |t: &Trouble| matches!(t.kind, Kind::Operator | Kind::Damaged);
-        trouble.values().max_by_key(|t| weight(t)).cloned()
-    }
-}
-
 /// What a worker does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -444,104 +366,4 @@ fn spawn(name: String, act: impl FnOnce() + Send + 'static) -> Result<JoinHandle
         .name(name.clone())
         .spawn(act)
         .map_err(|e| Error::retry(format!("start the thread {name}")).because(e))
-}
-
-/// Captures once there is enough for a pack, or something waited for as long as `gather` says.
-fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
-    if vault.holds_still() {
-        return Ok(Step::Wait(LOOK));
-    }
-    let now = engine.now_ms();
-    let (due, next) = engine.catalog.queue(now)?;
-    let until_next = next.map_or(LOOK, |at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0)));
-    if due.rows == 0 {
-        return Ok(Step::Wait(until_next));
-    }
-    // While a walk is still finding, a pack's worth is worth a start: else every few files made a pack of their own.
-    let walking = engine.figures.walking.load(Ordering::SeqCst) > 0;
-    if walking && due.bytes < engine.settings.pack_size.0 {
-        return Ok(Step::Wait(Duration::from_millis(200)));
-    }
-    let gather = engine.settings.gather;
-    let waited = due.oldest.is_none_or(|at| {
-        let now = engine.clock.wall();
-        at > now || now.since(at) >= gather
-    });
-    // Gathering saves requests; but as long as nothing at all is safe, nothing waits for company.
-    let is_time = engine.is_hurried() || gather.is_zero() || waited || due.bytes >= engine.settings.pack_size.0;
-    if is_time || engine.catalog.last_segment()?.is_none() {
-        let captured = engine.capture_due();
-        // Only now is nothing under way any more: the publisher looks again.
-        engine.bells.publish.ring();
-        captured?;
-        return Ok(Step::Wait(Duration::from_millis(5)));
-    }
-    Ok(Step::Wait(until_next))
-}
-
-fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
-    if vault.holds_still() {
-        return Ok(Step::Wait(LOOK));
-    }
-    let occasion = engine.occasion()?;
-    let in_a_pass = engine.is_hurried();
-    if occasion.is_none() && !in_a_pass {
-        let merging = Merging {
-            store: &*engine.store,
-            keys: &engine.keys,
-            catalog: &engine.catalog,
-            entropy: &*engine.entropy,
-            level: engine.settings.level,
-            now: engine.clock.wall(),
-            faults: &engine.faults,
-            stop: &engine.stop,
-        };
-        if let Some((from, to)) = merging.merge_due()? {
-            tracing::info!(vault = %engine.name, "segments {} to {} of the log were merged", from.0, to.0);
-        }
-    }
-    match occasion {
-        Some(publish::Occasion::Heartbeat) if in_a_pass => Ok(Step::Wait(LOOK)),
-        Some(_) => {
-            engine.publish()?;
-            Ok(Step::Wait(LOOK))
-        }
-        None => Ok(Step::Wait(LOOK)),
-    }
-}
-
-/// The first thread always helps; the others only where the uplink is fast.
-fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
-    const FAST: u64 = 2_000_000;
-    let slow = vault.throttle.rate().is_some_and(|r| r.get() < FAST);
-    if vault.holds_still() || (thread > 0 && slow) {
-        return Ok(Step::Wait(LOOK));
-    }
-    match engine.upload_one(&vault.claims)? {
-        Uploaded::One => Ok(Step::Again),
-        Uploaded::Nothing => {
-            if thread == 0 {
-                keep_program(vault, engine)?;
-            }
-            Ok(Step::Wait(LOOK))
-        }
-    }
-}
-
-/// Once a run, when nothing else is to be sent. A program that cannot be taken is said and no hindrance.
-fn keep_program(vault: &Vault, engine: &Engine) -> Result<()> {
-    let Some(program) = &vault.settings.rescue_program else { return Ok(()) };
-    if vault.program_seen.load(Ordering::SeqCst) || engine.is_hurried() || !engine.catalog.is_all_safe()? {
-        return Ok(());
-    }
-    let keeping =
-        ProgramKeeping { store: &*engine.store, spool: &engine.spool, faults: &engine.faults, stop: &engine.stop };
-    match keeping.keep(program.as_path()) {
-        Ok(Kept::Before) => {}
-        Ok(Kept::Now(name)) => engine.tell(Level::Good, &format!("the vault keeps a copy of the program: {name}")),
-        Err(e) if e.kind() == Kind::Operator => engine.tell(Level::Warning, &e.to_string()),
-        Err(e) => return Err(e),
-    }
-    vault.program_seen.store(true, Ordering::SeqCst);
-    Ok(())
 }

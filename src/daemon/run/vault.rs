@@ -1,0 +1,95 @@
+//! One vault as the daemon keeps it: what holds whether its engine is open or not, and what stands in its way.
+
+use crate::backup::Engine;
+use crate::backup::upload::Claims;
+use crate::clock::Steady;
+use crate::config::VaultSettings;
+use crate::error::Kind;
+use crate::store::s3::S3Store;
+use crate::store::throttle::Throttle;
+use crate::worker::Nudge;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// One vault as the daemon keeps it.
+pub struct Vault {
+    pub settings: VaultSettings,
+    pub throttle: Throttle,
+    pub engine: Mutex<Option<Arc<Engine>>>,
+    pub s3: Mutex<Option<Arc<S3Store>>>,
+    pub claims: Claims,
+    pub paused: AtomicBool,
+    /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
+    pub barred: AtomicBool,
+    /// Held by whoever looks through the vault: one at a time.
+    pub checking: Mutex<()>,
+    /// Held by whoever was asked to read the roots again: one at a time.
+    pub rereading: Mutex<()>,
+    /// What stands in the way, by worker; empty when all is well.
+    pub trouble: Mutex<BTreeMap<&'static str, Trouble>>,
+    /// Rung when somebody mended something.
+    pub mended: Nudge,
+    /// Steps that ended well, for the watchdog.
+    pub steps: AtomicU64,
+    /// Whether this run looked for the copy of the program that the vault may keep.
+    pub(super) program_seen: AtomicBool,
+}
+
+/// Why a worker does not get on.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub kind: Kind,
+    pub text: String,
+    pub since: Steady,
+}
+
+impl Vault {
+    pub(super) fn new(settings: VaultSettings, throttle: Throttle) -> Self {
+        Self {
+            settings,
+            throttle,
+            engine: Mutex::new(None),
+            s3: Mutex::new(None),
+            claims: Claims::default(),
+            paused: AtomicBool::new(false),
+            barred: AtomicBool::new(false),
+            checking: Mutex::default(),
+            rereading: Mutex::default(),
+            trouble: Mutex::default(),
+            mended: Nudge::new(),
+            steps: AtomicU64::new(0),
+            program_seen: AtomicBool::new(false),
+        }
+    }
+
+    pub fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.lock().expect("engine lock").clone()
+    }
+    /// Whether its server can be reached at all; a folder shows itself.
+    pub(super) fn is_reachable(&self) -> bool {
+        let s3 = self.s3.lock().expect("s3 lock").clone();
+        s3.is_none_or(|s3| s3.is_reachable())
+    }
+    pub fn pause(&self) {
+        self.paused.store(true, Ordering::SeqCst);
+        self.throttle.pause();
+    }
+    pub fn resume(&self) {
+        self.paused.store(false, Ordering::SeqCst);
+        self.throttle.resume();
+    }
+    /// Whether nothing is to be sent now.
+    pub(super) fn holds_still(&self) -> bool {
+        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst)
+    }
+    pub(super) fn clear(&self, name: &'static str) {
+        self.trouble.lock().expect("trouble lock").remove(name);
+    }
+    /// The worst that stands in the way.
+    pub fn worst(&self) -> Option<Trouble> {
+        let trouble = self.trouble.lock().expect("trouble lock");
+        let weight = |t: &Trouble| matches!(t.kind, Kind::Operator | Kind::Damaged);
+        trouble.values().max_by_key(|t| weight(t)).cloned()
+    }
+}
