@@ -101,7 +101,7 @@ impl Cold {
         self.with(&self.job(), |drill| drill.plan(&chosen, proof, ID)).unwrap()
     }
     fn agree(&self) {
-        agree(&self.job(), &Terms::of(Some("DEEP_ARCHIVE"), Speed::Bulk), &Faults::default()).unwrap();
+        agree(&self.job(), &Terms::of(Some("DEEP_ARCHIVE"), Speed::Bulk), u64::MAX, &Faults::default()).unwrap();
     }
     fn carry_out(&self) -> Result<Receipt> {
         self.with(&self.job(), |drill| drill.carry_out(Some(&self.vault.keys)))

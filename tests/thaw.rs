@@ -84,7 +84,7 @@ impl Cold {
         plan(&planning, &wanted, &self.job()).unwrap()
     }
     fn agree(&self, terms: Terms) {
-        agree(&self.job(), &terms, &Faults::default()).unwrap();
+        agree(&self.job(), &terms, u64::MAX, &Faults::default()).unwrap();
     }
     fn fetch(&self) -> Result<Report> {
         let target = Target::open(&self.out()).unwrap();
@@ -238,6 +238,26 @@ fn copies_that_would_expire_half_way_are_asked_for_again_in_time_and_only_those(
     let days = planned.pack_bytes / line.get() / DAY.as_secs();
     assert!(asked > 30 && asked <= 30 + 30 * days, "{asked} requests in {days} days");
     assert!(thaws.len() <= 35, "kept for longer, not thawed again: {}", thaws.len());
+}
+
+#[test]
+fn promise_11_what_is_asked_for_again_beyond_what_was_shown_waits_for_a_word() {
+    // As above: copies go before the line has brought them.
+    let cold = Cold::new(30, 12 * HOUR, |store| store.read_at(rate(1)));
+    cold.plan(&[]);
+    let terms = Terms { downlink: rate(100), ..deep() };
+    agree(&cold.job(), &terms, 0, &Faults::default()).unwrap();
+    let stopped = cold.fetch().unwrap_err();
+    assert_eq!(stopped.kind(), Kind::Operator, "{stopped}");
+    assert!(stopped.to_string().contains("went before they were fetched"), "{stopped}");
+    assert_eq!((cold.vault.store.thaws().len(), cold.vault.store.requests().thaw), (30, 30), "nothing twice unasked");
+    let (gone, all) = (cold.job().thaw_again_sum().unwrap(), cold.job().thaw_unfetched_sum().unwrap());
+    assert!(gone.packs > 0 && all.packs >= gone.packs && all.packs < 30, "{gone:?} of {all:?}");
+    assert_eq!(cold.fetch().unwrap_err().kind(), Kind::Operator, "nor by the next run");
+    assert_eq!(cold.vault.store.requests().thaw, 30);
+    // What was asked for and is not here is all that may be gone.
+    cold.job().set_may_thaw_again(all.bytes).unwrap();
+    cold.all_back(&cold.fetch().unwrap());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::log_state::Log;
 use super::out_args::From;
-use super::{Failure, patience, read_text, settings};
+use super::{Failure, patience, prices, read_text, settings};
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
 use crate::config::{Settings, VaultSettings, VaultUrl};
@@ -18,7 +18,7 @@ use crate::seal::keys::{OpenKeys, SealKeys};
 use crate::seal::{SystemEntropy, random, sha256};
 use crate::store::abilities::Abilities;
 use crate::store::throttle::Throttle;
-use crate::store::{Cover, ObjectStore, is_archive};
+use crate::store::{Cover, ObjectStore};
 use crate::upkeep::{rebuild, unlock};
 use crate::worker::Stop;
 use std::fs::File;
@@ -139,15 +139,6 @@ fn address(from: &From) -> Option<&str> {
     from.vault.as_deref().filter(|text| text.contains(':'))
 }
 
-/// What reading from it costs, roughly: a disk, a server, an archive.
-fn dearness(url: &VaultUrl) -> u8 {
-    match url {
-        VaultUrl::Folder(_) => 0,
-        VaultUrl::Bucket(bucket) if !is_archive(bucket.class()) => 1,
-        VaultUrl::Bucket(_) => 2,
-    }
-}
-
 fn configured(
     line: &super::args::Line,
     from: &From,
@@ -163,7 +154,10 @@ fn configured(
     if vaults.is_empty() {
         vaults.extend(settings.vaults.first());
     }
-    vaults.sort_by_key(|vault| dearness(&vault.url));
+    if vaults.len() > 1 {
+        let book = prices::book(settings.prices_file.as_ref())?;
+        vaults.sort_by_key(|vault| prices::dearness(&vault.url, &book));
+    }
     let (mut first, mut trouble) = (None, None);
     for vault in &vaults {
         match of_vault(&settings, &home, vault, progress.clone()) {

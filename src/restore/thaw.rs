@@ -8,11 +8,11 @@
 pub mod pace;
 
 use super::progress::{Progress, Wait};
-use crate::catalog::jobs::{Cursor, Enough, JobFile, NewInRound, ThawRow, ThawState, ThawSum, Wave};
+use crate::catalog::jobs::{Cursor, Enough, JobFile, NewInRound, ThawHistory, ThawRow, ThawState, ThawSum, Wave};
 use crate::clock::{Clock, Steady, Wall};
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
-use crate::model::{Rate, Sha256, Speed, Tier};
+use crate::model::{Rate, Sha256, Size, Speed, Tier};
 use crate::store::{Access, Held, ObjectInfo, ObjectName, ObjectStore, Thaw};
 use crate::worker::{Faults, Stop};
 use pace::{Order, Terms};
@@ -33,9 +33,11 @@ const LAST_MINUTE: Duration = Duration::from_secs(60);
 /// A line is believed once it was measured for so long.
 const MEASURED: Duration = Duration::from_secs(10);
 
-/// Notes what was agreed on; from here on the job may spend.
-pub fn agree(job: &JobFile, terms: &Terms, faults: &Faults) -> Result<()> {
+/// Notes what was agreed on; from here on the job may spend. `again`: bytes that may be asked for once more where copies
+/// went before they were fetched; beyond that the job stops until somebody agrees to it.
+pub fn agree(job: &JobFile, terms: &Terms, again: u64, faults: &Faults) -> Result<()> {
     faults.at("thaw.agree")?;
+    job.set_may_thaw_again(again)?;
     terms.keep(job)
 }
 
@@ -98,6 +100,10 @@ enum Asked {
 
 fn name(hash: Sha256, tier: Tier) -> ObjectName {
     ObjectName::from(Name::Pack(tier, hash))
+}
+
+fn count(packs: u64) -> String {
+    if packs == 1 { "1 pack".to_owned() } else { format!("{packs} packs") }
 }
 
 /// It is there, and the server does not thaw what lies behind a delete marker.
@@ -321,6 +327,9 @@ impl<'a> Thawer<'a> {
     fn ask_for_one(&mut self, row: &ThawRow, days: u32) -> Result<()> {
         let object = name(row.hash, row.tier);
         let days = days.max(pace::days(row.bytes, self.rate(), &self.terms, Order::First));
+        if row.history == ThawHistory::AskedBefore && self.job.may_thaw_again()? < row.bytes {
+            return Err(self.must_be_agreed_to());
+        }
         self.with.faults.at("thaw.ask")?;
         let (state, until) = loop {
             match self.with.store.thaw(&object, self.terms.speed, days) {
@@ -339,6 +348,17 @@ impl<'a> Thawer<'a> {
         let state = if state == ThawState::Frozen { ThawState::Asked } else { state };
         self.with.faults.at("thaw.asked")?;
         self.job.thaw_asked(row, state, until, self.with.clock.wall())
+    }
+
+    fn must_be_agreed_to(&self) -> Error {
+        let gone = self.job.thaw_again_sum().unwrap_or_default();
+        Error::operator(format!(
+            "thaw once more: the copies of {} ({}) went before they were fetched, and asking for them again costs more \
+             than was shown",
+            count(gone.packs),
+            Size(gone.bytes)
+        ))
+        .remedy("the same command shows what that costs, and asks; what is here is not fetched again")
     }
 
     /// The next slower speed costs less than what was agreed on.

@@ -103,7 +103,7 @@ impl Trip {
         }
         if Terms::read(&job)?.is_none() {
             let usual = Terms::of(Some("DEEP_ARCHIVE"), Speed::Bulk);
-            agree(&job, &Terms { poll: Duration::from_secs(24 * 3600), ..usual }, faults)?;
+            agree(&job, &Terms { poll: Duration::from_secs(24 * 3600), ..usual }, u64::MAX, faults)?;
         }
         let receipt = drill.carry_out(Some(&self.vault.keys))?;
         Catalog::hand_over(self.catalog.path(), &receipt)?;

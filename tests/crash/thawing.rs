@@ -116,7 +116,7 @@ impl Trip {
             plan(&planning, &wanted, &job)?;
         }
         if Terms::read(&job)?.is_none() {
-            agree(&job, &self.terms, faults)?;
+            agree(&job, &self.terms, u64::MAX, faults)?;
         }
         let fetching = Fetching {
             catalog: &self.catalog,

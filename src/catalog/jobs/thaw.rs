@@ -8,7 +8,7 @@ use super::{JobFile, signed};
 use crate::clock::Wall;
 use crate::error::{Error, Result};
 use crate::model::{Sha256, Tier};
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 /// Where a pack stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,14 @@ pub struct ThawRow {
     pub chunk: u32,
     pub state: ThawState,
     pub turn: Option<i64>,
+    pub history: ThawHistory,
+}
+
+/// Whether a pack was asked for before: then asking costs once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThawHistory {
+    New,
+    AskedBefore,
 }
 
 /// What there is of packs in one state, that are not taken up yet.
@@ -96,16 +104,15 @@ pub struct NewInRound {
     pub known: Option<ThawState>,
 }
 
-const ROW: &str =
-    "SELECT t.pack, p.hash, p.tier, t.bytes, t.chunk, t.state, t.turn FROM thaw t JOIN pack p ON p.id = t.pack";
+const ROW: &str = "SELECT t.pack, p.hash, p.tier, t.bytes, t.chunk, t.state, t.turn, t.asked IS NOT NULL FROM thaw t JOIN pack p ON p.id = t.pack";
 
-type Found = (i64, Vec<u8>, i64, i64, u32, i64, Option<i64>);
+type Found = (i64, Vec<u8>, i64, i64, u32, i64, Option<i64>, bool);
 
 fn found(r: &Row<'_>) -> rusqlite::Result<Found> {
-    Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?))
+    Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?, r.get(7)?))
 }
 
-fn row((pack, hash, tier, bytes, chunk, state, turn): Found) -> Result<ThawRow> {
+fn row((pack, hash, tier, bytes, chunk, state, turn, asked): Found) -> Result<ThawRow> {
     let hash = Sha256::from_slice(&hash).ok_or_else(|| Error::damaged("read a pack of the job"))?;
     let state = match state {
         0 => ThawState::Frozen,
@@ -113,7 +120,8 @@ fn row((pack, hash, tier, bytes, chunk, state, turn): Found) -> Result<ThawRow> 
         2 => ThawState::Ready,
         _ => ThawState::Unpaid,
     };
-    Ok(ThawRow { pack, hash, tier: objects::tier(tier), bytes: bytes.cast_unsigned(), chunk, state, turn })
+    let history = if asked { ThawHistory::AskedBefore } else { ThawHistory::New };
+    Ok(ThawRow { pack, hash, tier: objects::tier(tier), bytes: bytes.cast_unsigned(), chunk, state, turn, history })
 }
 
 impl JobFile {
@@ -230,7 +238,42 @@ impl JobFile {
                 until.map(|w| w.0),
                 row.pack,
             ))?;
+            if (row.history, state) == (ThawHistory::AskedBefore, ThawState::Asked) {
+                let left = again_left(tx)?;
+                set_fact(tx, AGAIN, signed(left.saturating_sub(row.bytes)))?;
+            }
             more_of_the_wave(tx, -signed(row.bytes))
+        })
+    }
+
+    /// Bytes that may still be asked for once more, because their copies went: what was shown covers no more.
+    pub fn may_thaw_again(&self) -> Result<u64> {
+        self.read("read what may be thawed again", again_left)
+    }
+
+    pub fn set_may_thaw_again(&self, bytes: u64) -> Result<()> {
+        self.set_fact(AGAIN, i64::try_from(bytes).unwrap_or(i64::MAX))
+    }
+
+    /// Packs whose copies went, and that are to be asked for once more.
+    pub fn thaw_again_sum(&self) -> Result<ThawSum> {
+        self.asked_before("state = 0 AND turn IS NULL", 0)
+    }
+
+    /// Packs that were asked for and are not fetched: the most that may have to be asked for again.
+    pub fn thaw_unfetched_sum(&self) -> Result<ThawSum> {
+        self.asked_before("(turn IS NULL OR turn >= ?1)", self.cursor()?.pack)
+    }
+
+    fn asked_before(&self, which: &str, turn: i64) -> Result<ThawSum> {
+        self.read("count what may be thawed again", |c| {
+            c.prepare_cached(&format!(
+                "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM thaw WHERE asked IS NOT NULL AND ?1 = ?1 AND {which}"
+            ))?
+            .query_row([turn], |r| {
+                let (packs, bytes): (i64, i64) = (r.get(0)?, r.get(1)?);
+                Ok(ThawSum { packs: packs.cast_unsigned(), bytes: bytes.cast_unsigned(), first_asked: None })
+            })
         })
     }
 
@@ -319,6 +362,16 @@ impl JobFile {
             .map(drop)
         })
     }
+}
+
+/// The fact that bounds asking once more.
+const AGAIN: &str = "thaw_again";
+
+/// A job of before this was counted has no bound.
+fn again_left(c: &Connection) -> rusqlite::Result<u64> {
+    let left: Option<i64> =
+        c.prepare_cached("SELECT value FROM fact WHERE name = ?")?.query_row([AGAIN], |r| r.get(0)).optional()?;
+    Ok(left.map_or(u64::MAX, i64::cast_unsigned))
 }
 
 /// What is still to be asked for at once, never less than nothing.

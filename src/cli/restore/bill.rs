@@ -197,6 +197,15 @@ pub(in crate::cli) fn show(
             hours(*hours_last)
         )?;
     }
+    let more = plan.at_speed(wish.speed).filter(|_| plan.frozen_packs > 0).and_then(|s| Some((s, once_more(&s.cost)?)));
+    if let Some((speed, more)) = more.filter(|(_, more)| *more > 0.0) {
+        let more = amount(Some(more), &speed.cost.currency);
+        writeln!(
+            out,
+            "copies that go before they are fetched are asked for again: at most {more} more ({})",
+            speed.speed
+        )?;
+    }
     let measured = if wish.downlink.is_some() { "given" } else { "guessed; --downlink says it" };
     write!(out, "the hours are for a line of {}/s ({measured})", Size(line.get()))?;
     match prices {
@@ -213,7 +222,10 @@ pub(in crate::cli) fn settle(
     free: Size,
     wish: &Wish,
 ) -> std::result::Result<(), Failure> {
-    if standing(job)?.is_some() || job.count("runs")? > 0 {
+    if standing(job)?.is_some() {
+        return settle_again(line, plan, job, wish);
+    }
+    if job.count("runs")? > 0 {
         return Ok(());
     }
     if plan.needed_bytes > free.0 {
@@ -250,9 +262,59 @@ pub(in crate::cli) fn settle(
         let usual = wish.terms(plan, wish.speed);
         // A provider may be slower than AWS is with a class of that name.
         let listed = chosen.and_then(|s| s.hours_first).map_or(Duration::ZERO, |h| Duration::from_secs_f64(h * 3600.0));
-        agree(job, &Terms { takes: usual.takes.max(listed), ..usual }, &Faults::default())?;
+        let terms = Terms { takes: usual.takes.max(listed), ..usual };
+        agree(job, &terms, again_within(plan, chosen, wish.max_cost), &Faults::default())?;
     }
     Ok(())
+}
+
+/// What asking for everything once more would cost: its copies are here already where they were fetched.
+fn once_more(cost: &Cost) -> Option<f64> {
+    Some(cost.retrieval? + cost.copies? + cost.requests?)
+}
+
+/// Bytes that may be asked for once more: each once, as it is shown, and no more than `most` allows.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of what is read, rounded down"
+)]
+fn again_within(plan: &Plan, chosen: Option<&SpeedPlan>, most: Option<f64>) -> u64 {
+    let bound = || {
+        let cost = &chosen?.cost;
+        let (left, more) = (most? - cost.total?, once_more(cost)?);
+        (left < more).then(|| (plan.pack_bytes as f64 * (left / more).max(0.0)) as u64)
+    };
+    bound().unwrap_or(plan.pack_bytes)
+}
+
+/// Copies went that were not to go, more of them than was shown: agreed to anew, with what they cost.
+#[expect(clippy::cast_precision_loss, reason = "a share of what is read")]
+fn settle_again(line: &Line, plan: &Plan, job: &JobFile, wish: &Wish) -> std::result::Result<(), Failure> {
+    let gone = job.thaw_again_sum()?;
+    if gone.packs == 0 || job.may_thaw_again()? >= gone.bytes {
+        return Ok(());
+    }
+    // Others may be found gone: what is agreed to now is enough for all.
+    let all = job.thaw_unfetched_sum()?;
+    let chosen = plan.at_speed(wish.speed);
+    let share = all.bytes as f64 / plan.pack_bytes.max(1) as f64;
+    let price = chosen.and_then(|s| once_more(&s.cost)).map(|more| more * share);
+    if let Some(most) = wish.max_cost {
+        within(most, price, chosen.map_or("", |s| s.cost.currency.as_str()))?;
+    }
+    if !wish.yes {
+        eprintln!(
+            "The copies of {} packs ({}) went before they were fetched, and those of {} may have. Asking for them again \
+             costs money once more: at most what follows.",
+            gone.packs,
+            Size(gone.bytes),
+            all.packs
+        );
+        ask(line, wish, price, chosen)?;
+    }
+    Ok(job.set_may_thaw_again(all.bytes)?)
 }
 
 fn within(most: f64, total: Option<f64>, currency: &str) -> Result<()> {
@@ -312,6 +374,29 @@ mod tests {
             assert!(error.kind() == Kind::Operator && error.to_string().contains(word), "{error}");
             assert!(error.remedy_text().is_some());
         }
+    }
+
+    #[test]
+    fn what_may_be_thawed_again_is_bounded_by_what_was_allowed() {
+        let cost = Cost {
+            retrieval: Some(2.0),
+            requests: Some(1.0),
+            copies: Some(1.0),
+            egress: Some(6.0),
+            total: Some(10.0),
+            currency: "USD".to_owned(),
+        };
+        let chosen = SpeedPlan { speed: "bulk".to_owned(), hours_first: None, hours_last: None, cost };
+        let plan = Plan { pack_bytes: 1000, frozen_packs: 1, ..Plan::default() };
+        let within = |most| again_within(&plan, Some(&chosen), most);
+        assert_eq!(within(None), 1000, "each once more, as it is shown");
+        assert_eq!([within(Some(14.0)), within(Some(12.0)), within(Some(10.0))], [1000, 500, 0]);
+        let mut shown = Vec::new();
+        let priced = Plan { speeds: vec![chosen], ..plan };
+        let wish = Wish { what: "restore", speed: Speed::Bulk, downlink: None, poll: None, max_cost: None, yes: false };
+        show(&priced, None, &wish, &mut shown).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("asked for again: at most 4.00 USD more"), "{shown}");
     }
 
     #[test]
