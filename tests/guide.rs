@@ -101,3 +101,34 @@ fn every_command_the_guide_speaks_of_is_run_or_shown_to_parse() {
     }
     assert!(page.ends_with("/panicroom\""), "the last thing is to leave nothing behind: {page}");
 }
+
+#[test]
+fn the_vault_keeps_a_copy_of_a_static_program_and_says_why_it_keeps_none_of_another() {
+    let machine = Machine::new();
+    // The head of a static program for x86_64, and something after it.
+    let mut program = b"\x7fELF\x02\x01".to_vec();
+    program.resize(64, 0);
+    program[18] = 62;
+    program.extend(machine::noise(1, 200_000));
+    let path = machine.path("static");
+    fs::write(&path, &program).unwrap();
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let with = |path: &Path| {
+        let line = format!("[[vault]]\nrescue_program = \"{}\"", path.display());
+        fs::write(machine.config(), config.replace("[[vault]]", &line)).unwrap();
+    };
+    with(Path::new(env!("CARGO_BIN_EXE_panicroom")));
+    let mut daemon = machine.daemon();
+    let is_said = |status: &serde_json::Value, text: &str| status["events"].to_string().contains(text);
+    daemon.until("the refusal is said", |status| is_said(status, "keep the program"));
+    daemon.stop().exits(0);
+    assert!(!machine.objects().iter().any(|(name, _)| name.contains("panicroom-format")));
+
+    with(&path);
+    let mut daemon = machine.daemon();
+    daemon.until("the copy is said", |status| is_said(status, "the vault keeps a copy of the program"));
+    daemon.stop().exits(0);
+    let objects = machine.objects();
+    let (name, _) = objects.iter().find(|(name, _)| name.ends_with("_panicroom-format1-x86_64")).unwrap();
+    assert_eq!(fs::read(machine.vault().join(name)).unwrap(), program);
+}
