@@ -267,6 +267,10 @@ impl JobFile {
     }
 
     fn read<T>(&self, doing: &'static str, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        // Whoever wrote last still has the pages; the other connection would read them anew after every write.
+        if let Ok(writer) = self.writer.try_lock() {
+            return act(&writer).map_err(trouble(doing));
+        }
         act(&self.reader.lock().expect("job lock")).map_err(trouble(doing))
     }
 
