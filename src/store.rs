@@ -146,6 +146,20 @@ pub enum Depth {
     Surface(&'static str),
 }
 
+impl Requests {
+    /// Those made after an earlier count.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            put: self.put - before.put,
+            get: self.get - before.get,
+            head: self.head - before.head,
+            list: self.list - before.list,
+            thaw: self.thaw - before.thaw,
+        }
+    }
+}
+
 pub trait ObjectStore: Send + Sync {
     /// Creates the object and returns only when the vault confirmed these very bytes (promise 2). Never
     /// replaces: a name that exists with other bytes is Damaged; with the same bytes it is `Before`.

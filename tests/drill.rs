@@ -123,16 +123,6 @@ fn is_segment(name: &Name) -> bool {
     matches!(name, Name::Segment(..))
 }
 
-fn since(before: Requests, now: Requests) -> Requests {
-    Requests {
-        put: now.put - before.put,
-        get: now.get - before.get,
-        head: now.head - before.head,
-        list: now.list - before.list,
-        thaw: now.thaw - before.thaw,
-    }
-}
-
 #[test]
 fn promise_11_a_drill_of_a_frozen_vault_plans_with_a_list_alone_and_thaws_nothing_nobody_agreed_to() {
     for proof in [Proof::Sealed, Proof::Contents] {
@@ -142,7 +132,7 @@ fn promise_11_a_drill_of_a_frozen_vault_plans_with_a_list_alone_and_thaws_nothin
         assert_eq!((plan.packs, plan.frozen_packs, plan.class.as_deref()), (4, 4, Some("DEEP_ARCHIVE")));
         let error = cold.carry_out().unwrap_err();
         assert!(error.kind() == Kind::Operator && error.to_string().contains("agreed"), "{error}");
-        assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, ..Requests::default() });
+        assert_eq!(cold.vault.store.requests().since(before), Requests { list: 1, ..Requests::default() });
     }
 }
 

@@ -8,7 +8,7 @@ mod fast_clock;
 mod vault_builder;
 
 use fast_clock::FastClock;
-use panicroom::catalog::jobs::JobFile;
+use panicroom::catalog::jobs::{AskedBefore, JobFile};
 use panicroom::catalog::{Catalog, When};
 use panicroom::clock::{Clock, Wall};
 use panicroom::error::{Kind, Result};
@@ -129,27 +129,17 @@ fn deep() -> Terms {
     Terms::of(Some("DEEP_ARCHIVE"), Speed::Bulk)
 }
 
-fn since(before: Requests, now: Requests) -> Requests {
-    Requests {
-        put: now.put - before.put,
-        get: now.get - before.get,
-        head: now.head - before.head,
-        list: now.list - before.list,
-        thaw: now.thaw - before.thaw,
-    }
-}
-
 #[test]
 fn promise_11_a_plan_makes_no_call_but_lists_and_nothing_is_asked_for_before_it_was_agreed_on() {
     let cold = Cold::new(3, 48 * HOUR, |store| store);
     let before = cold.vault.store.requests();
     let planned = cold.plan(&[]);
-    assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, ..Requests::default() });
+    assert_eq!(cold.vault.store.requests().since(before), Requests { list: 1, ..Requests::default() });
     assert_eq!((planned.frozen_packs, planned.packs, planned.class.as_deref()), (3, 3, Some("DEEP_ARCHIVE")));
     assert!(planned.frozen_bytes > planned.pack_bytes && planned.pack_bytes > 27_000 && !planned.costs_nothing());
     let error = cold.fetch().unwrap_err();
     assert!(error.kind() == Kind::Operator && error.to_string().contains("agreed"), "{error}");
-    assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, ..Requests::default() });
+    assert_eq!(cold.vault.store.requests().since(before), Requests { list: 1, ..Requests::default() });
 }
 
 #[test]
@@ -164,7 +154,7 @@ fn a_frozen_vault_comes_back_after_two_days_each_pack_asked_for_once_and_none_re
         assert!((48 * HOUR..49 * HOUR).contains(&cold.passed()), "{:?}", cold.passed());
         assert!(cold.vault.store.thaws().iter().all(|asked| asked.days == 2));
         // Every quarter of an hour for two days: one listing, where listings tell.
-        let calls = since(before, cold.vault.store.requests());
+        let calls = cold.vault.store.requests().since(before);
         assert!(calls.list <= 200 && calls.head <= if lists { 0 } else { 200 * 40 }, "{calls:?}");
     }
 }
@@ -176,7 +166,7 @@ fn a_few_packs_are_looked_at_one_by_one_and_a_listing_is_saved() {
     cold.agree(Terms::of(Some("DEEP_ARCHIVE"), Speed::Standard));
     let before = cold.vault.store.requests();
     assert_eq!(cold.fetch().unwrap().done, 1);
-    let calls = since(before, cold.vault.store.requests());
+    let calls = cold.vault.store.requests().since(before);
     assert_eq!((calls.list, calls.thaw), (0, 1));
     assert!(calls.head <= 50, "{calls:?}");
 }
@@ -196,7 +186,7 @@ fn frozen_packs_behind_delete_markers_or_beneath_other_bytes_are_planned_thawed_
         }
         let before = cold.vault.store.requests();
         let planned = cold.plan(&[]);
-        assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, ..Requests::default() });
+        assert_eq!(cold.vault.store.requests().since(before), Requests { list: 1, ..Requests::default() });
         assert_eq!((planned.frozen_packs, planned.hidden_packs, planned.overwritten_packs), (40, 10, 10));
         assert_eq!(planned.failed, 0, "nothing of it is lost");
         cold.agree(deep());
@@ -251,7 +241,7 @@ fn promise_11_what_is_asked_for_again_beyond_what_was_shown_waits_for_a_word() {
     assert_eq!(stopped.kind(), Kind::Operator, "{stopped}");
     assert!(stopped.to_string().contains("went before they were fetched"), "{stopped}");
     assert_eq!((cold.vault.store.thaws().len(), cold.vault.store.requests().thaw), (30, 30), "nothing twice unasked");
-    let (gone, all) = (cold.job().thaw_again_sum().unwrap(), cold.job().thaw_unfetched_sum().unwrap());
+    let AskedBefore { gone, all } = cold.job().thaws_asked_before().unwrap();
     assert!(gone.packs > 0 && all.packs >= gone.packs && all.packs < 30, "{gone:?} of {all:?}");
     assert_eq!(cold.fetch().unwrap_err().kind(), Kind::Operator, "nor by the next run");
     assert_eq!(cold.vault.store.requests().thaw, 30);
@@ -347,5 +337,5 @@ fn where_nothing_is_frozen_nothing_is_asked_and_nothing_more_is_looked_at() {
     let before = cold.vault.store.requests();
     assert_eq!(cold.plan(&[]).frozen_packs, 0);
     cold.all_back(&cold.fetch().unwrap());
-    assert_eq!(since(before, cold.vault.store.requests()), Requests { list: 1, get: 5, ..Requests::default() });
+    assert_eq!(cold.vault.store.requests().since(before), Requests { list: 1, get: 5, ..Requests::default() });
 }

@@ -11,7 +11,7 @@ mod thaw;
 mod work;
 
 pub use drill::{FileState, PackState, TriedFile, TriedPack, TriedSums};
-pub use thaw::{Enough, NewInRound, NewThaw, ThawHistory, ThawRow, ThawState, ThawSum, Wave};
+pub use thaw::{AskedBefore, Enough, NewInRound, NewThaw, ThawHistory, ThawRow, ThawState, ThawSum, Wave};
 
 use super::{add_to_fact, connect, objects, set_fact};
 use crate::error::{Error, Kind, Result};

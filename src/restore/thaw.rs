@@ -351,7 +351,7 @@ impl<'a> Thawer<'a> {
     }
 
     fn must_be_agreed_to(&self) -> Error {
-        let gone = self.job.thaw_again_sum().unwrap_or_default();
+        let gone = self.job.thaws_asked_before().unwrap_or_default().gone;
         Error::operator(format!(
             "thaw once more: the copies of {} ({}) went before they were fetched, and asking for them again costs more \
              than was shown",

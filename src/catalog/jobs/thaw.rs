@@ -52,6 +52,15 @@ pub struct ThawSum {
     pub first_asked: Option<Wall>,
 }
 
+/// Packs that were asked for and are not fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AskedBefore {
+    /// Whose copies went: they are to be asked for once more.
+    pub gone: ThawSum,
+    /// Those, and all others: the most that may have to be.
+    pub all: ThawSum,
+}
+
 /// How long a copy must stay to be worth reading: until then, and for each byte so many milliseconds more.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Enough {
@@ -255,24 +264,20 @@ impl JobFile {
         self.set_fact(AGAIN, i64::try_from(bytes).unwrap_or(i64::MAX))
     }
 
-    /// Packs whose copies went, and that are to be asked for once more.
-    pub fn thaw_again_sum(&self) -> Result<ThawSum> {
-        self.asked_before("state = 0 AND turn IS NULL", 0)
-    }
-
-    /// Packs that were asked for and are not fetched: the most that may have to be asked for again.
-    pub fn thaw_unfetched_sum(&self) -> Result<ThawSum> {
-        self.asked_before("(turn IS NULL OR turn >= ?1)", self.cursor()?.pack)
-    }
-
-    fn asked_before(&self, which: &str, turn: i64) -> Result<ThawSum> {
+    pub fn thaws_asked_before(&self) -> Result<AskedBefore> {
+        let turn = self.cursor()?.pack;
         self.read("count what may be thawed again", |c| {
-            c.prepare_cached(&format!(
-                "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM thaw WHERE asked IS NOT NULL AND ?1 = ?1 AND {which}"
-            ))?
+            c.prepare_cached(
+                "SELECT COUNT(*) FILTER (WHERE state = 0 AND turn IS NULL),
+                        COALESCE(SUM(bytes) FILTER (WHERE state = 0 AND turn IS NULL), 0), COUNT(*), COALESCE(SUM(bytes), 0)
+                 FROM thaw WHERE asked IS NOT NULL AND (turn IS NULL OR turn >= ?)",
+            )?
             .query_row([turn], |r| {
-                let (packs, bytes): (i64, i64) = (r.get(0)?, r.get(1)?);
-                Ok(ThawSum { packs: packs.cast_unsigned(), bytes: bytes.cast_unsigned(), first_asked: None })
+                let sum = |at: usize| -> rusqlite::Result<ThawSum> {
+                    let (packs, bytes): (i64, i64) = (r.get(at)?, r.get(at + 1)?);
+                    Ok(ThawSum { packs: packs.cast_unsigned(), bytes: bytes.cast_unsigned(), first_asked: None })
+                };
+                Ok(AskedBefore { gone: sum(0)?, all: sum(2)? })
             })
         })
     }

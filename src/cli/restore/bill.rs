@@ -4,7 +4,7 @@ use super::super::args::Line;
 use super::super::out_args::{Restore, SpeedArg};
 use super::super::source::Source;
 use super::super::{Failure, prices};
-use crate::catalog::jobs::JobFile;
+use crate::catalog::jobs::{AskedBefore, JobFile};
 use crate::config::duration;
 use crate::error::{Error, Result};
 use crate::model::{Rate, Size, Speed};
@@ -292,12 +292,11 @@ fn again_within(plan: &Plan, chosen: Option<&SpeedPlan>, most: Option<f64>) -> u
 /// Copies went that were not to go, more of them than was shown: agreed to anew, with what they cost.
 #[expect(clippy::cast_precision_loss, reason = "a share of what is read")]
 fn settle_again(line: &Line, plan: &Plan, job: &JobFile, wish: &Wish) -> std::result::Result<(), Failure> {
-    let gone = job.thaw_again_sum()?;
+    // Others may be found gone: what is agreed to is enough for all.
+    let AskedBefore { gone, all } = job.thaws_asked_before()?;
     if gone.packs == 0 || job.may_thaw_again()? >= gone.bytes {
         return Ok(());
     }
-    // Others may be found gone: what is agreed to now is enough for all.
-    let all = job.thaw_unfetched_sum()?;
     let chosen = plan.at_speed(wish.speed);
     let share = all.bytes as f64 / plan.pack_bytes.max(1) as f64;
     let price = chosen.and_then(|s| once_more(&s.cost)).map(|more| more * share);

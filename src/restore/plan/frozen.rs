@@ -36,7 +36,7 @@ impl Look<'_> {
         let packs = self.catalog.vault_counts()?.stored_objects;
         let pages = packs / PAGE_OF_LIST + 1;
         let (mut seen, mut listed) = (Vec::new(), 0u64);
-        let before = self.store.requests().list;
+        let before = self.store.requests();
         let mut each = |Held { object: info, cover }: Held| -> Result<()> {
             self.stop.check()?;
             listed += 1;
@@ -81,7 +81,7 @@ impl Look<'_> {
         self.faults.at("plan.thaw")?;
         self.job.thaw_seen(&seen)?;
         self.job.set_fact("listed", listed.max(packs).cast_signed())?;
-        plan.lists = self.store.requests().list - before;
+        plan.lists = self.store.requests().since(before).list;
         Ok(())
     }
     /// The pack of the job that the object is.
