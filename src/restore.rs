@@ -23,7 +23,7 @@ mod unit;
 mod walk;
 
 pub use fetch::{BATCH_BYTES, Fetching, Report, Shortfalls, fetch};
-pub use plan::{Cost, Plan, Planning, SpeedPlan, plan};
+pub use plan::{Cost, Plan, Planning, SpeedPlan, plan, preview};
 pub use progress::{Phase, Progress, Seen, Wait};
 
 use crate::catalog::{Catalog, When};

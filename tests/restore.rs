@@ -10,7 +10,7 @@ use panicroom::error::{Error, Kind};
 use panicroom::format::Name;
 use panicroom::model::{HardLink, SegmentNo, Shape, Tier, TreePath};
 use panicroom::place::{Clobber, Target};
-use panicroom::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan};
+use panicroom::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan, preview};
 use panicroom::store::memory::{Call, Fault};
 use panicroom::store::retry::{Backoff, Patience, Patient};
 use panicroom::store::{ObjectName, ObjectStore};
@@ -71,7 +71,15 @@ impl Machine {
             stop: &Stop::new(),
             now: Wall(0),
         };
-        plan(&planning, wanted, job)
+        // A plan alone says the same, of every vault that is restored here. How much is free is another's to say.
+        let alone = preview(&planning, wanted, &self.job("preview"));
+        let plan = plan(&planning, wanted, job);
+        match (&alone, &plan) {
+            (Ok(alone), Ok(plan)) => assert_eq!(alone, &Plan { free_bytes: alone.free_bytes, ..plan.clone() }),
+            (alone, plan) => assert_eq!(format!("{alone:?}"), format!("{plan:?}")),
+        }
+        JobFile::remove(&self.dir.path().join("preview"), &Faults::default()).unwrap();
+        plan
     }
 
     fn fetch(&self, vault: &VaultBuilder, job: &JobFile) -> Result<Report, Error> {

@@ -20,7 +20,7 @@ use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
 use crate::price::PriceBook;
 use crate::restore::fetch::BATCH_BYTES;
-use crate::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan};
+use crate::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan, preview};
 use crate::seal::keys::OpenKeys;
 use crate::seal::sha256;
 use crate::store::is_frozen;
@@ -140,7 +140,8 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
             stop: &source.stop,
             now: SystemClock::shared().wall(),
         };
-        plan(&with, &wanted, &file).map_err(|e| {
+        let made = if args.plan { preview(&with, &wanted, &file) } else { plan(&with, &wanted, &file) };
+        made.map_err(|e| {
             // Nothing was placed yet: nothing of it is worth keeping.
             job.remove();
             interrupted(e, "the same command begins again")

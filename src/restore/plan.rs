@@ -6,6 +6,7 @@
 
 mod bill;
 mod frozen;
+mod ledger;
 
 pub(super) use frozen::{FEW, Look};
 
@@ -27,6 +28,7 @@ use crate::seal::keys::SealKeys;
 use crate::seal::sha256;
 use crate::store::ObjectStore;
 use crate::worker::{Faults, Stop};
+use ledger::{Ledger, Sum};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -60,12 +62,26 @@ pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan>
     }
     with.faults.at("plan.begin")?;
     job.begin(with.keys.vault, with.target_path, i64::from(wanted.clobber == Clobber::Replace))?;
+    let plan = enter(with, wanted, job)?;
+    let text = serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
+    with.faults.at("plan.end")?;
+    job.set_fact("plan", text)?;
+    with.faults.at("plan.ended")?;
+    Ok(plan)
+}
+
+/// What [`plan`] would say, without a job that could do it. `scratch` is of no use afterwards.
+pub fn preview(with: &Planning<'_>, wanted: &Wanted, scratch: &JobFile) -> Result<Plan> {
+    enter(with, wanted, &Sum::new(scratch))
+}
+
+fn enter(with: &Planning<'_>, wanted: &Wanted, ledger: &dyn Ledger) -> Result<Plan> {
     with.progress.enter(Phase::Planning);
     let records = Records { store: with.store, keys: with.keys, stop: with.stop, unknown: HashMap::new() };
     let mut planner = Planner {
         with,
         clobber: wanted.clobber,
-        job,
+        ledger,
         layouts: Layouts::new(with.catalog, records),
         items: Vec::new(),
         failed: Vec::new(),
@@ -92,18 +108,13 @@ pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan>
     }
     planner.flush()?;
     planner.packs()?;
-    let plan = planner.plan;
-    let text = serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
-    with.faults.at("plan.end")?;
-    job.set_fact("plan", text)?;
-    with.faults.at("plan.ended")?;
-    Ok(plan)
+    Ok(planner.plan)
 }
 
 struct Planner<'a> {
     with: &'a Planning<'a>,
     clobber: Clobber,
-    job: &'a JobFile,
+    ledger: &'a dyn Ledger,
     layouts: Layouts<'a>,
     items: Vec<NewItem>,
     failed: Vec<(TreePath, String)>,
@@ -136,9 +147,9 @@ impl Planner<'_> {
 
     fn flush(&mut self) -> Result<()> {
         self.with.faults.at("plan.items")?;
-        self.job.add(&self.items)?;
+        self.ledger.add(&self.items)?;
         self.with.faults.at("plan.failures")?;
-        self.job.add_failures(&self.failed)?;
+        self.ledger.add_failures(&self.failed)?;
         self.items.clear();
         self.failed.clear();
         Ok(())
@@ -182,7 +193,7 @@ impl Planner<'_> {
 
     fn first_name(&self, link: HardLink, content: &[u8], path: &TreePath) -> Result<Option<TreePath>> {
         self.with.faults.at("plan.link")?;
-        self.job.first_name(link, sha256(content), path)
+        self.ledger.first_name(link, sha256(content), path)
     }
 
     fn file(&mut self, path: TreePath, entry: Box<Entry>, content: &[u8]) -> Result<()> {
@@ -230,14 +241,14 @@ impl Planner<'_> {
     fn packs(&mut self) -> Result<()> {
         let (mut cold, mut few, mut found) = (0, Vec::new(), Vec::new());
         let mut at = 0;
-        while let Some(id) = self.job.pack_from(0, at)? {
+        while let Some(id) = self.ledger.pack_from(at)? {
             self.with.stop.check()?;
             at = id + 1;
             let record = self.layouts.records.of(self.with.catalog, id)?;
             let hash = record.as_ref().map(|r| r.hash).or_else(|| self.layouts.records.unknown.get(&id).copied());
             let Some(hash) = hash else { continue };
             let tier = record.as_ref().map_or(Tier::Cold, |r| r.table.tier);
-            let bytes = record.as_ref().map_or(Ok(0), |record| used_bytes(self.job, id, record))?;
+            let bytes = record.as_ref().map_or(Ok(0), |record| used_bytes(self.ledger, id, record))?;
             self.plan.packs += 1;
             self.plan.pack_bytes += bytes;
             let may_freeze = self.with.store.may_freeze();
@@ -256,12 +267,11 @@ impl Planner<'_> {
         }
         self.add_packs(&mut found)?;
         if cold > 0 {
-            let job = self.job;
             let with = self.with;
             let look = Look {
                 catalog: with.catalog,
                 store: with.store,
-                job,
+                ledger: self.ledger,
                 now: with.now,
                 faults: with.faults,
                 stop: with.stop,
@@ -276,14 +286,14 @@ impl Planner<'_> {
 
     fn add_packs(&self, found: &mut Vec<NewPack>) -> Result<()> {
         self.with.faults.at("plan.pack")?;
-        self.job.add_packs(found)?;
+        self.ledger.add_packs(found)?;
         found.clear();
         Ok(())
     }
 
     /// The lower, the sooner: by the wanted paths in the order given, then by size.
     fn wanted(&self, pack: i64, bytes: u64) -> Result<u64> {
-        let first = self.job.first_file_of(pack)?.unwrap_or_default();
+        let first = self.ledger.first_file_of(pack)?.unwrap_or_default();
         let path = self.tops.partition_point(|top| *top <= first) as u64;
         Ok(path << WANTED_BYTES | bytes.min((1 << WANTED_BYTES) - 1))
     }
@@ -351,7 +361,7 @@ fn nobodys_folder(now: Wall) -> Entry {
 }
 
 /// Bytes of the blocks that hold any needed chunk.
-fn used_bytes(job: &JobFile, pack: i64, record: &PackRecord) -> Result<u64> {
+fn used_bytes(ledger: &dyn Ledger, pack: i64, record: &PackRecord) -> Result<u64> {
     let ends: Vec<u64> = record
         .table
         .blocks
@@ -362,7 +372,7 @@ fn used_bytes(job: &JobFile, pack: i64, record: &PackRecord) -> Result<u64> {
         })
         .collect();
     let (mut bytes, mut next) = (0, 0);
-    job.runs_of(pack, &mut |first, count| {
+    ledger.runs_of(pack, &mut |first, count| {
         let (first, end) = (u64::from(first), u64::from(first) + u64::from(count));
         while next < ends.len() && ends[next] <= first {
             next += 1;

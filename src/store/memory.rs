@@ -15,7 +15,7 @@ pub use fault::{Call, Fault};
 
 use super::throttle::Throttle;
 use super::{Access, ObjectName, Requests, Speed};
-use crate::clock::{Clock, Wall};
+use crate::clock::{Clock, Steady, Wall};
 use crate::error::{Error, Result};
 use crate::model::Rate;
 use fault::{Faults, Random};
@@ -36,6 +36,7 @@ struct State {
     refused: Vec<Speed>,
     thaws: Vec<AskedFor>,
     frozen_reads: u64,
+    line_busy_until: Steady,
 }
 
 /// A thaw that was granted.
@@ -207,10 +208,18 @@ impl MemoryStore {
         is_told.then(|| kept.cold.access(&*self.clock))
     }
 
+    /// One line, shared by all who read at once.
     fn take_time(&self, range: Option<&Range<u64>>) {
         if let (Some(rate), Some(range)) = (self.downlink, range) {
             let nanos = u128::from(range.end - range.start) * 1_000_000_000 / u128::from(rate.get());
-            self.clock.sleep(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
+            let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+            let now = self.clock.steady();
+            let ours = {
+                let mut state = self.state();
+                state.line_busy_until = state.line_busy_until.max(now).plus(takes);
+                state.line_busy_until
+            };
+            self.clock.sleep(ours.since(now));
         }
     }
 

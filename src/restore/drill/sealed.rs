@@ -33,7 +33,8 @@ pub(super) fn plan(with: &Drilling<'_>) -> Result<Plan> {
     }
     if with.store.may_freeze() && !few.is_empty() {
         let now = with.clock.wall();
-        let look = Look { catalog: with.catalog, store: with.store, job, now, faults: with.faults, stop: with.stop };
+        let look =
+            Look { catalog: with.catalog, store: with.store, ledger: job, now, faults: with.faults, stop: with.stop };
         look.at(&few, &mut plan)?;
     }
     if plan.frozen_packs == 0 && is_free_of_charge(with.store) {

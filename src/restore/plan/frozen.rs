@@ -1,9 +1,10 @@
-//! Which packs of a job need a thaw, by what the vault lists, behind delete markers too: nothing else is asked. Dying here leaves a job that is not
-//! planned.
+//! Which packs of a job need a thaw, by what the vault lists, behind delete markers too: nothing else is
+//! asked. Dying here leaves a job that is not planned.
 
 use super::bill::Plan;
+use super::ledger::Ledger;
 use crate::catalog::Catalog;
-use crate::catalog::jobs::{JobFile, ThawState};
+use crate::catalog::jobs::ThawState;
 use crate::clock::Wall;
 use crate::error::Result;
 use crate::format::Name;
@@ -24,7 +25,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(in crate::restore) struct Look<'a> {
     pub catalog: &'a Catalog,
     pub store: &'a dyn ObjectStore,
-    pub job: &'a JobFile,
+    pub ledger: &'a dyn Ledger,
     pub now: Wall,
     pub faults: &'a Faults,
     pub stop: &'a Stop,
@@ -68,7 +69,7 @@ impl Look<'_> {
             seen.push((pack, state.0, state.1));
             if seen.len() >= AT_ONCE {
                 self.faults.at("plan.thaw")?;
-                self.job.thaw_seen(&seen)?;
+                self.ledger.thaw_seen(&seen)?;
                 seen.clear();
             }
             Ok(())
@@ -79,14 +80,14 @@ impl Look<'_> {
             self.store.inventory("data_", &mut each)?;
         }
         self.faults.at("plan.thaw")?;
-        self.job.thaw_seen(&seen)?;
-        self.job.set_fact("listed", listed.max(packs).cast_signed())?;
+        self.ledger.thaw_seen(&seen)?;
+        self.ledger.listed(listed.max(packs))?;
         plan.lists = self.store.requests().since(before).list;
         Ok(())
     }
     /// The pack of the job that the object is.
     fn pack(&self, info: &ObjectInfo) -> Result<Option<i64>> {
         let Some(Name::Pack(_, hash)) = Name::parse(info.name.as_str()) else { return Ok(None) };
-        self.job.pack_of_hash(hash)
+        self.ledger.pack_of_hash(hash)
     }
 }
