@@ -1,8 +1,10 @@
 //! What may go over the uplink now: arithmetic only, no clock, no thread, no waiting.
 //!
-//! [`bucket`] keeps one limit, [`share`] divides a line between the vaults that use it.
+//! [`bucket`] keeps one limit, [`share`] divides a line between the vaults that use it,
+//! [`manners`] yields to everybody else on it.
 
 pub mod bucket;
+pub mod manners;
 pub mod share;
 
 pub use bucket::{Bucket, Grant, slice};
