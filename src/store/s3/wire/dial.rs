@@ -34,11 +34,11 @@ impl Dial {
         Self { tcp, throttle: throttle.clone() }
     }
 
-    /// What the other side may send before anybody reads. Under a limit no more than flows in 0.15 s: so much the limit
+    /// What the other side may send before anybody reads. Under a limit no more than flows in 0.1 s: so much the limit
     /// may be exceeded at once, and no more.
     fn receives(&self) -> Option<usize> {
         let rate = self.throttle.pace(Way::Down)?;
-        let bytes = (rate.get() * 3 / 20).clamp(RECEIVE_MIN, RECEIVE_MAX);
+        let bytes = (rate.get() / 10).clamp(RECEIVE_MIN, RECEIVE_MAX);
         Some(usize::try_from(bytes).expect("a few megabytes"))
     }
 }
