@@ -13,7 +13,7 @@ use crate::catalog::{Check, Defect, Fence, PackToSee, SegmentRow, Wrong};
 use crate::error::Result;
 use crate::format::{META_PREFIX, Name};
 use crate::model::{SegmentNo, Sha256, Tier};
-use crate::store::{Cover, Depth, Held, ObjectInfo, is_archive};
+use crate::store::{Cover, Depth, Held, Inventory, ObjectInfo, is_archive};
 use std::collections::VecDeque;
 
 /// Rows read or written together.
@@ -85,10 +85,12 @@ impl Verifying<'_> {
             self.faults.at("verify.begin")?;
             self.catalog.forget_suspects()?;
         }
-        let depth = self.store.inventory("", &mut |held| {
+        let Inventory { depth, strange } = self.store.inventory("", &mut |held| {
             self.stop.check()?;
             work.see(held)
         })?;
+        work.report.run.looked += strange;
+        work.report.run.foreign += strange;
         work.finish(depth)
     }
 }
