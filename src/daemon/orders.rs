@@ -64,11 +64,13 @@ impl Orders {
         name_over(&temporary, &path).map_err(refused)
     }
 
-    /// The bound of one of `vaults` vaults: its equal part of the common limit, or its own limit if that is lower.
-    pub fn rate_of(&self, vault: &VaultSettings, configured: Option<Rate>, vaults: usize) -> Option<Rate> {
-        let common = self.limit.map_or(configured, |Ordered(rate)| Rate::bytes_per_second(rate));
-        let share = u64::try_from(vaults.max(1)).unwrap_or(1);
-        let part = common.and_then(|rate| Rate::bytes_per_second((rate.get() / share).max(1)));
-        [part, vault.limit].into_iter().flatten().min()
+    /// The limit of all vaults together.
+    pub fn line(&self, configured: Option<Rate>) -> Option<Rate> {
+        self.limit.map_or(configured, |Ordered(rate)| Rate::bytes_per_second(rate))
+    }
+
+    /// The bound of a vault that has the line to itself: the common limit, or its own if that is lower.
+    pub fn rate_of(&self, vault: &VaultSettings, configured: Option<Rate>) -> Option<Rate> {
+        [self.line(configured), vault.limit].into_iter().flatten().min()
     }
 }

@@ -23,7 +23,8 @@ use crate::model::{Rate, TreePath};
 use crate::seal::random;
 use crate::source::watch::Watcher;
 use crate::store::retry::Backoff;
-use crate::store::throttle::Throttle;
+use crate::store::throttle::{Line, Throttle};
+use crate::uplink::Rates;
 use crate::worker::Nudge;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,6 +40,8 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct Daemon {
     pub house: House,
     pub vaults: Vec<Arc<Vault>>,
+    /// What all vaults share.
+    pub line: Line,
     orders: Mutex<Orders>,
     pub watcher: Option<Arc<Watcher>>,
     /// What the watcher rings.
@@ -64,14 +67,12 @@ impl Daemon {
             Watching::Off => None,
         };
         let orders = Orders::read(&house.home)?;
+        let line = Line::new(Rates::up(orders.line(house.settings.uplink_limit)), Arc::clone(&house.clock));
         let vaults: Vec<_> = house
             .settings
             .vaults
             .iter()
-            .map(|settings| {
-                let rate = orders.rate_of(settings, house.settings.uplink_limit, house.settings.vaults.len());
-                Arc::new(Vault::new(settings.clone(), Throttle::new(rate, Arc::clone(&house.clock))))
-            })
+            .map(|settings| Arc::new(Vault::new(settings.clone(), Throttle::on(&line, Rates::up(settings.limit)))))
             .collect();
         if orders.paused.is_some() {
             for vault in &vaults {
@@ -80,7 +81,7 @@ impl Daemon {
         }
         let started = house.clock.steady();
         let (orders, hurried) = (Mutex::new(orders), AtomicBool::new(false));
-        Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, disks: Disks::default(), started }))
+        Ok(Arc::new(Self { house, vaults, line, orders, watcher, heard, hurried, disks: Disks::default(), started }))
     }
 
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
@@ -90,8 +91,8 @@ impl Daemon {
         change(&mut orders);
         orders.write(&self.house.home, &self.house.faults)?;
         *standing = orders;
+        self.line.set(Rates::up(orders.line(self.house.settings.uplink_limit)));
         for vault in &self.vaults {
-            vault.throttle.set(orders.rate_of(&vault.settings, self.house.settings.uplink_limit, self.vaults.len()));
             match orders.paused {
                 Some(_) => vault.pause(),
                 None => vault.resume(),

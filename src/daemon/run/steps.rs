@@ -79,7 +79,7 @@ pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
 pub(super) fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
     const FAST: u64 = 2_000_000;
     let slow = vault.throttle.rate().is_some_and(|r| r.get() < FAST);
-    if vault.holds_still() || (thread > 0 && slow) {
+    if vault.holds_still() || vault.throttle.is_shut() || (thread > 0 && slow) {
         return Ok(Step::Wait(LOOK));
     }
     match engine.upload_one(&vault.claims)? {
