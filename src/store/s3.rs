@@ -20,11 +20,12 @@ mod read;
 mod thaw;
 mod trouble;
 mod versions;
+mod wire;
 
 pub use connect::Credentials;
 
 use super::abilities::{Abilities, Ability};
-use super::throttle::Throttle;
+use super::throttle::{Freight, Throttle, Underway, Way};
 use super::{Created, Held, Inventory, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
 use crate::config::url::Bucket;
@@ -36,9 +37,9 @@ use behind::Behind;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use wire::Pulse;
 
 /// A request that moves no byte for so long is given up.
 const STANDSTILL: Duration = Duration::from_secs(300);
@@ -48,8 +49,8 @@ const STANDSTILL_SHORT: Duration = Duration::from_secs(60);
 const DOOR: Duration = Duration::from_secs(4);
 /// How often a running request looks whether it should end.
 const LOOK: Duration = Duration::from_millis(200);
-/// Bytes of a request beside its body, about: line, headers, signature, framing. Counted against the limit.
-const HEADERS: u64 = 1500;
+/// What knocking at a door costs either way, bytes: the packets that open and close a connection.
+const KNOCK: u64 = 3 * 60;
 /// Names whose last PUT ended unclear, at most; an older one merely costs a body more.
 const UNCLEAR_MAX: usize = 64;
 
@@ -93,7 +94,7 @@ struct Looked {
 impl S3Store {
     /// Reads the keys; makes no request to the bucket. Operator when keys or region are missing.
     pub fn connect(settings: Settings, handle: Handle, throttle: Throttle) -> Result<Self> {
-        let client = handle.block_on(connect::client(&settings.bucket, &settings.credentials))?;
+        let client = handle.block_on(connect::client(&settings.bucket, &settings.credentials, &throttle))?;
         Ok(Self {
             client,
             bucket: settings.bucket,
@@ -110,6 +111,8 @@ impl S3Store {
     /// it costs nothing; what it would answer is not known.
     pub fn is_reachable(&self) -> bool {
         let (host, port) = self.bucket.door();
+        self.throttle.charge(Way::Up, KNOCK);
+        self.throttle.charge(Way::Down, KNOCK);
         let knock = tokio::net::TcpStream::connect((host, port));
         matches!(self.handle.block_on(async { tokio::time::timeout(DOOR, knock).await }), Ok(Ok(_)))
     }
@@ -133,7 +136,6 @@ impl S3Store {
 
     fn count(&self, add: impl FnOnce(&mut Requests)) {
         add(&mut self.requests.lock().expect("requests lock"));
-        self.throttle.charge(super::throttle::Way::Up, HEADERS);
     }
 
     fn is_unclear(&self, name: &ObjectName) -> bool {
@@ -153,21 +155,21 @@ impl S3Store {
 
     /// Runs one request to its end, a stop or a standstill.
     fn run<T>(&self, stop: &Stop, doing: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
-        let nothing = AtomicU64::new(0);
-        self.run_moving(stop, doing, (&nothing, STANDSTILL_SHORT), request)
+        self.run_moving(stop, doing, STANDSTILL_SHORT, request)
     }
     fn run_moving<T>(
         &self,
         stop: &Stop,
         doing: &str,
-        (moved, patience): (&AtomicU64, Duration),
+        patience: Duration,
         request: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         stop.check()?;
+        let pulse = Pulse::new(Freight::Talk);
         self.handle.block_on(async {
             tokio::select! {
-                answer = request => answer,
-                ended = watch(stop, moved, patience) => Err(ended.during(doing)),
+                answer = pulse.of(request) => answer,
+                ended = watch(stop, &pulse, patience, None) => Err(ended.during(doing)),
             }
         })
     }
@@ -306,15 +308,20 @@ impl ObjectStore for S3Store {
     }
 }
 
-/// Ends when asked to stop, or when `moved` stood still for too long.
-async fn watch(stop: &Stop, moved: &AtomicU64, patience: Duration) -> Error {
-    let (mut last, mut still) = (moved.load(Ordering::Relaxed), Duration::ZERO);
+/// Ends when asked to stop, when nothing moved for too long, or when an object of so many bytes is given up because
+/// sending was shut.
+async fn watch(stop: &Stop, pulse: &Pulse, patience: Duration, object: Option<(&Underway, u64)>) -> Error {
+    let (mut last, mut still) = (pulse.moved(), Duration::ZERO);
     loop {
         tokio::time::sleep(LOOK).await;
         if stop.asked() {
             return Error::stopping();
         }
-        let now = moved.load(Ordering::Relaxed);
+        let given_up = object.map(|(underway, size)| underway.goes_on(size.saturating_sub(pulse.written())));
+        if let Some(Err(e)) = given_up {
+            return e;
+        }
+        let now = pulse.moved();
         still = if now == last { still + LOOK } else { Duration::ZERO };
         last = now;
         if still >= patience {
