@@ -145,9 +145,8 @@ mod tests {
     fn an_order_ends_at_its_time_and_no_clock_that_is_put_back_draws_it_out() {
         let hour = Duration::from_secs(3600);
         let term = Term { since: Wall(1_000_000), until: Some(Wall(1_000_000).plus(hour)) };
-        let at = |wall: i64, steady: u64| {
-            term.stands(Steady(hour), Wall(wall), Steady(hour + Duration::from_secs(steady)))
-        };
+        let at =
+            |wall: i64, steady: u64| term.stands(Steady(hour), Wall(wall), Steady(hour + Duration::from_secs(steady)));
         assert!(at(1_000_000, 0) && at(4_599_999, 3599) && at(-5_000_000, 3599));
         assert!(!at(4_600_000, 60), "the wall clock shows its end");
         assert!(!at(-5_000_000, 3600), "an hour has passed");

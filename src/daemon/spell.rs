@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 /// Milliseconds since 1970 as RFC 3339 in UTC, seconds precision.
 pub fn rfc3339(at: Wall) -> String {
-    jiff::Timestamp::from_millisecond(at.0)
+    Timestamp::from_millisecond(at.0)
         .map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 

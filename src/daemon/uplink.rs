@@ -15,7 +15,7 @@ use super::home::Home;
 use super::orders::Orders;
 use super::run::Vault;
 use crate::clock::{Clock, Steady, Wall};
-use crate::config::{UplinkSettings, VaultUrl};
+use crate::config::UplinkSettings;
 use crate::daemon::open::House;
 use crate::error::Result;
 use crate::store::throttle::Line;
@@ -79,8 +79,7 @@ impl Uplink {
             tracing::error!("{lost}");
         }
         let calendar = Calendar::new(settings.calendar.clone(), settings.limit);
-        let state =
-            State { orders, known: (now, now), ended: None, usage, counted: BTreeMap::new(), link: None };
+        let state = State { orders, known: (now, now), ended: None, usage, counted: BTreeMap::new(), link: None };
         let given = given(&state, &calendar, &settings);
         let rates = given.decide(wall, now, &place.zone()).rates;
         Ok(Self {
@@ -148,6 +147,9 @@ impl Uplink {
     pub fn zone(&self) -> TimeZone {
         self.place.zone()
     }
+    pub fn is_capped(&self) -> bool {
+        self.settings.month.is_some() || self.settings.day.is_some()
+    }
     /// The caps as they stand.
     pub fn caps(&self) -> Vec<crate::uplink::cap::Cap> {
         self.state().usage.caps().cloned().collect()
@@ -158,18 +160,19 @@ impl Uplink {
     pub fn settle(&self, vaults: &[Arc<Vault>]) -> Result<Now> {
         let (wall, steady, zone) = (self.clock.wall(), self.clock.steady(), self.place.zone());
         let mut state = self.state();
-        for vault in vaults.iter().filter(|v| is_bucket(v)) {
+        for vault in vaults.iter().filter(|v| v.is_bucket()) {
             let wire = vault.throttle.wire_bytes();
             let total = wire.up.saturating_add(wire.down);
             let before = state.counted.insert(vault.settings.name.clone(), total).unwrap_or(0);
             state.usage.count(total.saturating_sub(before), wall, &zone);
         }
-        let kept = if state.usage.is_due(steady) { state.usage.write(&self.home, &self.faults, steady) } else { Ok(()) };
+        let kept =
+            if state.usage.is_due(steady) { state.usage.write(&self.home, &self.faults, steady) } else { Ok(()) };
         self.tidy(&mut state, wall, steady);
         let now = self.decide(&state);
         self.line.set(now.rates);
         for vault in vaults {
-            vault.obey(now.hold_of(is_bucket(vault)), now.pack_bound);
+            vault.obey(&now);
         }
         kept.map(|()| now)
     }
@@ -224,8 +227,4 @@ fn given<'a>(state: &'a State, calendar: &'a Calendar, settings: &UplinkSettings
         usage: &state.usage,
         link: state.link.as_deref(),
     }
-}
-
-fn is_bucket(vault: &Vault) -> bool {
-    matches!(vault.settings.url, VaultUrl::Bucket(_))
 }

@@ -2,7 +2,7 @@
 //! it was answered (promise 7).
 
 use super::opening::Machine;
-use panicroom::daemon::console::Console;
+use panicroom::daemon::console::{Bound, Console, Lasting};
 use panicroom::daemon::desk::Desk;
 use panicroom::daemon::orders::Orders;
 use panicroom::daemon::run::{Daemon, Watching};
@@ -32,16 +32,20 @@ struct Order {
 const OLD: Option<u64> = Some(123_456);
 
 const ORDERS: [Order; 5] = [
-    Order { before: Set { paused: false, limit: OLD }, give: Desk::pause, after: Set { paused: true, limit: OLD } },
+    Order {
+        before: Set { paused: false, limit: OLD },
+        give: |desk| desk.pause(Lasting::Always),
+        after: Set { paused: true, limit: OLD },
+    },
     Order { before: Set { paused: true, limit: OLD }, give: Desk::resume, after: Set { paused: false, limit: OLD } },
     Order {
         before: Set { paused: false, limit: OLD },
-        give: |desk| desk.limit(Rate::bytes_per_second(777_777)),
+        give: |desk| desk.limit(Bound::At(Rate::bytes_per_second(777_777).unwrap()), Lasting::Always),
         after: Set { paused: false, limit: Some(777_777) },
     },
     Order {
         before: Set { paused: true, limit: OLD },
-        give: |desk| desk.limit(None),
+        give: |desk| desk.limit(Bound::Unlimited, Lasting::Always),
         after: Set { paused: true, limit: None },
     },
     Order { before: Set { paused: false, limit: OLD }, give: Desk::rescan, after: Set { paused: false, limit: OLD } },
@@ -57,8 +61,8 @@ enum VaultIs {
 
 /// The order is given to a daemon, and the process is gone.
 fn give(machine: &Machine, order: &Order, vault: VaultIs, faults: &Faults) -> Result<()> {
-    let mut before = Orders { limit: Some(order.before.limit.and_then(Rate::bytes_per_second).into()), paused: None };
-    before.paused = order.before.paused.then_some(1);
+    let limit = Some(order.before.limit.and_then(Rate::bytes_per_second).into());
+    let before = Orders { limit, paused: order.before.paused.then_some(1), ..Orders::default() };
     let house = machine.house(faults);
     before.write(&house.home, &Faults::default()).unwrap();
     let daemon = Daemon::new(house, Watching::Off).unwrap();

@@ -94,6 +94,11 @@ impl Now {
     pub fn hold_of(&self, is_bucket: bool) -> Option<&Hold> {
         if is_bucket { self.hold_of_buckets.as_ref() } else { self.hold.as_ref() }
     }
+    /// For a vault with this limit of its own, bytes; 0: as configured.
+    pub fn pack_bound_of(&self, own: Option<Rate>) -> u64 {
+        let own = own.map(|rate| rate.get().saturating_mul(PACK_SECONDS).max(LEAST_PACK));
+        [self.pack_bound, own].into_iter().flatten().min().unwrap_or(0)
+    }
 }
 
 impl Given<'_> {

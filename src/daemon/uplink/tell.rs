@@ -7,8 +7,8 @@ use crate::daemon::console::{CapStatus, HoldStatus, OrderStatus, PartStatus, Upl
 use crate::daemon::orders::Term;
 use crate::daemon::spell::{local, rfc3339};
 use crate::model::{Allowed, Rate, Size};
-use crate::uplink::cap::{Cap, Span};
 use crate::uplink::calendar::Part;
+use crate::uplink::cap::{Cap, Span};
 use jiff::tz::TimeZone;
 
 impl Uplink {
@@ -96,7 +96,8 @@ impl Uplink {
             }
             Hold::Link(why) => ("link", format!("Nothing is sent: {why}.")),
             Hold::Window(entry) => {
-                let opens = self.calendar.at(wall, zone).until.map_or_else(String::new, |u| format!(" until {}", at(u)));
+                let opens =
+                    self.calendar.at(wall, zone).until.map_or_else(String::new, |u| format!(" until {}", at(u)));
                 ("window", format!("Nothing is sent{opens}, by the window \"{}\".", self.entry(*entry)))
             }
             Hold::Cap(span) => ("cap", cap_sentence(state, *span, "only the log still goes", wall, zone)),

@@ -190,7 +190,13 @@ mod tests {
     fn a_damaged_file_is_said_and_counting_begins_anew() {
         let dir = tempfile::tempdir().unwrap();
         let home = home(dir.path());
-        for text in ["", "{", "[]", r#"{"since":1,"month":{"counts":[]},"other":1}"#, r#"{"since":1,"day":{"counts":[{"first":"2026-13-01","bytes":1}]}}"#] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            r#"{"since":1,"month":{"counts":[]},"other":1}"#,
+            r#"{"since":1,"day":{"counts":[{"first":"2026-13-01","bytes":1}]}}"#,
+        ] {
             std::fs::write(home.usage(), text).unwrap();
             let usage = Usage::read(&home, &settings(), NOW, steady(0));
             assert!(usage.lost.as_ref().is_some_and(|said| said.contains("usage.json")), "{text}");
