@@ -546,6 +546,9 @@ fn the_buttons_do_what_they_say() {
     browser.eval("document.querySelector('[data-do=rescan]').click()");
     assert!(browser.sees(&answer("under way already")));
     assert_eq!(served.double.asked(), ["pause", "limit Some(100000)", "rescan"]);
+    browser.eval("document.getElementById('limit-term').value = 'until:change'; document.getElementById('rate').value = 'none'; document.querySelector('#limit button').click()");
+    assert!(browser.sees("document.getElementById('answer').textContent === 'Limit set.'"));
+    assert_eq!(served.double.asked()[3], "limit None Change");
 }
 
 #[test]

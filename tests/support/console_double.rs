@@ -6,7 +6,7 @@ use panicroom::daemon::console::{
     RequestCounts, RootStatus, Status, UplinkStatus, VaultStatus, Verified, VerifyAsk, VerifyStatus,
 };
 use panicroom::error::{Error, Result};
-use panicroom::model::{Rate, TreePath};
+use panicroom::model::TreePath;
 use std::sync::{Arc, Mutex};
 
 pub struct ConsoleDouble {

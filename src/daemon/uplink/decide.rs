@@ -179,3 +179,6 @@ fn unit(cap: &Cap) -> u64 {
 
 /// No pack is bigger, bytes.
 const MOST_PACK: u64 = crate::config::defaults::PACK_SIZE_MAX.0;
+
+#[cfg(test)]
+mod tests;
