@@ -2,13 +2,11 @@
 //! by the zone it runs in; and what may go while a cap is used up, on a bench.
 
 #[path = "support/bed.rs"]
-#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod bed;
 #[path = "support/machine.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod machine;
 #[path = "support/read_vault.rs"]
-#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod read_vault;
 #[path = "support/tree.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
@@ -107,6 +105,7 @@ fn a_pass_waits_for_its_window() {
     machine.configure(&format!("[uplink]\n{}", shut_now()));
     // A daemon takes the pass over, so that it can be told that the window is open after all.
     let mut daemon = machine.daemon();
+    daemon.until("its window to be shut", |s| s["uplink"]["hold"]["kind"] == "window");
     let pass = machine.command(&["backup"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     daemon.until("what was captured to wait", |s| s["vaults"][0]["spool_bytes"].as_u64() > Some(0));
     machine.run(&["limit", "none"]).exits(0);
