@@ -1,7 +1,7 @@
 //! One line divided between those who use it: an equal part each while all want, what one leaves goes to the others.
 //!
 //! Start-time fair queueing over a [`Bucket`]. Every grant moves its taker on by what it took; who was turned away and
-//! stands behind goes first. A taker that comes back after a rest stands where the line is now: rest earns nothing, and
+//! stands behind goes first. A taker that comes back after a rest stands where the line is now: rest earns a slice at most, and
 //! nobody pays for another's rest. A taker that does not come back for its turn loses it after [`GRACE`].
 
 use super::bucket::{Bucket, Grant, slice};
@@ -27,7 +27,7 @@ pub struct Share {
     bucket: Bucket,
     turns: BTreeMap<Taker, Turn>,
     joined: u64,
-    /// Where the line is: the beginning of the last grant, bytes.
+    /// Where the line is: a slice before the beginning of the last grant, bytes.
     at: u64,
 }
 
@@ -77,7 +77,7 @@ impl Share {
                 }
                 None => {
                     self.bucket.charge(n, now);
-                    self.at = self.at.max(begin);
+                    self.at = self.at.max(begin.saturating_sub(slice(rate)));
                     self.turns.insert(taker, Turn { end: begin + n, waits: None });
                     Grant::Go(n)
                 }

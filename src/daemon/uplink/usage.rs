@@ -187,22 +187,6 @@ mod tests {
     }
 
     #[test]
-    fn what_dies_while_it_is_written_leaves_what_was_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = home(dir.path());
-        let mut usage = Usage::read(&home, &settings(), NOW, steady(0));
-        usage.count(10, NOW, &TimeZone::UTC);
-        usage.write(&home, &Faults::default(), steady(1)).unwrap();
-        usage.count(10, NOW, &TimeZone::UTC);
-        let faults = Faults::die_at(1);
-        assert!(usage.write(&home, &faults, steady(2)).is_err());
-        assert_eq!(faults.told().1, Some("usage.name"));
-        assert_eq!(used(&Usage::read(&home, &settings(), NOW, steady(0))), [10, 10]);
-        usage.write(&home, &Faults::default(), steady(3)).unwrap();
-        assert_eq!(used(&Usage::read(&home, &settings(), NOW, steady(0))), [20, 20]);
-    }
-
-    #[test]
     fn a_damaged_file_is_said_and_counting_begins_anew() {
         let dir = tempfile::tempdir().unwrap();
         let home = home(dir.path());
