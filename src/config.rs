@@ -9,6 +9,7 @@
 pub mod defaults;
 pub mod duration;
 mod host;
+mod link;
 mod nearest;
 mod percent;
 mod read;
@@ -26,7 +27,7 @@ pub use render::{Listen, Sketch};
 pub use url::{Addressing, Bucket, VaultUrl};
 pub use value::money;
 
-use crate::model::{Rate, Size, Tier, TreePath};
+use crate::model::{LinkChoice, Rate, Size, Tier, TreePath};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub vaults: Vec<VaultSettings>,
     /// Bound of all vaults together; None: no bound.
     pub uplink_limit: Option<Rate>,
+    /// `pause_on` and `only_on`: over which links anything is sent.
+    pub links: LinkChoice,
     /// Catalogs, keys, spool, socket.
     pub state_dir: TreePath,
     /// Bound of the sealed bytes waiting for one vault; at least twice its pack size.
@@ -231,7 +234,7 @@ pub const KEYS: [(&str, &[&str]); 11] = [
             "rescue_program",
         ],
     ),
-    ("uplink", &["limit"]),
+    ("uplink", &["limit", "pause_on", "only_on"]),
     ("state", &["dir", "spool_size"]),
     ("publish", &["every"]),
     ("walk", &["every"]),

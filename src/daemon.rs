@@ -8,6 +8,7 @@ pub mod drill;
 pub mod found;
 pub mod gate;
 pub mod home;
+mod link;
 pub mod open;
 pub mod orders;
 pub mod reread;

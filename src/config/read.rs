@@ -1,5 +1,6 @@
 //! From the text of the file to [`Settings`], section by section.
 
+use super::link::links;
 use super::nearest::nearest;
 use super::section::{File, Section, heading, in_order};
 use super::together::Found;
@@ -39,6 +40,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         found.add_vault(file, vault)?;
     }
     let uplink_limit = limit(&mut uplink)?;
+    let links = links(&mut uplink)?;
     let publish_every = every(&mut publish, "every")?.unwrap_or(defaults::PUBLISH_EVERY);
     let http_listen = listen(&mut http)?;
     let http_hosts = hosts(&mut http)?;
@@ -54,6 +56,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         roots: found.roots.into_iter().map(|r| r.value).collect(),
         vaults: found.vaults.into_iter().map(|v| v.value).collect(),
         uplink_limit,
+        links,
         state_dir,
         spool_size,
         publish_every,

@@ -103,7 +103,7 @@ fn share(coverage: Coverage, period: Duration, every: Duration) -> u64 {
 /// One step of the worker.
 pub(super) fn step(settings: &VerifySettings, vault: &Vault, engine: &Engine, table: &mut Timetable) -> Result<Step> {
     // Before everything was walked nobody knows what of a loss is owed a look.
-    if vault.paused.load(Ordering::SeqCst) || !engine.all_walked() {
+    if vault.paused.load(Ordering::SeqCst) || vault.link_hold().is_some() || !engine.all_walked() {
         return Ok(Step::Wait(LOOK));
     }
     let Ok(_alone) = vault.checking.try_lock() else { return Ok(Step::Wait(LOOK)) };

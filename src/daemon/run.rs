@@ -11,6 +11,7 @@ mod vault;
 pub use vault::{Trouble, Vault};
 
 use super::checks::{self, Timetable};
+use super::link;
 use super::open::{House, Opened};
 use super::orders::Orders;
 use super::reread::{self, Disks};
@@ -78,6 +79,7 @@ impl Daemon {
                 vault.pause();
             }
         }
+        link::begin(&house.settings.links, &vaults);
         let started = house.clock.steady();
         let (orders, hurried) = (Mutex::new(orders), AtomicBool::new(false));
         Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, disks: Disks::default(), started }))
@@ -110,6 +112,8 @@ impl Daemon {
             let (me, vault) = (Arc::clone(self), Arc::clone(vault));
             threads.push(spawn(format!("vault {}", vault.settings.name), move || me.supervise(&vault))?);
         }
+        let me = Arc::clone(self);
+        threads.push(spawn("link".to_owned(), move || link::look_out(&me))?);
         if self.watcher.is_some() {
             let me = Arc::clone(self);
             threads.push(spawn("notice".to_owned(), move || me.listen())?);
@@ -151,6 +155,13 @@ impl Daemon {
     /// Opens the vault, runs its workers until stop, closes it. A vault that does not open is tried again.
     fn supervise(self: &Arc<Self>, vault: &Arc<Vault>) {
         while !self.house.stop.asked() {
+            if let Some(why) = vault.link_hold() {
+                // Opening reads from the vault: that is traffic too.
+                self.note(vault, "link", &held_by(why));
+                vault.mended.wait(LOOK);
+                continue;
+            }
+            vault.clear("link");
             match self.open(vault) {
                 Ok(engine) => {
                     vault.clear("open");
@@ -254,6 +265,10 @@ impl Daemon {
                     backoff.reset();
                     vault.steps.fetch_add(1, Ordering::Relaxed);
                     vault.clear(name);
+                    match vault.link_hold() {
+                        Some(why) => self.note(vault, "link", &held_by(why)),
+                        None => vault.clear("link"),
+                    }
                     match next {
                         Step::Again => continue,
                         Step::Wait(by) => by.min(LOOK),
@@ -332,10 +347,7 @@ impl Daemon {
     /// Wakes everything: something was mended, or is to be looked at now.
     pub fn wake(&self) {
         for vault in &self.vaults {
-            vault.mended.ring();
-            if let Some(engine) = vault.engine() {
-                engine.bells.ring_all();
-            }
+            vault.ring();
         }
     }
 
@@ -359,6 +371,10 @@ pub enum Step {
     Again,
     /// Until its bell rings, or this long.
     Wait(Duration),
+}
+
+fn held_by(why: String) -> Error {
+    Error::retry("send nothing for now").because(why)
 }
 
 fn spawn(name: String, act: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

@@ -20,6 +20,8 @@ pub struct Vault {
     pub s3: Mutex<Option<Arc<S3Store>>>,
     pub claims: Claims,
     pub paused: AtomicBool,
+    /// Why nothing is to be sent over the network there is now; see [`super::super::link`].
+    link: Mutex<Option<String>>,
     /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
     pub barred: AtomicBool,
     /// Held by whoever looks through the vault: one at a time.
@@ -53,6 +55,7 @@ impl Vault {
             s3: Mutex::new(None),
             claims: Claims::default(),
             paused: AtomicBool::new(false),
+            link: Mutex::default(),
             barred: AtomicBool::new(false),
             checking: Mutex::default(),
             rereading: Mutex::default(),
@@ -73,15 +76,39 @@ impl Vault {
     }
     pub fn pause(&self) {
         self.paused.store(true, Ordering::SeqCst);
-        self.throttle.pause();
+        self.settle();
     }
     pub fn resume(&self) {
         self.paused.store(false, Ordering::SeqCst);
-        self.throttle.resume();
+        self.settle();
+    }
+    /// Holds the vault for this reason, or lets it go on.
+    pub(in crate::daemon) fn hold_link(&self, why: Option<String>) {
+        *self.link.lock().expect("link lock") = why;
+        self.settle();
+    }
+    /// Why nothing is to be sent over the network there is now.
+    pub fn link_hold(&self) -> Option<String> {
+        self.link.lock().expect("link lock").clone()
+    }
+    /// What is on its way stands still for either reason.
+    fn settle(&self) {
+        if self.paused.load(Ordering::SeqCst) || self.link_hold().is_some() {
+            self.throttle.pause();
+        } else {
+            self.throttle.resume();
+        }
+    }
+    /// Whatever waits after failing is to try again.
+    pub(in crate::daemon) fn ring(&self) {
+        self.mended.ring();
+        if let Some(engine) = self.engine() {
+            engine.bells.ring_all();
+        }
     }
     /// Whether nothing is to be sent now.
     pub(super) fn holds_still(&self) -> bool {
-        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst)
+        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst) || self.link_hold().is_some()
     }
     pub(super) fn clear(&self, name: &'static str) {
         self.trouble.lock().expect("trouble lock").remove(name);
