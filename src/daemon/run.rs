@@ -284,7 +284,9 @@ impl Daemon {
                 Err(e) => {
                     self.note(vault, name, &e);
                     if e.kind() == Kind::Retry {
-                        if rest(bell, backoff.failed(), KNOCK, || vault.is_reachable()) == Rested::Back {
+                        // Knocking is traffic too.
+                        let is_open = || vault.link_hold().is_none() && vault.is_reachable();
+                        if rest(bell, backoff.failed(), KNOCK, is_open) == Rested::Back {
                             backoff.reset();
                         }
                         continue;
