@@ -9,6 +9,7 @@
 pub mod defaults;
 pub mod duration;
 mod host;
+mod kind;
 mod link;
 mod nearest;
 mod percent;
@@ -27,7 +28,7 @@ pub use render::{Listen, Sketch};
 pub use url::{Addressing, Bucket, VaultUrl};
 pub use value::money;
 
-use crate::model::{LinkChoice, Rate, Size, Tier, TreePath};
+use crate::model::{Hours, LinkChoice, Rate, Size, Tier, TreePath};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,6 +51,9 @@ pub struct Settings {
     pub state_dir: TreePath,
     /// Bound of the sealed bytes waiting for one vault; at least twice its pack size.
     pub spool_size: Size,
+    pub walk: WalkSettings,
+    /// On how many processors to work.
+    pub cpu: Cpu,
     /// How often segments are published while the queue does not drain.
     pub publish_every: Duration,
     /// None: no page.
@@ -164,6 +168,24 @@ impl Default for DrillSettings {
     }
 }
 
+/// When walks of the timetable come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalkSettings {
+    /// Local time; None: whenever they are due.
+    pub hours: Option<Hours>,
+    /// Whether they may wake sleeping disks.
+    pub wake: bool,
+}
+
+/// A part of the machine's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    All,
+    Processors(u16),
+    /// 1 to 100, of those there are.
+    Percent(u16),
+}
+
 /// How often vaults are looked at; None: never by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifySettings {
@@ -197,7 +219,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every section and its keys, as the file spells them.
-pub const KEYS: [(&str, &[&str]); 11] = [
+pub const KEYS: [(&str, &[&str]); 12] = [
     (
         "root",
         &[
@@ -237,7 +259,8 @@ pub const KEYS: [(&str, &[&str]); 11] = [
     ("uplink", &["limit", "pause_on", "only_on"]),
     ("state", &["dir", "spool_size"]),
     ("publish", &["every"]),
-    ("walk", &["every"]),
+    ("walk", &["every", "hours", "wake"]),
+    ("kind", &["cpu"]),
     ("http", &["listen", "hosts"]),
     ("alert", &["command", "ping_url", "lag"]),
     ("prices", &["file"]),

@@ -3,6 +3,7 @@
 
 pub mod drill;
 pub mod entry;
+pub mod hours;
 pub mod link;
 pub mod path;
 pub mod quantity;
@@ -10,6 +11,7 @@ pub mod speed;
 
 pub use drill::{Proof, Verdict};
 pub use entry::{Content, Device, Entry, FileTime, HardLink, Piece, Shape, Stamp, Version};
+pub use hours::Hours;
 pub use link::{LinkChoice, LinkRule, Network};
 pub use path::TreePath;
 pub use quantity::{Rate, Size};

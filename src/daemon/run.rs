@@ -16,6 +16,7 @@ use super::open::{House, Opened};
 use super::orders::Orders;
 use super::reread::{self, Disks};
 use super::rest::{KNOCK, Rested, rest};
+use super::walks::Sleepers;
 use crate::backup::Engine;
 use crate::catalog::Level;
 use crate::clock::Steady;
@@ -46,6 +47,7 @@ pub struct Daemon {
     heard: Nudge,
     hurried: AtomicBool,
     disks: Disks,
+    pub(super) sleepers: Sleepers,
     pub started: Steady,
 }
 
@@ -82,7 +84,7 @@ impl Daemon {
         link::begin(&house.settings.links, &vaults);
         let started = house.clock.steady();
         let (orders, hurried) = (Mutex::new(orders), AtomicBool::new(false));
-        Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, disks: Disks::default(), started }))
+        Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, disks: Disks::default(), sleepers: Sleepers::default(), started }))
     }
 
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
@@ -324,26 +326,6 @@ impl Daemon {
             return Ok(Step::Again);
         }
         Ok(Step::Wait(LOOK))
-    }
-
-    /// Walks that came due by the timetable become dirty roots.
-    pub fn walks_due(&self) {
-        for engine in self.engines() {
-            let now = engine.now_ms();
-            for root in &engine.roots {
-                let last = engine.figures.walked.lock().expect("figures lock").get(&root.path).copied();
-                let every = i64::try_from(root.walk_every.as_millis()).unwrap_or(i64::MAX);
-                if last.is_some_and(|at| now - at >= every)
-                    && let Err(e) = engine.mark_root(root)
-                {
-                    tracing::warn!(vault = %engine.name, "note a walk that is due: {e}");
-                }
-            }
-            engine.bells.walk.ring();
-            engine.bells.publish.ring();
-            engine.bells.verify.ring();
-            engine.bells.reread.ring();
-        }
     }
 
     /// Wakes everything: something was mended, or is to be looked at now.
