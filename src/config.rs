@@ -9,6 +9,8 @@
 pub mod defaults;
 pub mod duration;
 mod host;
+mod kind;
+mod link;
 mod nearest;
 mod percent;
 mod read;
@@ -27,7 +29,7 @@ pub use render::{Listen, Sketch};
 pub use url::{Addressing, Bucket, VaultUrl};
 pub use value::money;
 
-use crate::model::{Rate, Size, Tier, TreePath, Window};
+use crate::model::{Hours, LinkChoice, Rate, Size, Tier, TreePath, Window};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,10 +45,15 @@ pub struct Settings {
     /// At least one, in the order of the file; no name and no place twice.
     pub vaults: Vec<VaultSettings>,
     pub uplink: UplinkSettings,
+    /// `pause_on` and `only_on`: over which links anything is sent.
+    pub links: LinkChoice,
     /// Catalogs, keys, spool, socket.
     pub state_dir: TreePath,
     /// Bound of the sealed bytes waiting for one vault; at least twice its pack size.
     pub spool_size: Size,
+    pub walk: WalkSettings,
+    /// On how many processors to work.
+    pub cpu: Cpu,
     /// How often segments are published while the queue does not drain.
     pub publish_every: Duration,
     /// None: no page.
@@ -200,6 +207,24 @@ impl Default for DrillSettings {
     }
 }
 
+/// When walks of the timetable come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalkSettings {
+    /// Local time; None: whenever they are due.
+    pub hours: Option<Hours>,
+    /// Whether they may wake sleeping disks.
+    pub wake: bool,
+}
+
+/// A part of the machine's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    All,
+    Processors(u16),
+    /// 1 to 100, of those there are.
+    Percent(u16),
+}
+
 /// How often vaults are looked at; None: never by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifySettings {
@@ -233,7 +258,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every section and its keys, as the file spells them.
-pub const KEYS: [(&str, &[&str]); 11] = [
+pub const KEYS: [(&str, &[&str]); 12] = [
     (
         "root",
         &[
@@ -271,10 +296,11 @@ pub const KEYS: [(&str, &[&str]); 11] = [
             "rescue_program",
         ],
     ),
-    ("uplink", &["limit", "download", "calendar", "month", "day", "billing_day", "reserve"]),
+    ("uplink", &["limit", "download", "calendar", "month", "day", "billing_day", "reserve", "pause_on", "only_on"]),
     ("state", &["dir", "spool_size"]),
     ("publish", &["every"]),
-    ("walk", &["every"]),
+    ("walk", &["every", "hours", "wake"]),
+    ("kind", &["cpu"]),
     ("http", &["listen", "hosts"]),
     ("alert", &["command", "ping_url", "lag"]),
     ("prices", &["file"]),

@@ -3,6 +3,8 @@
 
 pub mod drill;
 pub mod entry;
+pub mod hours;
+pub mod link;
 pub mod path;
 pub mod quantity;
 pub mod speed;
@@ -10,6 +12,8 @@ pub mod window;
 
 pub use drill::{Proof, Verdict};
 pub use entry::{Content, Device, Entry, FileTime, HardLink, Piece, Shape, Stamp, Version};
+pub use hours::Hours;
+pub use link::{LinkChoice, LinkRule, Network};
 pub use path::TreePath;
 pub use quantity::{Rate, Size};
 pub use speed::Speed;

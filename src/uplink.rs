@@ -7,6 +7,7 @@
 pub mod bucket;
 pub mod calendar;
 pub mod cap;
+pub mod link;
 pub mod manners;
 pub mod share;
 

@@ -10,6 +10,7 @@ use crate::daemon::console::{Console, Mood, Overall, Status};
 use crate::daemon::desk::Desk;
 use crate::daemon::gate::Gate;
 use crate::daemon::home::Home;
+use crate::daemon::kind::step_back;
 use crate::daemon::open::House;
 use crate::daemon::run::{Daemon, Watching};
 use crate::error::{Error, Kind, Result};
@@ -45,6 +46,7 @@ pub fn run(line: &Line) -> Answer {
 
 /// Runs until a signal. `shown` sees every new status, about once a second.
 pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status)) -> Answer {
+    step_back(settings.cpu);
     let runtime = super::runtime()?;
     let house = house(settings, &runtime);
     let _lock = house.home.lock()?;
@@ -244,6 +246,7 @@ pub fn backup(line: &Line) -> Answer {
         let status: Status = super::ask::fetch(&home)?;
         return Ok(report(line, &status));
     }
+    step_back(settings.cpu);
     let runtime = super::runtime()?;
     let house = house(&settings, &runtime);
     let _lock = house.home.lock()?;

@@ -11,11 +11,13 @@ mod vault;
 pub use vault::{Trouble, Vault};
 
 use super::checks::{self, Timetable};
+use super::link;
 use super::open::{House, Opened};
 use super::orders::Orders;
 use super::reread::{self, Disks};
 use super::rest::{KNOCK, Rested, rest};
 use super::uplink::{self, Place, Uplink};
+use super::walks::Sleepers;
 use crate::backup::Engine;
 use crate::catalog::Level;
 use crate::clock::Steady;
@@ -48,6 +50,7 @@ pub struct Daemon {
     heard: Nudge,
     hurried: AtomicBool,
     disks: Disks,
+    pub(super) sleepers: Sleepers,
     pub started: Steady,
 }
 
@@ -78,10 +81,12 @@ impl Daemon {
                 ))
             })
             .collect();
+        link::begin(&house.settings.links, &vaults);
         // Before anything opens, and so before anything is sent.
         uplink.settle(&vaults)?;
         let (started, hurried) = (house.clock.steady(), AtomicBool::new(false));
-        Ok(Arc::new(Self { house, vaults, uplink, watcher, heard, hurried, disks: Disks::default(), started }))
+        let (disks, sleepers) = (Disks::default(), Sleepers::default());
+        Ok(Arc::new(Self { house, vaults, uplink, watcher, heard, hurried, disks, sleepers, started }))
     }
 
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
@@ -103,6 +108,8 @@ impl Daemon {
         }
         let me = Arc::clone(self);
         threads.push(spawn("uplink".to_owned(), move || me.keep_to_the_calendar())?);
+        let me = Arc::clone(self);
+        threads.push(spawn("link".to_owned(), move || link::look_out(&me))?);
         if self.watcher.is_some() {
             let me = Arc::clone(self);
             threads.push(spawn("notice".to_owned(), move || me.listen())?);
@@ -162,6 +169,13 @@ impl Daemon {
     /// Opens the vault, runs its workers until stop, closes it. A vault that does not open is tried again.
     fn supervise(self: &Arc<Self>, vault: &Arc<Vault>) {
         while !self.house.stop.asked() {
+            if let Some(why) = vault.link_hold() {
+                // Opening reads from the vault: that is traffic too.
+                self.note(vault, "link", &held_by(why));
+                vault.mended.wait(LOOK);
+                continue;
+            }
+            vault.clear("link");
             match self.open(vault) {
                 Ok(engine) => {
                     vault.clear("open");
@@ -272,6 +286,10 @@ impl Daemon {
                     backoff.reset();
                     vault.steps.fetch_add(1, Ordering::Relaxed);
                     vault.clear(name);
+                    match vault.link_hold() {
+                        Some(why) => self.note(vault, "link", &held_by(why)),
+                        None => vault.clear("link"),
+                    }
                     match next {
                         Step::Again => continue,
                         Step::Wait(by) => by.min(LOOK),
@@ -287,7 +305,9 @@ impl Daemon {
                 Err(e) => {
                     self.note(vault, name, &e);
                     if e.kind() == Kind::Retry {
-                        if rest(bell, backoff.failed(), KNOCK, || vault.is_reachable()) == Rested::Back {
+                        // Knocking is traffic too.
+                        let is_open = || vault.link_hold().is_none() && vault.is_reachable();
+                        if rest(bell, backoff.failed(), KNOCK, is_open) == Rested::Back {
                             backoff.reset();
                         }
                         continue;
@@ -332,33 +352,10 @@ impl Daemon {
         Ok(Step::Wait(LOOK))
     }
 
-    /// Walks that came due by the timetable become dirty roots.
-    pub fn walks_due(&self) {
-        for engine in self.engines() {
-            let now = engine.now_ms();
-            for root in &engine.roots {
-                let last = engine.figures.walked.lock().expect("figures lock").get(&root.path).copied();
-                let every = i64::try_from(root.walk_every.as_millis()).unwrap_or(i64::MAX);
-                if last.is_some_and(|at| now - at >= every)
-                    && let Err(e) = engine.mark_root(root)
-                {
-                    tracing::warn!(vault = %engine.name, "note a walk that is due: {e}");
-                }
-            }
-            engine.bells.walk.ring();
-            engine.bells.publish.ring();
-            engine.bells.verify.ring();
-            engine.bells.reread.ring();
-        }
-    }
-
     /// Wakes everything: something was mended, or is to be looked at now.
     pub fn wake(&self) {
         for vault in &self.vaults {
-            vault.mended.ring();
-            if let Some(engine) = vault.engine() {
-                engine.bells.ring_all();
-            }
+            vault.ring();
         }
     }
 
@@ -382,6 +379,10 @@ pub enum Step {
     Again,
     /// Until its bell rings, or this long.
     Wait(Duration),
+}
+
+fn held_by(why: String) -> Error {
+    Error::retry("send nothing for now").because(why)
 }
 
 fn spawn(name: String, act: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

@@ -25,6 +25,8 @@ pub struct Vault {
     may: Mutex<May>,
     /// Whether packs go one at a time.
     one_at_a_time: AtomicBool,
+    /// Why nothing is to be sent over the network there is now; see [`super::super::link`].
+    link: Mutex<Option<String>>,
     /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
     pub barred: AtomicBool,
     /// Held by whoever looks through the vault: one at a time.
@@ -60,6 +62,7 @@ impl Vault {
             paused: AtomicBool::new(false),
             may: Mutex::new(May::Everything),
             one_at_a_time: AtomicBool::new(false),
+            link: Mutex::default(),
             barred: AtomicBool::new(false),
             checking: Mutex::default(),
             rereading: Mutex::default(),
@@ -88,22 +91,40 @@ impl Vault {
     pub(super) fn sends_one_at_a_time(&self) -> bool {
         self.one_at_a_time.load(Ordering::SeqCst)
     }
-
-    /// Takes what was decided: what is under way stands still in a pause, and ends or is given up where it is shut.
-    pub(in crate::daemon) fn obey(&self, now: &Now) {
-        let hold = now.hold_of(self.is_bucket());
-        let paused = matches!(hold, Some(Hold::Paused(_)));
-        self.paused.store(paused, Ordering::SeqCst);
-        if paused {
-            self.throttle.pause()
-        } else {
-            self.throttle.resume()
+    /// Holds the vault at once for this reason; that it may go on is for [`obey`](Self::obey) to say.
+    pub(in crate::daemon) fn hold_link(&self, why: Option<String>) {
+        if why.is_some() {
+            self.throttle.pause();
         }
-        let may = hold.map_or(May::Everything, Hold::may);
-        if paused || may == May::Everything {
-            self.throttle.open()
+        *self.link.lock().expect("link lock") = why;
+    }
+    /// Why nothing is to be sent over the network there is now.
+    pub fn link_hold(&self) -> Option<String> {
+        self.link.lock().expect("link lock").clone()
+    }
+    fn hold(&self, now: &Now) -> Option<Hold> {
+        match now.hold_of(self.is_bucket()).cloned() {
+            paused @ Some(Hold::Paused(_)) => paused,
+            other => self.link_hold().map(Hold::Link).or(other),
+        }
+    }
+
+    /// Takes what was decided: what is under way stands still in a pause and on a link that is not to be used, and ends or is
+    /// given up where it is shut.
+    pub(in crate::daemon) fn obey(&self, now: &Now) {
+        let hold = self.hold(now);
+        let is_still = matches!(hold, Some(Hold::Paused(_) | Hold::Link(_)));
+        self.paused.store(matches!(hold, Some(Hold::Paused(_))), Ordering::SeqCst);
+        if is_still {
+            self.throttle.pause();
         } else {
-            self.throttle.shut()
+            self.throttle.resume();
+        }
+        let may = hold.as_ref().map_or(May::Everything, Hold::may);
+        if is_still || may == May::Everything {
+            self.throttle.open();
+        } else {
+            self.throttle.shut();
         }
         self.one_at_a_time.store(now.one_at_a_time && self.is_bucket(), Ordering::SeqCst);
         let before = std::mem::replace(&mut *self.may.lock().expect("may lock"), may);
@@ -114,9 +135,16 @@ impl Vault {
             }
         }
     }
+    /// Whatever waits after failing is to try again.
+    pub(in crate::daemon) fn ring(&self) {
+        self.mended.ring();
+        if let Some(engine) = self.engine() {
+            engine.bells.ring_all();
+        }
+    }
     /// Whether nothing is to be sent now.
     pub(super) fn holds_still(&self) -> bool {
-        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst)
+        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst) || self.link_hold().is_some()
     }
     pub(super) fn clear(&self, name: &'static str) {
         self.trouble.lock().expect("trouble lock").remove(name);
