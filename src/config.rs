@@ -9,6 +9,8 @@
 pub mod defaults;
 pub mod duration;
 mod host;
+mod kind;
+mod link;
 mod nearest;
 mod percent;
 mod read;
@@ -16,6 +18,7 @@ pub mod render;
 mod root;
 mod section;
 mod together;
+mod uplink;
 pub mod url;
 mod value;
 mod vault;
@@ -26,7 +29,8 @@ pub use render::{Listen, Sketch};
 pub use url::{Addressing, Bucket, VaultUrl};
 pub use value::money;
 
-use crate::model::{Rate, Size, Tier, TreePath};
+pub use crate::model::Priority;
+use crate::model::{Hours, LinkChoice, OrderRule, Rate, Size, Tier, TreePath, Window};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,12 +45,16 @@ pub struct Settings {
     pub roots: Vec<RootSettings>,
     /// At least one, in the order of the file; no name and no place twice.
     pub vaults: Vec<VaultSettings>,
-    /// Bound of all vaults together; None: no bound.
-    pub uplink_limit: Option<Rate>,
+    pub uplink: UplinkSettings,
+    /// `pause_on` and `only_on`: over which links anything is sent.
+    pub links: LinkChoice,
     /// Catalogs, keys, spool, socket.
     pub state_dir: TreePath,
     /// Bound of the sealed bytes waiting for one vault; at least twice its pack size.
     pub spool_size: Size,
+    pub walk: WalkSettings,
+    /// On how many processors to work.
+    pub cpu: Cpu,
     /// How often segments are published while the queue does not drain.
     pub publish_every: Duration,
     /// None: no page.
@@ -67,21 +75,15 @@ impl Settings {
     }
 }
 
-/// Which root goes first when several have something to send.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    First,
-    #[default]
-    Normal,
-    Last,
-}
-
 /// One watched folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootSettings {
     pub path: TreePath,
     pub tier: Tier,
+    /// Of what no rule of `order` names.
     pub priority: Priority,
+    /// The first that matches decides.
+    pub order: Vec<OrderRule>,
     /// A path is captured once it rested this long…
     pub quiet: Duration,
     /// …or never rested for this long. At least `quiet`.
@@ -125,12 +127,51 @@ pub struct VaultSettings {
     pub gather: Duration,
     /// Bound of this vault alone; None: only the bound of all.
     pub limit: Option<Rate>,
+    /// The same for what comes from it.
+    pub download: Option<Rate>,
     /// Paths of the roots it keeps; never empty.
     pub roots: Vec<TreePath>,
     /// Of zstd: 1 to 19.
     pub level: i32,
     /// A static build of this program, of which the vault is to keep a copy.
     pub rescue_program: Option<TreePath>,
+}
+
+/// What may go over the line, for all vaults together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UplinkSettings {
+    /// Outside the windows of the calendar; None: no bound.
+    pub limit: Option<Rate>,
+    /// What may come, always; None: no bound.
+    pub download: Option<Rate>,
+    /// Windows of the week; a later one wins over an earlier one.
+    pub calendar: Vec<Window>,
+    /// Bytes both ways from billing day to billing day; None: no cap.
+    pub month: Option<Size>,
+    /// Bytes both ways from midnight to midnight; None: no cap.
+    pub day: Option<Size>,
+    /// 1 to 31; in a shorter month its last day.
+    pub billing_day: u8,
+    /// What of a cap is kept for the log.
+    pub reserve: Reserve,
+}
+
+/// A part of a cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserve {
+    /// 0 to 50.
+    Percent(u8),
+    Bytes(Size),
+}
+
+impl Reserve {
+    /// Of a cap of `bytes`, at most half of it.
+    pub fn of(self, bytes: u64) -> u64 {
+        match self {
+            Self::Percent(part) => bytes / 100 * u64::from(part) + bytes % 100 * u64::from(part) / 100,
+            Self::Bytes(Size(n)) => n.min(bytes / 2),
+        }
+    }
 }
 
 /// Whom to tell, and when.
@@ -159,6 +200,24 @@ impl Default for DrillSettings {
     fn default() -> Self {
         Self { budget: defaults::DRILL_BUDGET, bytes: defaults::DRILL_BYTES, warn_after: defaults::DRILL_WARN_AFTER }
     }
+}
+
+/// When walks of the timetable come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalkSettings {
+    /// Local time; None: whenever they are due.
+    pub hours: Option<Hours>,
+    /// Whether they may wake sleeping disks.
+    pub wake: bool,
+}
+
+/// A part of the machine's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    All,
+    Processors(u16),
+    /// 1 to 100, of those there are.
+    Percent(u16),
 }
 
 /// How often vaults are looked at; None: never by themselves.
@@ -194,13 +253,14 @@ impl fmt::Debug for Secret {
 }
 
 /// Every section and its keys, as the file spells them.
-pub const KEYS: [(&str, &[&str]); 11] = [
+pub const KEYS: [(&str, &[&str]); 12] = [
     (
         "root",
         &[
             "path",
             "tier",
             "priority",
+            "order",
             "quiet",
             "quiet_max",
             "filter",
@@ -226,15 +286,17 @@ pub const KEYS: [(&str, &[&str]); 11] = [
             "pack_size",
             "gather",
             "limit",
+            "download",
             "roots",
             "level",
             "rescue_program",
         ],
     ),
-    ("uplink", &["limit"]),
+    ("uplink", &["limit", "download", "calendar", "month", "day", "billing_day", "reserve", "pause_on", "only_on"]),
     ("state", &["dir", "spool_size"]),
     ("publish", &["every"]),
-    ("walk", &["every"]),
+    ("walk", &["every", "hours", "wake"]),
+    ("kind", &["cpu"]),
     ("http", &["listen", "hosts"]),
     ("alert", &["command", "ping_url", "lag"]),
     ("prices", &["file"]),

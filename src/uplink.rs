@@ -1,9 +1,13 @@
 //! What may go over the uplink now: arithmetic only, no clock, no thread, no waiting.
 //!
 //! [`bucket`] keeps one limit, [`share`] divides a line between the vaults that use it,
-//! [`manners`] yields to everybody else on it.
+//! [`calendar`] says what each hour of the week allows, [`cap`] what is left of a month or a day, [`manners`] yields to
+//! everybody else on it.
 
 pub mod bucket;
+pub mod calendar;
+pub mod cap;
+pub mod link;
 pub mod manners;
 pub mod share;
 

@@ -1,10 +1,12 @@
 //! From the text of the file to [`Settings`], section by section.
 
+use super::kind::{cpu, walks};
+use super::link::links;
 use super::nearest::nearest;
 use super::section::{File, Section, heading, in_order};
 use super::together::Found;
-use super::value::{alerts, beside, drills, every, hosts, limit, listen, path, verify};
-use super::{KEYS, Settings, defaults, root::root, vault::vault};
+use super::value::{alerts, beside, drills, every, hosts, listen, path, verify};
+use super::{KEYS, Settings, defaults, root::root, uplink::uplink, vault::vault};
 use crate::error::{Error, Result};
 use crate::model::Size;
 use std::path::Path;
@@ -19,9 +21,11 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         file.error(line, e.message().replace('\n', ", ")).remedy("mend the TOML of this line")
     })?;
     let sections = Sections::sort(file, document.into_inner())?;
-    let Sections { roots, vaults, mut uplink, mut state, mut publish, mut walk, mut http, mut alert, .. } = sections;
-    let Sections { mut prices, verify: mut checks, mut drill, .. } = sections;
-    let walk_every = every(&mut walk, "every")?.unwrap_or(defaults::WALK_EVERY);
+    let Sections { roots, vaults, uplink: mut line, mut state, mut publish, mut walk, mut http, mut alert, .. } =
+        sections;
+    let Sections { mut prices, verify: mut checks, mut drill, mut kind, .. } = sections;
+    let (walk_every, walk_settings) = walks(&mut walk)?;
+    let cpu = cpu(&mut kind)?;
     let mut found = Found {
         roots: Vec::new(),
         vaults: Vec::new(),
@@ -38,7 +42,8 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         section.close();
         found.add_vault(file, vault)?;
     }
-    let uplink_limit = limit(&mut uplink)?;
+    let uplink = uplink(&mut line)?;
+    let links = links(&mut line)?;
     let publish_every = every(&mut publish, "every")?.unwrap_or(defaults::PUBLISH_EVERY);
     let http_listen = listen(&mut http)?;
     let http_hosts = hosts(&mut http)?;
@@ -46,16 +51,19 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
     let prices_file = beside(file, &mut prices, "file")?;
     let drill_settings = drills(&mut drill)?;
     let verify_settings = verify(&mut checks)?;
-    [uplink, state, publish, walk, http, alert, prices, drill, checks].into_iter().for_each(Section::close);
+    [line, state, publish, walk, kind, http, alert, prices, drill, checks].into_iter().for_each(Section::close);
     found.together(file)?;
     let (state_dir, spool_size) = (found.state_dir(), found.spool_size());
     Ok(Settings {
         file: name.to_owned(),
         roots: found.roots.into_iter().map(|r| r.value).collect(),
         vaults: found.vaults.into_iter().map(|v| v.value).collect(),
-        uplink_limit,
+        uplink,
+        links,
         state_dir,
         spool_size,
+        walk: walk_settings,
+        cpu,
         publish_every,
         http_listen,
         http_hosts,
@@ -74,6 +82,7 @@ struct Sections<'a> {
     state: Section<'a>,
     publish: Section<'a>,
     walk: Section<'a>,
+    kind: Section<'a>,
     http: Section<'a>,
     alert: Section<'a>,
     prices: Section<'a>,
@@ -90,6 +99,7 @@ impl<'a> Sections<'a> {
             state: Section::empty(file, "state"),
             publish: Section::empty(file, "publish"),
             walk: Section::empty(file, "walk"),
+            kind: Section::empty(file, "kind"),
             http: Section::empty(file, "http"),
             alert: Section::empty(file, "alert"),
             prices: Section::empty(file, "prices"),
@@ -108,6 +118,7 @@ impl<'a> Sections<'a> {
                 "state" => out.state = Section::open(file, "state", value)?,
                 "publish" => out.publish = Section::open(file, "publish", value)?,
                 "walk" => out.walk = Section::open(file, "walk", value)?,
+                "kind" => out.kind = Section::open(file, "kind", value)?,
                 "http" => out.http = Section::open(file, "http", value)?,
                 "alert" => out.alert = Section::open(file, "alert", value)?,
                 "prices" => out.prices = Section::open(file, "prices", value)?,

@@ -11,23 +11,26 @@ mod vault;
 pub use vault::{Trouble, Vault};
 
 use super::checks::{self, Timetable};
+use super::link;
 use super::open::{House, Opened};
 use super::orders::Orders;
 use super::reread::{self, Disks};
 use super::rest::{KNOCK, Rested, rest};
+use super::uplink::{self, Place, Uplink};
+use super::walks::Sleepers;
 use crate::backup::Engine;
 use crate::catalog::Level;
 use crate::clock::Steady;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Rate, TreePath};
+use crate::model::TreePath;
 use crate::seal::random;
 use crate::source::watch::Watcher;
 use crate::store::retry::Backoff;
-use crate::store::throttle::{Line, Throttle};
+use crate::store::throttle::Throttle;
 use crate::uplink::Rates;
 use crate::worker::Nudge;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use steps::{capture_step, publish_step, upload_step};
@@ -40,14 +43,14 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct Daemon {
     pub house: House,
     pub vaults: Vec<Arc<Vault>>,
-    /// What all vaults share.
-    pub line: Line,
-    orders: Mutex<Orders>,
+    /// What may go over the line that all vaults share.
+    pub uplink: Uplink,
     pub watcher: Option<Arc<Watcher>>,
     /// What the watcher rings.
     heard: Nudge,
     hurried: AtomicBool,
     disks: Disks,
+    pub(super) sleepers: Sleepers,
     pub started: Steady,
 }
 
@@ -66,40 +69,32 @@ impl Daemon {
             Watching::On => Some(Arc::new(Watcher::new(roots, heard.clone())?)),
             Watching::Off => None,
         };
-        let orders = Orders::read(&house.home)?;
-        let line = Line::new(Rates::up(orders.line(house.settings.uplink_limit)), Arc::clone(&house.clock));
+        let uplink = Uplink::open(&house, Place::Here)?;
         let vaults: Vec<_> = house
             .settings
             .vaults
             .iter()
-            .map(|settings| Arc::new(Vault::new(settings.clone(), Throttle::on(&line, Rates::up(settings.limit)))))
+            .map(|settings| {
+                Arc::new(Vault::new(
+                    settings.clone(),
+                    Throttle::on(&uplink.line, Rates { up: settings.limit, down: settings.download }),
+                ))
+            })
             .collect();
-        if orders.paused.is_some() {
-            for vault in &vaults {
-                vault.pause();
-            }
-        }
-        let started = house.clock.steady();
-        let (orders, hurried) = (Mutex::new(orders), AtomicBool::new(false));
-        Ok(Arc::new(Self { house, vaults, line, orders, watcher, heard, hurried, disks: Disks::default(), started }))
+        link::begin(&house.settings.links, &vaults);
+        // Before anything opens, and so before anything is sent.
+        uplink.settle(&vaults)?;
+        let (started, hurried) = (house.clock.steady(), AtomicBool::new(false));
+        let (disks, sleepers) = (Disks::default(), Sleepers::default());
+        Ok(Arc::new(Self { house, vaults, uplink, watcher, heard, hurried, disks, sleepers, started }))
     }
 
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
     pub fn order(&self, change: impl FnOnce(&mut Orders)) -> Result<()> {
-        let mut standing = self.orders.lock().expect("orders lock");
-        let mut orders = *standing;
-        change(&mut orders);
-        orders.write(&self.house.home, &self.house.faults)?;
-        *standing = orders;
-        self.line.set(Rates::up(orders.line(self.house.settings.uplink_limit)));
-        for vault in &self.vaults {
-            match orders.paused {
-                Some(_) => vault.pause(),
-                None => vault.resume(),
-            }
-            if let Some(engine) = vault.engine() {
-                engine.figures.limit.store(vault.throttle.rate().map_or(0, Rate::get), Ordering::Relaxed);
-            }
+        self.uplink.order(change)?;
+        if let Err(e) = self.uplink.settle(&self.vaults) {
+            // It was obeyed; what could not be kept are the counts, and the worker says so.
+            tracing::warn!("{e}");
         }
         Ok(())
     }
@@ -111,6 +106,10 @@ impl Daemon {
             let (me, vault) = (Arc::clone(self), Arc::clone(vault));
             threads.push(spawn(format!("vault {}", vault.settings.name), move || me.supervise(&vault))?);
         }
+        let me = Arc::clone(self);
+        threads.push(spawn("uplink".to_owned(), move || me.keep_to_the_calendar())?);
+        let me = Arc::clone(self);
+        threads.push(spawn("link".to_owned(), move || link::look_out(&me))?);
         if self.watcher.is_some() {
             let me = Arc::clone(self);
             threads.push(spawn("notice".to_owned(), move || me.listen())?);
@@ -125,6 +124,24 @@ impl Daemon {
 
     pub fn engines(&self) -> Vec<Arc<Engine>> {
         self.vaults.iter().filter_map(|v| v.engine()).collect()
+    }
+
+    /// Looks at what may go now, again and again; what it counted is on the disk at the end.
+    fn keep_to_the_calendar(&self) {
+        let mut said = None;
+        while !self.house.stop.asked() {
+            self.uplink.bell.wait(uplink::LOOK);
+            let trouble = self.uplink.settle(&self.vaults).err().map(|e| e.to_string());
+            if let Some(text) = trouble.as_ref().filter(|text| said.as_ref() != Some(*text)) {
+                for engine in self.engines() {
+                    engine.tell(Level::Alarm, text);
+                }
+            }
+            said = trouble;
+        }
+        if let Err(e) = self.uplink.close(&self.vaults) {
+            tracing::warn!("{e}");
+        }
     }
 
     /// Hints go to every vault; each writes them down for itself.
@@ -152,6 +169,13 @@ impl Daemon {
     /// Opens the vault, runs its workers until stop, closes it. A vault that does not open is tried again.
     fn supervise(self: &Arc<Self>, vault: &Arc<Vault>) {
         while !self.house.stop.asked() {
+            if let Some(why) = vault.link_hold() {
+                // Opening reads from the vault: that is traffic too.
+                self.note(vault, "link", &held_by(why));
+                vault.mended.wait(LOOK);
+                continue;
+            }
+            vault.clear("link");
             match self.open(vault) {
                 Ok(engine) => {
                     vault.clear("open");
@@ -199,10 +223,12 @@ impl Daemon {
         }
         let engine = Arc::new(engine);
         *vault.s3.lock().expect("s3 lock") = s3;
-        // An order that comes now finds the engine, or was obeyed before: never neither.
-        let _orders = self.orders.lock().expect("orders lock");
-        engine.figures.limit.store(vault.throttle.rate().map_or(0, Rate::get), Ordering::Relaxed);
+        if let Some(lost) = self.uplink.lost() {
+            engine.tell(Level::Warning, &lost);
+        }
         *vault.engine.lock().expect("engine lock") = Some(Arc::clone(&engine));
+        // Whatever was ordered before it was there holds for it too.
+        self.uplink.settle(&self.vaults)?;
         Ok(engine)
     }
 
@@ -234,7 +260,12 @@ impl Daemon {
             }
             for n in 0..uploaders {
                 let name = ["upload", "upload 2", "upload 3"][n];
-                s.spawn(move || self.run(vault, engine, name, &engine.bells.upload, || upload_step(vault, engine, n)));
+                s.spawn(move || {
+                    self.run(vault, engine, name, &engine.bells.upload, || {
+                        self.count_first()?;
+                        upload_step(vault, engine, n)
+                    })
+                });
             }
         });
     }
@@ -255,6 +286,10 @@ impl Daemon {
                     backoff.reset();
                     vault.steps.fetch_add(1, Ordering::Relaxed);
                     vault.clear(name);
+                    match vault.link_hold() {
+                        Some(why) => self.note(vault, "link", &held_by(why)),
+                        None => vault.clear("link"),
+                    }
                     match next {
                         Step::Again => continue,
                         Step::Wait(by) => by.min(LOOK),
@@ -270,7 +305,9 @@ impl Daemon {
                 Err(e) => {
                     self.note(vault, name, &e);
                     if e.kind() == Kind::Retry {
-                        if rest(bell, backoff.failed(), KNOCK, || vault.is_reachable()) == Rested::Back {
+                        // Knocking is traffic too.
+                        let is_open = || vault.link_hold().is_none() && vault.is_reachable();
+                        if rest(bell, backoff.failed(), KNOCK, is_open) == Rested::Back {
                             backoff.reset();
                         }
                         continue;
@@ -300,6 +337,11 @@ impl Daemon {
         }
     }
 
+    /// Under a cap what went is counted before the next object begins.
+    fn count_first(&self) -> Result<()> {
+        if self.uplink.is_capped() { self.uplink.settle(&self.vaults).map(drop) } else { Ok(()) }
+    }
+
     fn walk_step(&self, engine: &Engine) -> Result<Step> {
         let walked = engine.walk_due(self.watcher.as_deref());
         engine.bells.capture.ring();
@@ -310,33 +352,10 @@ impl Daemon {
         Ok(Step::Wait(LOOK))
     }
 
-    /// Walks that came due by the timetable become dirty roots.
-    pub fn walks_due(&self) {
-        for engine in self.engines() {
-            let now = engine.now_ms();
-            for root in &engine.roots {
-                let last = engine.figures.walked.lock().expect("figures lock").get(&root.path).copied();
-                let every = i64::try_from(root.walk_every.as_millis()).unwrap_or(i64::MAX);
-                if last.is_some_and(|at| now - at >= every)
-                    && let Err(e) = engine.mark_root(root)
-                {
-                    tracing::warn!(vault = %engine.name, "note a walk that is due: {e}");
-                }
-            }
-            engine.bells.walk.ring();
-            engine.bells.publish.ring();
-            engine.bells.verify.ring();
-            engine.bells.reread.ring();
-        }
-    }
-
     /// Wakes everything: something was mended, or is to be looked at now.
     pub fn wake(&self) {
         for vault in &self.vaults {
-            vault.mended.ring();
-            if let Some(engine) = vault.engine() {
-                engine.bells.ring_all();
-            }
+            vault.ring();
         }
     }
 
@@ -360,6 +379,10 @@ pub enum Step {
     Again,
     /// Until its bell rings, or this long.
     Wait(Duration),
+}
+
+fn held_by(why: String) -> Error {
+    Error::retry("send nothing for now").because(why)
 }
 
 fn spawn(name: String, act: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

@@ -26,7 +26,7 @@ pub use connect::Credentials;
 
 use super::abilities::{Abilities, Ability};
 use super::throttle::{Freight, Throttle, Underway, Way};
-use super::{Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::{Created, Held, Inventory, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
 use crate::config::url::Bucket;
 use crate::error::{Error, Result};
@@ -73,6 +73,15 @@ pub struct S3Store {
     abilities: Mutex<Abilities>,
     unclear: Mutex<VecDeque<ObjectName>>,
     behind: Mutex<Behind>,
+}
+
+/// One page of a listing, and how to go on.
+#[derive(Debug)]
+struct PageOfNames {
+    objects: Vec<Object>,
+    /// Beneath the prefix: nothing of ours lies in one.
+    folders: u64,
+    next: Option<String>,
 }
 
 /// What a listing tells of one exact name.
@@ -166,12 +175,7 @@ impl S3Store {
     }
 
     /// One page of a listing. Of packs it asks which are thawed, unless the server is known not to tell.
-    async fn page(
-        &self,
-        prefix: &str,
-        from: Option<String>,
-        most: Option<i32>,
-    ) -> Result<(Vec<Object>, Option<String>)> {
+    async fn page(&self, prefix: &str, from: Option<String>, most: Option<i32>) -> Result<PageOfNames> {
         let doing = || format!("list s3://{}/{prefix}*", self.bucket.name);
         let of_packs = prefix.strip_prefix(&self.bucket.prefix).is_some_and(|name| name.starts_with("data_"));
         let page = loop {
@@ -191,12 +195,39 @@ impl S3Store {
         if page.contents().iter().any(|object| object.restore_status().is_some()) {
             self.learn(|a| a.thaw_in_list = Ability::Yes);
         }
+        let folders = page.common_prefixes().len() as u64;
         let next = match (page.is_truncated(), page.next_continuation_token) {
             (Some(true), None) => return Err(Error::retry(doing()).because("the server broke the listing off")),
             (Some(true), next) => next,
             _ => None,
         };
-        Ok((page.contents.unwrap_or_default(), next))
+        Ok(PageOfNames { objects: page.contents.unwrap_or_default(), folders, next })
+    }
+
+    /// Every name of ours in order, page by page; how many names and folders are none.
+    fn list_counting(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<u64> {
+        let full = format!("{}{prefix}", self.bucket.prefix);
+        let doing = format!("list s3://{}/{full}*", self.bucket.name);
+        let (mut from, mut last, mut strange) = (None, None, 0);
+        loop {
+            let page = self.run(&Stop::new(), &doing, self.page(&full, from.take(), None))?;
+            strange += page.folders;
+            for object in &page.objects {
+                let Some(info) = self.info(object) else {
+                    strange += 1;
+                    continue;
+                };
+                if last.as_ref().is_some_and(|last| info.name <= *last) {
+                    return Err(Error::operator(doing).because("the server lists names out of order"));
+                }
+                last = Some(info.name.clone());
+                each(info)?;
+            }
+            match page.next {
+                Some(token) => from = Some(token),
+                None => return Ok(strange),
+            }
+        }
     }
 
     /// Looks for one exact name by a listing, which every key that may write can do.
@@ -204,8 +235,8 @@ impl S3Store {
         let key = self.key(name);
         let doing = format!("look for {key}");
         self.run(stop, &doing, async {
-            let (page, _) = self.page(&key, None, Some(1)).await?;
-            Ok(page.into_iter().find(|object| object.key() == Some(&key)).map(|object| Looked {
+            let page = self.page(&key, None, Some(1)).await?;
+            Ok(page.objects.into_iter().find(|object| object.key() == Some(&key)).map(|object| Looked {
                 size: object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
                 etag: object.e_tag().map(plain_etag),
             }))
@@ -249,30 +280,14 @@ impl ObjectStore for S3Store {
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
-        let full = format!("{}{prefix}", self.bucket.prefix);
-        let doing = format!("list s3://{}/{full}*", self.bucket.name);
-        let (mut from, mut last) = (None, None);
-        loop {
-            let (page, next) = self.run(&Stop::new(), &doing, self.page(&full, from.take(), None))?;
-            for info in page.iter().filter_map(|object| self.info(object)) {
-                if last.as_ref().is_some_and(|last| info.name <= *last) {
-                    return Err(Error::operator(doing).because("the server lists names out of order"));
-                }
-                last = Some(info.name.clone());
-                each(info)?;
-            }
-            match next {
-                Some(token) => from = Some(token),
-                None => return Ok(()),
-            }
-        }
+        self.list_counting(prefix, each).map(drop)
     }
 
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         let ask = |version: Option<&str>| self.ask_for(name, version, speed, days);
         self.at_version(name, &Stop::new(), ask)?.map_err(|absent| absent.error)
     }
-    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         self.deep_inventory(prefix, each)
     }
     fn uncover(&self, name: &ObjectName) -> Result<bool> {
