@@ -61,6 +61,8 @@ const LEAN: f64 = 3.0;
 const ADD_KNOWN: f64 = 0.5;
 /// Who sends less than this of what is allowed is held up by something else, and learns nothing of the line.
 const USED: f64 = 0.7;
+/// At the start a short queue is believed only when what goes no longer grows by this.
+const FOLLOWS: f64 = 1.05;
 /// Where every start begins, bytes per second.
 const START: f64 = 32_000.0;
 /// What is always sent, or nothing would ever be heard again: bytes per second, and share of what the line takes.
@@ -82,6 +84,17 @@ const SEGMENT: f64 = 1448.0;
 const GRANT_LEAST: u64 = 2896;
 /// A grant takes 4 ms of the line where it is fast.
 const GRANTS_PER_SECOND: u64 = 250;
+/// A rate below this share of what the line is known to take is put to the test when a queue held it down for so long,
+/// and so long after that was wrong, seconds. It is raised by this, for so long and two ways. A queue that rises by more
+/// than this is our own, seconds.
+const TRY_BELOW: f64 = 0.95;
+const TRY_FIRST_S: f64 = 0.8;
+const TRY_AGAIN_S: f64 = 3.0;
+const TRY_BY: f64 = 1.15;
+const TRY_FOR_S: f64 = 0.4;
+const RISEN_S: f64 = 0.006;
+/// Of an excuse that is not needed this share is left after a decision.
+const EXCUSED: f64 = 0.9;
 /// What the line is known to take fades by this share in a second.
 const FADE: f64 = 0.01;
 /// What is left of it when trusting it made a queue within this time and four ways, seconds.
@@ -129,14 +142,17 @@ pub struct Manners {
     calm: u32,
     /// Seconds for which the queue has been somebody else's.
     taken: f64,
-    /// The queue one decision ago.
-    before: f64,
+    /// The queue and what went, one decision ago.
+    before: (f64, f64),
     begun: bool,
     /// Seconds in which a queue would mean that too much was trusted.
     sprint: f64,
     /// Heard seconds since the way was last seen empty.
     full: f64,
     dip: Option<Dip>,
+    trial: Trial,
+    /// Part of the queue that is not ours and not counted, seconds.
+    excuse: f64,
 }
 
 /// Standing aside: what comes back, and how much of it is left, seconds.
@@ -144,6 +160,15 @@ pub struct Manners {
 struct Dip {
     back: f64,
     left: f64,
+}
+
+/// Whether a queue that may not be ours is being put to the test.
+#[derive(Clone, Copy, Debug)]
+enum Trial {
+    /// Not before so many seconds of doubt.
+    Waiting(f64),
+    /// The rate was raised; what it was, what was seen before, seconds left.
+    Raised { from: f64, queue: f64, left: f64 },
 }
 
 /// What was heard since the last decision.
@@ -188,11 +213,13 @@ impl Manners {
             went: 0.0,
             calm: 0,
             taken: 0.0,
-            before: 0.0,
+            before: (0.0, 0.0),
             begun: false,
             sprint: 0.0,
             full: 0.0,
             dip: None,
+            trial: Trial::Waiting(TRY_FIRST_S),
+            excuse: 0.0,
         }
     }
 
@@ -253,12 +280,16 @@ impl Manners {
         let went = real(self.now.bytes) / seconds;
         self.went = if self.went > 0.0 { self.went * 0.5 + went * 0.5 } else { went };
         let Some(queue) = self.listen(seconds) else { return };
+        if queue < self.excuse {
+            self.excuse = if self.dip.is_some() { queue } else { (self.excuse * EXCUSED).max(queue) };
+        }
         self.full = if queue < TRACE * self.target() { 0.0 } else { self.full + seconds };
         if let Some(dip) = self.dip {
             return self.stand_aside(dip, queue, seconds);
         }
         self.steer(queue, went, seconds);
-        if self.full > DIP_EVERY_S && queue < TAKEN_S {
+        self.before = (queue, went);
+        if self.full > DIP_EVERY_S && queue < TAKEN_S + self.excuse && matches!(self.trial, Trial::Waiting(_)) {
             self.dip = Some(Dip { back: self.rate, left: DIP_FOR_S });
             self.rate *= DIP_TO;
             self.full = 0.0;
@@ -269,7 +300,6 @@ impl Manners {
     /// The queue now, seconds; learns the base on the way.
     fn listen(&mut self, seconds: f64) -> Option<f64> {
         let before = self.queue.unwrap_or(0.0);
-        self.before = before;
         if self.now.lowest.is_finite() {
             let way = if before > TAKEN_S { Way::Taken } else { Way::Free };
             self.base.learn(self.now.lowest, seconds, way);
@@ -285,10 +315,15 @@ impl Manners {
 
     fn steer(&mut self, queue: f64, went: f64, seconds: f64) {
         let used = went >= USED * self.rate;
-        let queue = (queue - self.patience()).max(0.0);
         let target = self.target();
+        let queue = (queue - self.patience().max(self.excuse)).max(0.0);
+        if self.tried(queue, used, seconds) {
+            return;
+        }
         self.sprint = (self.sprint - seconds).max(0.0);
-        if queue < if self.begun { target * TRACE } else { target } {
+        let follows = went > self.before.1 * FOLLOWS;
+        let free = if self.begun { queue < target * TRACE } else { queue < target || queue < TAKEN_S && follows };
+        if free {
             if used {
                 self.grow(went);
             }
@@ -306,7 +341,7 @@ impl Manners {
         }
         self.begun = true;
         let gain = GAIN / (seconds + self.base.get().unwrap_or(0.0));
-        let shrinks = queue < self.before * SHRINKS;
+        let shrinks = queue < self.before.0 * SHRINKS;
         self.taken = if queue > TAKEN_S && !shrinks { self.taken + seconds } else { 0.0 };
         let answer = if self.taken > STUBBORN_S + 4.0 * self.base.get().unwrap_or(0.0) {
             CUT
@@ -332,6 +367,38 @@ impl Manners {
     fn patience(&self) -> f64 {
         let low = self.rate < self.takes.unwrap_or(0.0) * LOW;
         if low { (1.5 * SEGMENT / self.rate).min(PATIENCE_S) } else { 0.0 }
+    }
+
+    /// What looks like a queue of ours and is none: the far side's patience at any rate, or somebody who keeps a short
+    /// queue. A rate held down by it for a while is raised a little: our own queue grows by that, the others do not,
+    /// and are not counted from then on. True while that is tried.
+    fn tried(&mut self, queue: f64, used: bool, seconds: f64) -> bool {
+        let low = self.rate < self.takes.unwrap_or(0.0) * TRY_BELOW;
+        let target = self.target();
+        let doubtful = low && queue > target && queue < target + PATIENCE_S;
+        match self.trial {
+            Trial::Waiting(left) if !doubtful => self.trial = Trial::Waiting(left.max(TRY_FIRST_S)),
+            Trial::Waiting(left) if left > seconds => self.trial = Trial::Waiting(left - seconds),
+            Trial::Waiting(_) => {
+                let left = TRY_FOR_S + 2.0 * self.base.get().unwrap_or(0.0);
+                self.trial = Trial::Raised { from: self.rate, queue, left };
+                self.rate *= TRY_BY;
+            }
+            Trial::Raised { from, queue: before, left } if left > seconds && queue < before + PATIENCE_S => {
+                self.trial = Trial::Raised { from, queue: before, left: left - seconds };
+            }
+            Trial::Raised { queue: before, .. } if used && queue < before + RISEN_S => {
+                self.excuse = (self.excuse + queue).min(PATIENCE_S);
+                self.trial = Trial::Waiting(TRY_FIRST_S);
+                return false;
+            }
+            Trial::Raised { from, .. } => {
+                self.rate = from;
+                self.trial = Trial::Waiting(TRY_AGAIN_S);
+                return true;
+            }
+        }
+        matches!(self.trial, Trial::Raised { .. })
     }
 
     /// The way is empty and what was allowed was used.

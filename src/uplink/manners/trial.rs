@@ -122,7 +122,7 @@ impl Trial {
             budget: 0.0,
             credit: 0.0,
             kernels: vec![Kernel { min_rtt: way, ..Kernel::default() }; connections],
-            odd: false,
+            odd: true,
             turn: 0,
             granted: 0,
             arrivals: VecDeque::new(),
