@@ -154,6 +154,8 @@ pub struct UplinkSettings {
     pub billing_day: u8,
     /// What of a cap is kept for the log.
     pub reserve: Reserve,
+    /// Whether uploads to buckets give way before other users of the line notice.
+    pub polite: bool,
 }
 
 /// A part of a cap.
@@ -292,7 +294,10 @@ pub const KEYS: [(&str, &[&str]); 12] = [
             "rescue_program",
         ],
     ),
-    ("uplink", &["limit", "download", "calendar", "month", "day", "billing_day", "reserve", "pause_on", "only_on"]),
+    (
+        "uplink",
+        &["limit", "download", "calendar", "month", "day", "billing_day", "reserve", "polite", "pause_on", "only_on"],
+    ),
     ("state", &["dir", "spool_size"]),
     ("publish", &["every"]),
     ("walk", &["every", "hours", "wake"]),

@@ -113,6 +113,7 @@ month = "200 GB"
 day = "20 GB"
 billing_day = 15
 reserve = "500 MB"
+polite = false
 [state]
 dir = "/state"
 spool_size = "1 GiB"
@@ -174,6 +175,7 @@ file = "prices.toml"
     assert_eq!(windows, ["mon-fri 08:00-18:00 500 kbit/s", "sat,sun off"]);
     assert_eq!((uplink.month, uplink.day), (Some(Size(200_000_000_000)), Some(Size(20_000_000_000))));
     assert_eq!((uplink.billing_day, uplink.reserve), (15, Reserve::Bytes(Size(500_000_000))));
+    assert!(!uplink.polite);
     assert_eq!((settings.state_dir.clone(), settings.spool_size), (path("/state"), Size::mib(1024)));
     assert_eq!((settings.publish_every.as_secs(), settings.http_listen), (600, None));
     assert_eq!(settings.http_hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nas.lan", "nas:8420"]);
@@ -344,7 +346,7 @@ fn vaults_are_looked_at_as_often_as_is_said_or_never() {
 #[test]
 fn the_line_is_free_unless_told_and_a_reserve_is_a_part_or_a_size() {
     let uplink = parse(&small("", "", "")).unwrap().uplink;
-    assert!(uplink.calendar.is_empty() && uplink.download.is_none());
+    assert!(uplink.calendar.is_empty() && uplink.download.is_none() && uplink.polite);
     assert_eq!((uplink.month, uplink.day, uplink.billing_day), (None, None, 1));
     assert_eq!((uplink.reserve.of(200_000_000_000), uplink.reserve.of(99)), (2_000_000_000, 0));
     assert_eq!(Reserve::Bytes(Size(600)).of(1000), 500, "never more than half");

@@ -26,8 +26,6 @@ use crate::model::TreePath;
 use crate::seal::random;
 use crate::source::watch::Watcher;
 use crate::store::retry::Backoff;
-use crate::store::throttle::Throttle;
-use crate::uplink::Rates;
 use crate::worker::Nudge;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,12 +72,7 @@ impl Daemon {
             .settings
             .vaults
             .iter()
-            .map(|settings| {
-                Arc::new(Vault::new(
-                    settings.clone(),
-                    Throttle::on(&uplink.line, Rates { up: settings.limit, down: settings.download }),
-                ))
-            })
+            .map(|settings| Arc::new(Vault::on(&uplink.line, settings.clone(), &house.settings.uplink)))
             .collect();
         link::begin(&house.settings.links, &vaults);
         // Before anything opens, and so before anything is sent.

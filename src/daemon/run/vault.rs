@@ -3,11 +3,13 @@
 use crate::backup::Engine;
 use crate::backup::upload::Claims;
 use crate::clock::Steady;
-use crate::config::{VaultSettings, VaultUrl};
+use crate::config::{UplinkSettings, VaultSettings, VaultUrl};
 use crate::daemon::uplink::{Hold, May, Now};
 use crate::error::Kind;
 use crate::store::s3::S3Store;
-use crate::store::throttle::Throttle;
+use crate::store::throttle::{Line, Throttle};
+use crate::uplink::Rates;
+use crate::uplink::manners::Manners;
 use crate::worker::Nudge;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -52,7 +54,17 @@ pub struct Trouble {
 }
 
 impl Vault {
-    pub(in crate::daemon) fn new(settings: VaultSettings, throttle: Throttle) -> Self {
+    /// With its own limits on the common line; a bucket's uploads keep manners where they are asked for. A folder has no
+    /// line to share.
+    pub(in crate::daemon) fn on(line: &Line, settings: VaultSettings, uplink: &UplinkSettings) -> Self {
+        let throttle = Throttle::on(line, Rates { up: settings.limit, down: settings.download });
+        if uplink.polite && matches!(settings.url, VaultUrl::Bucket(_)) {
+            throttle.mannered(Some(Manners::new()));
+        }
+        Self::new(settings, throttle)
+    }
+
+    fn new(settings: VaultSettings, throttle: Throttle) -> Self {
         Self {
             settings,
             throttle,

@@ -36,6 +36,7 @@ fn scene(windows: &[&str], caps: Option<(u64, u64)>) -> Scene {
         day: caps.map(|c| Size(c.1)),
         billing_day: 1,
         reserve: Reserve::Percent(1),
+        polite: true,
     };
     let nowhere = tempfile::tempdir().unwrap();
     let home = Home::new(&TreePath::from_typed(nowhere.path()).unwrap());
