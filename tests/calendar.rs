@@ -8,13 +8,11 @@ mod bed;
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod machine;
 #[path = "support/read_vault.rs"]
-#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod read_vault;
 #[path = "support/tree.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod tree;
 #[path = "support/witness.rs"]
-#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod witness;
 
 use bed::Bed;

@@ -95,15 +95,15 @@ impl Vault {
         let paused = matches!(hold, Some(Hold::Paused(_)));
         self.paused.store(paused, Ordering::SeqCst);
         if paused {
-            self.throttle.pause()
+            self.throttle.pause();
         } else {
-            self.throttle.resume()
+            self.throttle.resume();
         }
         let may = hold.map_or(May::Everything, Hold::may);
         if paused || may == May::Everything {
-            self.throttle.open()
+            self.throttle.open();
         } else {
-            self.throttle.shut()
+            self.throttle.shut();
         }
         self.one_at_a_time.store(now.one_at_a_time && self.is_bucket(), Ordering::SeqCst);
         let before = std::mem::replace(&mut *self.may.lock().expect("may lock"), may);
