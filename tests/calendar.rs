@@ -2,6 +2,7 @@
 //! by the zone it runs in; and what may go while a cap is used up, on a bench.
 
 #[path = "support/bed.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod bed;
 #[path = "support/machine.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
@@ -12,7 +13,6 @@ mod read_vault;
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod tree;
 #[path = "support/witness.rs"]
-#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod witness;
 
 use bed::Bed;
@@ -93,7 +93,8 @@ fn a_pause_without_an_end_is_an_alarm_after_days() {
     let machine = Machine::new();
     let four_days_ago = SystemClock::shared().wall().0 - 4 * 86_400_000;
     fs::write(machine.path("state/orders.json"), format!("{{\"paused\":{four_days_ago}}}")).unwrap();
-    let daemon = machine.daemon();
+    let mut daemon = machine.daemon();
+    daemon.until("the pause to hold", |s| s["state"] == "paused");
     machine.run(&["status"]).exits(1).says("Paused for 4 days, perhaps forgotten");
     machine.run(&["resume"]).exits(0);
     daemon.stop().exits(0);

@@ -257,7 +257,7 @@ impl Daemon {
                     self.run(vault, engine, name, &engine.bells.upload, || {
                         self.count_first()?;
                         upload_step(vault, engine, n)
-                    })
+                    });
                 });
             }
         });
@@ -347,6 +347,7 @@ impl Daemon {
 
     /// Wakes everything: something was mended, or is to be looked at now.
     pub fn wake(&self) {
+        self.uplink.bell.ring();
         for vault in &self.vaults {
             vault.ring();
         }

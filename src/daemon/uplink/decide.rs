@@ -7,7 +7,7 @@
 
 use super::usage::Usage;
 use crate::clock::{Steady, Wall};
-use crate::daemon::orders::{Orders, Term};
+use crate::daemon::orders::{Ordered, Orders, Term};
 use crate::model::{Allowed, Rate};
 use crate::uplink::Rates;
 use crate::uplink::calendar::Calendar;
@@ -114,7 +114,7 @@ impl Given<'_> {
         let order = self.limit_order(wall, now);
         let pause = self.pause_order(wall, now);
         let (allowed, why) = match (order, stretch.entry) {
-            (Some(term), _) => (self.orders.limit.and_then(|l| l.rate()).into(), Why::Ordered(term)),
+            (Some(term), _) => (self.orders.limit.and_then(Ordered::rate).into(), Why::Ordered(term)),
             (None, Some(entry)) => (stretch.allowed, Why::Window(entry)),
             (None, None) => (stretch.allowed, Why::Configured),
         };
@@ -131,7 +131,7 @@ impl Given<'_> {
         };
         // While it is shut, the limit it will have: packs are made for that.
         let coming = if allowed == Allowed::Off { self.calendar.next_open(wall, zone) } else { Some(allowed) };
-        let up = coming.and_then(|c| c.limit()).flatten();
+        let up = coming.and_then(Allowed::limit).flatten();
         let ends = [order.and_then(|t| t.until), pause.and_then(|t| t.until)];
         let resets = self.usage.caps().map(|cap| cap.resets_at(wall, zone));
         let change = if order.is_some() { None } else { stretch.until };

@@ -19,6 +19,7 @@ struct Scene {
 fn utc(text: &str) -> Wall {
     Wall(text.parse::<Timestamp>().unwrap().as_millisecond())
 }
+#[expect(clippy::unnecessary_wraps, reason = "as limits are")]
 fn rate(text: &str) -> Option<Rate> {
     Some(text.parse().unwrap())
 }
