@@ -24,7 +24,7 @@ use crate::catalog::{Catalog, Level, NodeShape, RootId};
 use crate::chunk::Chunker;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::model::{Size, TreePath};
+use crate::model::{Rank, Size, TreePath};
 use crate::seal::Entropy;
 use crate::seal::keys::SealKeys;
 use crate::source::{Form, Look};
@@ -36,6 +36,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// What goes first waits no longer than this for company: for a pack to fill, and for a publication while others are still
+/// on their way.
+const SOON: Duration = Duration::from_secs(300);
 
 /// Settings of one vault's way in.
 #[derive(Clone, Debug)]
@@ -115,6 +119,9 @@ pub struct Figures {
     pub sent: AtomicU64,
     /// Most bytes of a pack, by what the line allows; 0: as configured.
     pub pack_bound: AtomicU64,
+    /// The foremost of what was stored or committed since the last publication, as the number of its rank and one; 0:
+    /// nothing.
+    pub ready: AtomicU64,
     /// Roots that cannot be read, and why.
     pub root_trouble: Mutex<BTreeMap<TreePath, String>>,
     /// Roots walked since the start.
@@ -134,6 +141,14 @@ impl Engine {
             0 => self.settings.pack_size.0,
             bound => bound.min(self.settings.pack_size.0),
         }
+    }
+
+    /// Something of this rank may be named in the log from now on.
+    fn is_ready(&self, rank: Rank) {
+        let number = rank.number() as u64 + 1;
+        let _ = self.figures.ready.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |before| {
+            (before == 0 || number < before).then_some(number)
+        });
     }
 
     pub fn is_hurried(&self) -> bool {

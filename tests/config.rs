@@ -76,6 +76,7 @@ fn every_setting_is_taken_as_written() {
 path = "/volume1/photos"
 tier = "hot"
 priority = "first"
+order = ["last **/*.iso", "  normal   ignorecase:**/my films/** "]
 quiet = "2s"
 quiet_max = "1h"
 filter_file = "exclude.txt"
@@ -140,6 +141,8 @@ file = "prices.toml"
     assert_eq!(asked, [Path::new("/etc/panicroom/exclude.txt")]);
     let [outer, inner] = settings.roots.as_slice() else { panic!("two roots") };
     assert_eq!((outer.tier, outer.priority), (Tier::Hot, Priority::First));
+    let rules: Vec<_> = outer.order.iter().map(|r| (r.priority, &*r.glob)).collect();
+    assert_eq!(rules, [(Priority::Last, "**/*.iso"), (Priority::Normal, "ignorecase:**/my films/**")]);
     assert_eq!((outer.quiet, outer.quiet_max), (Duration::from_secs(2), Duration::from_secs(3600)));
     let file = FilterList::File {
         path: "/etc/panicroom/exclude.txt".into(),
@@ -217,6 +220,8 @@ fn a_value_out_of_range_or_of_the_wrong_kind_is_refused_with_the_remedy() {
         (small("quiet = \"2h\"\nquiet_max = \"1h\"", "", ""), 4, "at least as long"),
         (small("tier = \"warm\"", "", ""), 3, "\"cold\", \"hot\""),
         (small("priority = \"high\"", "", ""), 3, "\"first\", \"normal\", \"last\""),
+        (small("order = [\"first\"]", "", ""), 3, "write a glob behind it"),
+        (small("order = [\"last **/*.iso\",\n\"sooner **/*.doc\"]", "", ""), 4, "\"first\", \"normal\", \"last\""),
         (small("default_excludes = \"yes\"", "", ""), 3, "default_excludes = true"),
         (small("filter = \"- a\"", "", ""), 3, "filter = [\"…\""),
         (small("filter = [\n  \"- a\",\n  1,\n]", "", ""), 5, "filter = [\"…\""),

@@ -22,6 +22,8 @@ mod merging;
 mod odd_list;
 #[path = "crash/opening.rs"]
 mod opening;
+#[path = "crash/ordering.rs"]
+mod ordering;
 #[path = "crash/orders.rs"]
 mod orders;
 #[path = "support/portable.rs"]
@@ -266,6 +268,7 @@ fn every_durable_step_of_the_code_is_one_that_these_tests_die_at() {
         &returning::REMOVING,
         &thawing::STEPS,
         &beginning::STEPS,
+        &ordering::STEPS,
         &orders::STEPS,
         &orders::COUNTING,
         &program::STEPS,

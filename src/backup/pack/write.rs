@@ -104,6 +104,9 @@ impl Engine {
                 self.faults.at("capture.commit")?;
                 self.catalog.commit(None, &settled)?;
                 turns.settled(&settled);
+                if let Some(rank) = settled.iter().map(|one| one.row.rank).min() {
+                    self.is_ready(rank);
+                }
                 self.bells.publish.ring();
                 Ok(())
             }
