@@ -48,7 +48,10 @@ fn pages_others_had_cached_stay_and_those_a_reading_brings_go() {
     let large = on_disk_alone(&dir.path().join("large"), 32 * MIB);
     let small = on_disk_alone(&dir.path().join("small"), 100_000);
     if is_cached(&large, 31 * MIB) || !takes_pages_away(&large) {
-        eprintln!("SKIPPED: no disk beneath {}, or a kernel or file system without RWF_DONTCACHE", dir.path().display());
+        eprintln!(
+            "SKIPPED: no disk beneath {}, or a kernel or file system without RWF_DONTCACHE",
+            dir.path().display()
+        );
         return;
     }
     // Somebody else works with a part of it.

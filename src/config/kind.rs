@@ -21,9 +21,8 @@ pub(super) fn cpu(section: &mut Section) -> Result<Cpu> {
 }
 
 fn read(text: &str) -> std::result::Result<Cpu, String> {
-    let bad = || {
-        format!("'{}' is no part of the processors; write it like \"2\", \"50 %\" or \"all\"", text.escape_debug())
-    };
+    let bad =
+        || format!("'{}' is no part of the processors; write it like \"2\", \"50 %\" or \"all\"", text.escape_debug());
     let number = |t: &str, most: u16| {
         let t = t.trim();
         let plain = !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());

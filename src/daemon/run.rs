@@ -84,7 +84,17 @@ impl Daemon {
         link::begin(&house.settings.links, &vaults);
         let started = house.clock.steady();
         let (orders, hurried) = (Mutex::new(orders), AtomicBool::new(false));
-        Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, disks: Disks::default(), sleepers: Sleepers::default(), started }))
+        Ok(Arc::new(Self {
+            house,
+            vaults,
+            orders,
+            watcher,
+            heard,
+            hurried,
+            disks: Disks::default(),
+            sleepers: Sleepers::default(),
+            started,
+        }))
     }
 
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.

@@ -46,9 +46,7 @@ impl FromStr for Hours {
         text.split_once('-')
             .and_then(|(from, to)| Some(Self { from: minute(from)?, to: minute(to)? }))
             .filter(|hours| hours.from != hours.to)
-            .ok_or_else(|| {
-                format!("'{}' are not hours of a day; write them like \"02:00-05:00\"", text.escape_debug())
-            })
+            .ok_or_else(|| format!("'{}' are not hours of a day; write them like \"02:00-05:00\"", text.escape_debug()))
     }
 }
 

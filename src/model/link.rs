@@ -85,9 +85,9 @@ impl FromStr for LinkRule {
             return Ok(Self::Gateway(address.to_canonical()));
         }
         if let Some((address, prefix)) = text.split_once('/') {
-            return network(address, prefix).map(Self::Network).ok_or_else(|| {
-                format!("'{}' is not a network; write it like \"10.11.0.0/16\"", text.escape_debug())
-            });
+            return network(address, prefix)
+                .map(Self::Network)
+                .ok_or_else(|| format!("'{}' is not a network; write it like \"10.11.0.0/16\"", text.escape_debug()));
         }
         if is_interface(text) {
             return Ok(Self::Interface(text.to_owned()));
@@ -137,4 +137,3 @@ impl fmt::Display for LinkRule {
         }
     }
 }
-

@@ -248,15 +248,17 @@ mod tests {
 
     #[test]
     fn what_has_no_platters_has_nothing_to_wake_and_what_has_no_disk_tells_nothing() {
-        let mounts = format!(
-            "{ROOT}30 20 8:1 / /flash rw - ext4 /dev/sda1 rw\n31 20 0:44 / /tank rw - zfs tank/films rw\n"
-        );
+        let mounts =
+            format!("{ROOT}30 20 8:1 / /flash rw - ext4 /dev/sda1 rw\n31 20 0:44 / /tank rw - zfs tank/films rw\n");
         let mut machine = Machine::new(&mounts);
         machine.disk("sda", "8:1");
         machine.set("devices/sda/queue/rotational", "0\n");
         assert_eq!(machine.ask("/flash", 0), Sleep::Awake);
         assert_eq!(machine.ask("/tank/x", 0), Sleep::NotTold);
-        assert_eq!(Disks::at("/nowhere", "/nowhere").ask(&TreePath::from_bytes("/").unwrap(), Steady::default()), Sleep::NotTold);
+        assert_eq!(
+            Disks::at("/nowhere", "/nowhere").ask(&TreePath::from_bytes("/").unwrap(), Steady::default()),
+            Sleep::NotTold
+        );
     }
 
     #[test]

@@ -148,7 +148,8 @@ impl Reading {
     /// For a kernel or file system that takes no pages away.
     fn without_help(&self, at: u64) -> Traces {
         let mut byte = [0];
-        let mut was_cached = || preadv2(&self.fd, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT).is_ok();
+        let mut was_cached =
+            || preadv2(&self.fd, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT).is_ok();
         if self.look.stamp.size <= LARGE || was_cached() { Traces::Left } else { Traces::GivenBack }
     }
 

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn an_entry_that_means_nothing_is_refused_by_name() {
-        for bad in ["", "wwan 0", "192.168.43", "10.11.0.1/16", "10.0.0.0/33", "::/129", "a/8", "eth0:1", "1.2.3.4/+8"] {
+        for bad in ["", "wwan 0", "192.168.43", "10.11.0.1/16", "10.0.0.0/33", "::/129", "a/8", "eth0:1", "1.2.3.4/+8"]
+        {
             let said = bad.parse::<LinkRule>().unwrap_err();
             assert!(said.contains(&format!("'{bad}'")), "{said}");
         }
