@@ -17,4 +17,5 @@ mod rest;
 pub mod run;
 pub mod sheet;
 pub mod spell;
+pub mod uplink;
 mod walks;

@@ -5,17 +5,21 @@ pub mod drill;
 pub mod entry;
 pub mod hours;
 pub mod link;
+pub mod order;
 pub mod path;
 pub mod quantity;
 pub mod speed;
+pub mod window;
 
 pub use drill::{Proof, Verdict};
 pub use entry::{Content, Device, Entry, FileTime, HardLink, Piece, Shape, Stamp, Version};
 pub use hours::Hours;
 pub use link::{LinkChoice, LinkRule, Network};
+pub use order::{Band, OrderRule, Priority, Rank};
 pub use path::TreePath;
 pub use quantity::{Rate, Size};
 pub use speed::Speed;
+pub use window::{Allowed, Window};
 
 use std::fmt;
 

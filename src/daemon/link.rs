@@ -63,12 +63,20 @@ pub(super) fn look_out(daemon: &Daemon) {
             for way in &mut ways {
                 way.look(choice, &mut prices, now, if news { News::Yes } else { News::No });
             }
+            tell(daemon, &ways);
         }
         news = match &changes {
             Some(changes) => changes.wait(STOP) && settled(changes),
             None => stop.wait(STOP) && false,
         };
     }
+}
+
+/// A link that holds every bucket is said once for all; whatever came of it is obeyed at once.
+fn tell(daemon: &Daemon, ways: &[Way<'_>]) {
+    let held: Option<Vec<String>> = ways.iter().map(|way| way.vault.link_hold()).collect();
+    daemon.uplink.link(held.and_then(|all| all.into_iter().next()));
+    daemon.uplink.bell.ring();
 }
 
 fn settled(changes: &Changes) -> bool {

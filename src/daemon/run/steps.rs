@@ -2,9 +2,10 @@
 //! occasion, sent for as long as there is something. Dying in a step is told at what it calls.
 
 use super::{LOOK, Step, Vault};
-use crate::backup::upload::Uploaded;
+use crate::backup::upload::{Freight, Uploaded};
 use crate::backup::{Engine, publish};
 use crate::catalog::Level;
+use crate::daemon::uplink::May;
 use crate::error::{Kind, Result};
 use crate::upkeep::merge::Merging;
 use crate::upkeep::program::{Kept, ProgramKeeping};
@@ -22,30 +23,21 @@ pub(super) fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
     if due.rows == 0 {
         return Ok(Step::Wait(until_next));
     }
-    // While a walk is still finding, a pack's worth is worth a start: else every few files made a pack of their own.
     let walking = engine.figures.walking.load(Ordering::SeqCst) > 0;
-    if walking && due.bytes < engine.settings.pack_size.0 {
-        return Ok(Step::Wait(Duration::from_millis(200)));
-    }
-    let gather = engine.settings.gather;
-    let waited = due.oldest.is_none_or(|at| {
-        let now = engine.clock.wall();
-        at > now || now.since(at) >= gather
-    });
-    // Gathering saves requests; but as long as nothing at all is safe, nothing waits for company.
-    let is_time = engine.is_hurried() || gather.is_zero() || waited || due.bytes >= engine.settings.pack_size.0;
-    if is_time || engine.catalog.last_segment()?.is_none() {
+    // Gathering saves requests; but as long as nothing at all is safe, nothing waits for company but a walk's.
+    let nothing_is_safe = !walking && engine.catalog.last_segment()?.is_none();
+    if nothing_is_safe || !engine.ranks_to_capture()?.is_empty() {
         let captured = engine.capture_due();
         // Only now is nothing under way any more: the publisher looks again.
         engine.bells.publish.ring();
         captured?;
         return Ok(Step::Wait(Duration::from_millis(5)));
     }
-    Ok(Step::Wait(until_next))
+    Ok(Step::Wait(if walking { Duration::from_millis(200) } else { until_next }))
 }
 
 pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
-    if vault.holds_still() {
+    if vault.holds_still() || vault.may() == May::Nothing {
         return Ok(Step::Wait(LOOK));
     }
     let occasion = engine.occasion()?;
@@ -79,13 +71,19 @@ pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
 pub(super) fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
     const FAST: u64 = 2_000_000;
     let slow = vault.throttle.rate().is_some_and(|r| r.get() < FAST);
-    if vault.holds_still() || (thread > 0 && slow) {
+    let freight = match vault.may() {
+        May::Everything => Freight::Everything,
+        // One after the other anyway: a segment must never be there before an earlier one.
+        May::Log if thread == 0 => Freight::Log,
+        May::Log | May::Nothing => return Ok(Step::Wait(LOOK)),
+    };
+    if vault.holds_still() || (thread > 0 && (slow || vault.sends_one_at_a_time())) {
         return Ok(Step::Wait(LOOK));
     }
-    match engine.upload_one(&vault.claims)? {
+    match engine.upload(&vault.claims, freight)? {
         Uploaded::One => Ok(Step::Again),
         Uploaded::Nothing => {
-            if thread == 0 {
+            if thread == 0 && freight == Freight::Everything {
                 keep_program(vault, engine)?;
             }
             Ok(Step::Wait(LOOK))

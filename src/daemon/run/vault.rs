@@ -3,7 +3,8 @@
 use crate::backup::Engine;
 use crate::backup::upload::Claims;
 use crate::clock::Steady;
-use crate::config::VaultSettings;
+use crate::config::{VaultSettings, VaultUrl};
+use crate::daemon::uplink::{Hold, May, Now};
 use crate::error::Kind;
 use crate::store::s3::S3Store;
 use crate::store::throttle::Throttle;
@@ -20,6 +21,10 @@ pub struct Vault {
     pub s3: Mutex<Option<Arc<S3Store>>>,
     pub claims: Claims,
     pub paused: AtomicBool,
+    /// What may be sent, by the calendar, the caps, the links and the operator.
+    may: Mutex<May>,
+    /// Whether packs go one at a time.
+    one_at_a_time: AtomicBool,
     /// Why nothing is to be sent over the network there is now; see [`super::super::link`].
     link: Mutex<Option<String>>,
     /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
@@ -47,7 +52,7 @@ pub struct Trouble {
 }
 
 impl Vault {
-    pub(super) fn new(settings: VaultSettings, throttle: Throttle) -> Self {
+    pub(in crate::daemon) fn new(settings: VaultSettings, throttle: Throttle) -> Self {
         Self {
             settings,
             throttle,
@@ -55,6 +60,8 @@ impl Vault {
             s3: Mutex::new(None),
             claims: Claims::default(),
             paused: AtomicBool::new(false),
+            may: Mutex::new(May::Everything),
+            one_at_a_time: AtomicBool::new(false),
             link: Mutex::default(),
             barred: AtomicBool::new(false),
             checking: Mutex::default(),
@@ -74,29 +81,58 @@ impl Vault {
         let s3 = self.s3.lock().expect("s3 lock").clone();
         s3.is_none_or(|s3| s3.is_reachable())
     }
-    pub fn pause(&self) {
-        self.paused.store(true, Ordering::SeqCst);
-        self.settle();
+    /// Whether it is a bucket: caps and links are for those, a folder costs nobody's line.
+    pub fn is_bucket(&self) -> bool {
+        matches!(self.settings.url, VaultUrl::Bucket(_))
     }
-    pub fn resume(&self) {
-        self.paused.store(false, Ordering::SeqCst);
-        self.settle();
+    pub fn may(&self) -> May {
+        *self.may.lock().expect("may lock")
     }
-    /// Holds the vault for this reason, or lets it go on.
+    pub(super) fn sends_one_at_a_time(&self) -> bool {
+        self.one_at_a_time.load(Ordering::SeqCst)
+    }
+    /// Holds the vault at once for this reason; that it may go on is for [`obey`](Self::obey) to say.
     pub(in crate::daemon) fn hold_link(&self, why: Option<String>) {
+        if why.is_some() {
+            self.throttle.pause();
+        }
         *self.link.lock().expect("link lock") = why;
-        self.settle();
     }
     /// Why nothing is to be sent over the network there is now.
     pub fn link_hold(&self) -> Option<String> {
         self.link.lock().expect("link lock").clone()
     }
-    /// What is on its way stands still for either reason.
-    fn settle(&self) {
-        if self.paused.load(Ordering::SeqCst) || self.link_hold().is_some() {
+    fn hold(&self, now: &Now) -> Option<Hold> {
+        match now.hold_of(self.is_bucket()).cloned() {
+            paused @ Some(Hold::Paused(_)) => paused,
+            other => self.link_hold().map(Hold::Link).or(other),
+        }
+    }
+
+    /// Takes what was decided: what is under way stands still in a pause and on a link that is not to be used, and ends or is
+    /// given up where it is shut.
+    pub(in crate::daemon) fn obey(&self, now: &Now) {
+        let hold = self.hold(now);
+        let is_still = matches!(hold, Some(Hold::Paused(_) | Hold::Link(_)));
+        self.paused.store(matches!(hold, Some(Hold::Paused(_))), Ordering::SeqCst);
+        if is_still {
             self.throttle.pause();
         } else {
             self.throttle.resume();
+        }
+        let may = hold.as_ref().map_or(May::Everything, Hold::may);
+        if is_still || may == May::Everything {
+            self.throttle.open();
+        } else {
+            self.throttle.shut();
+        }
+        self.one_at_a_time.store(now.one_at_a_time && self.is_bucket(), Ordering::SeqCst);
+        let before = std::mem::replace(&mut *self.may.lock().expect("may lock"), may);
+        if let Some(engine) = self.engine() {
+            engine.figures.pack_bound.store(now.pack_bound_of(self.settings.limit), Ordering::Relaxed);
+            if before != may {
+                engine.bells.ring_all();
+            }
         }
     }
     /// Whatever waits after failing is to try again.
