@@ -349,6 +349,39 @@ fn vaults_are_looked_at_as_often_as_is_said_or_never() {
 }
 
 #[test]
+fn links_are_chosen_by_interface_gateway_network_or_price() {
+    let settings = parse(&small("", "", "")).unwrap();
+    assert!(settings.links.is_free(), "unless told, any link will do");
+    let text =
+        small("", "", "[uplink]\npause_on = [\"wwan*\", \"metered\"]\nonly_on = [\"192.168.1.1\", \"10.0.0.0/8\"]");
+    let links = parse(&text).unwrap().links;
+    let shown = |rules: &[panicroom::model::LinkRule]| rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&links.pause_on), ["wwan*", "metered"]);
+    assert_eq!(shown(&links.only_on), ["192.168.1.1", "10.0.0.0/8"]);
+    for (line, entry) in
+        [("pause_on = [\"eth0\",\n\"10.0.0.1/8\"]", "'10.0.0.1/8'"), ("only_on = [\n\"metered\"]", "'metered'")]
+    {
+        let said = refusal(&small("", "", &format!("[uplink]\n{line}")), 10);
+        assert!(said.contains(entry), "{said}");
+    }
+}
+
+#[test]
+fn walks_and_processors_are_bounded_where_told() {
+    let settings = parse(&small("", "", "")).unwrap();
+    assert_eq!((settings.walk.hours, settings.walk.wake, settings.cpu), (None, true, config::Cpu::All));
+    let text = small("", "", "[walk]\nhours = \"22:00-05:30\"\nwake = false\n[kind]\ncpu = \"50 %\"");
+    let settings = parse(&text).unwrap();
+    assert_eq!(settings.walk.hours.unwrap().to_string(), "22:00-05:30");
+    assert_eq!((settings.walk.wake, settings.cpu), (false, config::Cpu::Percent(50)));
+    for bad in
+        ["[walk]\nhours = \"nights\"", "[walk]\nhours = \"02:00-02:00\"", "[kind]\ncpu = \"0\"", "[kind]\ncpu = 2"]
+    {
+        refusal(&small("", "", bad), 9);
+    }
+}
+
+#[test]
 fn the_line_is_free_unless_told_and_a_reserve_is_a_part_or_a_size() {
     let uplink = parse(&small("", "", "")).unwrap().uplink;
     assert!(uplink.calendar.is_empty() && uplink.download.is_none() && uplink.polite);

@@ -254,7 +254,17 @@ pub fn backup(line: &Line) -> Answer {
     let desk = Desk::new(Arc::clone(&daemon));
     daemon.hurry();
     let threads = daemon.start()?;
+    // It may wait for days, for an order to be lifted or for a link: it answers as a daemon does meanwhile.
+    runtime.block_on(async {
+        match Control::bind(&house.home.socket()) {
+            Ok(control) => drop(tokio::spawn(control.serve(Arc::clone(&desk) as _, house.stop.clone()))),
+            Err(e) => tracing::warn!("{e}; the pass goes on, and answers nobody"),
+        }
+    });
     runtime.spawn(signals(house.stop.clone()));
+    if daemon.vaults.iter().any(|vault| vault.paused.load(Ordering::SeqCst)) {
+        tracing::warn!("paused by the operator: nothing is sent until 'panicroom resume'");
+    }
     let drained = desk.until_drained();
     let status = desk.fresh();
     daemon.keep_lessons();

@@ -24,10 +24,11 @@ impl Daemon {
         let settings = self.house.settings.walk;
         let asleep = self.asleep(&settings);
         for engine in self.engines() {
-            let now = engine.clock.wall();
+            let (now, steady) = (engine.clock.wall(), engine.now_ms());
             for root in &engine.roots {
                 let last = engine.figures.walked.lock().expect("figures lock").get(&root.path).copied();
-                if last.is_some_and(|last| is_due(now, Wall(last), root.walk_every, settings.hours))
+                let age = last.map(|at| Duration::from_millis(u64::try_from(steady - at).unwrap_or(0)));
+                if age.is_some_and(|age| is_due(now, age, root.walk_every, settings.hours))
                     && !asleep.contains(&root.path)
                     && let Err(e) = engine.mark_root(root)
                 {
@@ -59,10 +60,9 @@ impl Daemon {
     }
 }
 
-/// Whether a root last walked at `last` is to be walked now. In set hours one is walked too that would come due only after
+/// Whether a root last walked so long ago is to be walked now. In set hours one is walked too that would come due only after
 /// them: it would be late by the next ones.
-fn is_due(now: Wall, last: Wall, every: Duration, hours: Option<Hours>) -> bool {
-    let age = now.since(last);
+fn is_due(now: Wall, age: Duration, every: Duration, hours: Option<Hours>) -> bool {
     let Some(hours) = hours else { return age >= every };
     let minute = minute_of_day(now);
     let minutes = |n: u16| Duration::from_secs(u64::from(n) * 60);
@@ -88,7 +88,7 @@ mod tests {
         let mut walks = vec![start];
         for minute in start / MINUTE..start / MINUTE + days * 24 * 60 {
             let now = Wall(minute * MINUTE);
-            if is_due(now, Wall(walks[walks.len() - 1]), every, hours) {
+            if is_due(now, now.since(Wall(walks[walks.len() - 1])), every, hours) {
                 walks.push(now.0);
             }
         }

@@ -4,7 +4,7 @@
 //! The page cache belongs to others: what they had in it stays, what only we brought goes. Linux 6.14 and later do exactly
 //! that when asked (`RWF_DONTCACHE`; ext4, XFS and others). Elsewhere pages of a large file are given back in stretches,
 //! unless its first page was cached before we came: then somebody uses it, and it is left alone (measured in
-//! `docs/uplink/kind.md`; why not page by page: `docs/decisions/0020-page-cache.md`).
+//! `docs/uplink/kind.md`; why not page by page: `docs/decisions/0023-page-cache.md`).
 
 use super::look::{Form, Look};
 use super::path_error;
