@@ -16,6 +16,7 @@ pub mod render;
 mod root;
 mod section;
 mod together;
+mod uplink;
 pub mod url;
 mod value;
 mod vault;
@@ -26,7 +27,7 @@ pub use render::{Listen, Sketch};
 pub use url::{Addressing, Bucket, VaultUrl};
 pub use value::money;
 
-use crate::model::{Rate, Size, Tier, TreePath};
+use crate::model::{Rate, Size, Tier, TreePath, Window};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,8 +42,7 @@ pub struct Settings {
     pub roots: Vec<RootSettings>,
     /// At least one, in the order of the file; no name and no place twice.
     pub vaults: Vec<VaultSettings>,
-    /// Bound of all vaults together; None: no bound.
-    pub uplink_limit: Option<Rate>,
+    pub uplink: UplinkSettings,
     /// Catalogs, keys, spool, socket.
     pub state_dir: TreePath,
     /// Bound of the sealed bytes waiting for one vault; at least twice its pack size.
@@ -125,12 +125,51 @@ pub struct VaultSettings {
     pub gather: Duration,
     /// Bound of this vault alone; None: only the bound of all.
     pub limit: Option<Rate>,
+    /// The same for what comes from it.
+    pub download: Option<Rate>,
     /// Paths of the roots it keeps; never empty.
     pub roots: Vec<TreePath>,
     /// Of zstd: 1 to 19.
     pub level: i32,
     /// A static build of this program, of which the vault is to keep a copy.
     pub rescue_program: Option<TreePath>,
+}
+
+/// What may go over the line, for all vaults together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UplinkSettings {
+    /// Outside the windows of the calendar; None: no bound.
+    pub limit: Option<Rate>,
+    /// What may come, always; None: no bound.
+    pub download: Option<Rate>,
+    /// Windows of the week; a later one wins over an earlier one.
+    pub calendar: Vec<Window>,
+    /// Bytes both ways from billing day to billing day; None: no cap.
+    pub month: Option<Size>,
+    /// Bytes both ways from midnight to midnight; None: no cap.
+    pub day: Option<Size>,
+    /// 1 to 31; in a shorter month its last day.
+    pub billing_day: u8,
+    /// What of a cap is kept for the log.
+    pub reserve: Reserve,
+}
+
+/// A part of a cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserve {
+    /// 0 to 50.
+    Percent(u8),
+    Bytes(Size),
+}
+
+impl Reserve {
+    /// Of a cap of `bytes`, at most half of it.
+    pub fn of(self, bytes: u64) -> u64 {
+        match self {
+            Self::Percent(part) => bytes / 100 * u64::from(part) + bytes % 100 * u64::from(part) / 100,
+            Self::Bytes(Size(n)) => n.min(bytes / 2),
+        }
+    }
 }
 
 /// Whom to tell, and when.
@@ -226,12 +265,13 @@ pub const KEYS: [(&str, &[&str]); 11] = [
             "pack_size",
             "gather",
             "limit",
+            "download",
             "roots",
             "level",
             "rescue_program",
         ],
     ),
-    ("uplink", &["limit"]),
+    ("uplink", &["limit", "download", "calendar", "month", "day", "billing_day", "reserve"]),
     ("state", &["dir", "spool_size"]),
     ("publish", &["every"]),
     ("walk", &["every"]),

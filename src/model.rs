@@ -6,12 +6,14 @@ pub mod entry;
 pub mod path;
 pub mod quantity;
 pub mod speed;
+pub mod window;
 
 pub use drill::{Proof, Verdict};
 pub use entry::{Content, Device, Entry, FileTime, HardLink, Piece, Shape, Stamp, Version};
 pub use path::TreePath;
 pub use quantity::{Rate, Size};
 pub use speed::Speed;
+pub use window::{Allowed, Window};
 
 use std::fmt;
 

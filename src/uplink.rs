@@ -4,6 +4,8 @@
 //! from the first byte of every start (promise 7), and nothing saved up while idle goes out at once. Bytes that
 //! were sent without asking (request heads) may be charged afterwards; they are paid before anything else goes.
 
+pub mod calendar;
+pub mod cap;
 pub mod forecast;
 
 use crate::clock::Steady;

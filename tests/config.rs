@@ -1,7 +1,7 @@
 //! The config file as its operator meets it: what is right is taken, what is wrong is refused with file, line
 //! and remedy, and `config/example.toml` explains every setting.
 
-use panicroom::config::{self, Addressing, FilterList, KEYS, Priority, Settings, VaultUrl, defaults};
+use panicroom::config::{self, Addressing, FilterList, KEYS, Priority, Reserve, Settings, VaultUrl, defaults};
 use panicroom::error::{Error, Kind, Result};
 use panicroom::model::{Size, Tier, TreePath};
 use std::path::Path;
@@ -47,7 +47,7 @@ fn two_sections_are_a_whole_config_and_the_rest_is_default() {
         ["*.qcow2", "*.vmdk", "*.sqlite", "*.mbox", "ibdata*"].iter().all(|g| root.fixed_chunks.contains(&(*g).into()))
     );
     assert_eq!((vault.pack_size, vault.gather), (Size::mib(25), Duration::from_secs(3600)));
-    assert_eq!((&vault.limit, &vault.credentials_file, &settings.uplink_limit), (&None, &None, &None));
+    assert_eq!((&vault.limit, &vault.credentials_file, &settings.uplink.limit), (&None, &None, &None));
     assert_eq!(vault.roots, [path("/data")]);
     assert_eq!((settings.state_dir.clone(), settings.spool_size), (path("/var/lib/panicroom"), Size::mib(512)));
     assert_eq!(settings.publish_every, Duration::from_secs(3600));
@@ -99,6 +99,7 @@ credentials_file = "/etc/panicroom/cloud"
 pack_size = "32 MiB"
 gather = "2h"
 limit = "1 MB/s"
+download = "2 MB/s"
 roots = ["/volume1/photos/inner"]
 level = 9
 [[vault]]
@@ -106,6 +107,12 @@ name = "usb"
 url = "file:///mnt/usb/vault"
 [uplink]
 limit = "2 Mbit/s"
+download = "3 MB/s"
+calendar = ["mon-fri 08:00-18:00 500 kbit/s", "sat,sun off"]
+month = "200 GB"
+day = "20 GB"
+billing_day = 15
+reserve = "500 MB"
 [state]
 dir = "/state"
 spool_size = "1 GiB"
@@ -159,7 +166,14 @@ file = "prices.toml"
     assert_eq!((cloud.pack_size, cloud.gather.as_secs(), cloud.level), (Size::mib(32), 7200, 9));
     assert_eq!(cloud.limit.map(panicroom::model::Rate::get), Some(1_000_000));
     assert_eq!((cloud.roots.as_slice(), usb.roots.len()), (&[path("/volume1/photos/inner")][..], 2));
-    assert_eq!(settings.uplink_limit.map(panicroom::model::Rate::get), Some(250_000));
+    let uplink = &settings.uplink;
+    assert_eq!(uplink.limit.map(panicroom::model::Rate::get), Some(250_000));
+    assert_eq!(uplink.download.map(panicroom::model::Rate::get), Some(3_000_000));
+    assert_eq!(cloud.download.map(panicroom::model::Rate::get), Some(2_000_000));
+    let windows: Vec<_> = uplink.calendar.iter().map(ToString::to_string).collect();
+    assert_eq!(windows, ["mon-fri 08:00-18:00 500 kbit/s", "sat,sun off"]);
+    assert_eq!((uplink.month, uplink.day), (Some(Size(200_000_000_000)), Some(Size(20_000_000_000))));
+    assert_eq!((uplink.billing_day, uplink.reserve), (15, Reserve::Bytes(Size(500_000_000))));
     assert_eq!((settings.state_dir.clone(), settings.spool_size), (path("/state"), Size::mib(1024)));
     assert_eq!((settings.publish_every.as_secs(), settings.http_listen), (600, None));
     assert_eq!(settings.http_hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nas.lan", "nas:8420"]);
@@ -219,6 +233,18 @@ fn a_value_out_of_range_or_of_the_wrong_kind_is_refused_with_the_remedy() {
         (small("", "roots = [\"/dota\"]", ""), 7, "did you mean '/data'?"),
         (small("", "roots = []", ""), 4, "leave it out"),
         (small("", "", "[uplink]\nlimit = \"slow\""), 9, "2 Mbit/s"),
+        (small("", "", "[uplink]\ndownload = \"0\""), 9, "2 Mbit/s"),
+        (small("", "", "[uplink]\ncalendar = \"sat off\""), 9, "calendar = [\"…\""),
+        (small("", "", "[uplink]\ncalendar = [\n\"sat off\",\n\"sun of\"]"), 11, "'sun of'"),
+        (small("", "", "[uplink]\ncalendar = [\"01:00-06:00 off\"]"), 9, "write it like \"mon-fri"),
+        (small("", "", "[uplink]\ncalendar = [\"daily off\"]"), 9, "panicroom pause"),
+        (small("", "", "[uplink]\nmonth = \"0\""), 9, "200 GB"),
+        (small("", "", "[uplink]\nday = 20"), 9, "in quotes"),
+        (small("", "", "[uplink]\nmonth = \"1 GB\"\nbilling_day = 0"), 10, "choose 1 to 31"),
+        (small("", "", "[uplink]\nmonth = \"1 GB\"\nbilling_day = \"1\""), 10, "without quotes"),
+        (small("", "", "[uplink]\nday = \"1 GB\"\nbilling_day = 3"), 10, "add month"),
+        (small("", "", "[uplink]\nmonth = \"1 GB\"\nreserve = \"60 %\""), 10, "\"1 %\" (0 to 50)"),
+        (small("", "", "[uplink]\nreserve = \"1 %\""), 9, "take it out"),
         (small("", "", "[state]\ndir = \"state\""), 9, "beginning with /"),
         (small("", "", "[state]\nspool_size = \"40 MiB\""), 9, "at least twice pack_size"),
         (small("", "", "[http]\nlisten = \"8420\""), 9, "127.0.0.1:8420"),
@@ -313,6 +339,17 @@ fn vaults_are_looked_at_as_often_as_is_said_or_never() {
         let e = parse(&small("", "", &format!("[verify]\n{bad}"))).unwrap_err().to_string();
         assert!(e.contains(said), "{e}");
     }
+}
+
+#[test]
+fn the_line_is_free_unless_told_and_a_reserve_is_a_part_or_a_size() {
+    let uplink = parse(&small("", "", "")).unwrap().uplink;
+    assert!(uplink.calendar.is_empty() && uplink.download.is_none());
+    assert_eq!((uplink.month, uplink.day, uplink.billing_day), (None, None, 1));
+    assert_eq!((uplink.reserve.of(200_000_000_000), uplink.reserve.of(99)), (2_000_000_000, 0));
+    assert_eq!(Reserve::Bytes(Size(600)).of(1000), 500, "never more than half");
+    let none = parse(&small("", "", "[uplink]\nmonth = \"none\"\nday = \"1 GB\"\nreserve = \"0 %\"")).unwrap().uplink;
+    assert_eq!((none.month, none.day, none.reserve), (None, Some(Size(1_000_000_000)), Reserve::Percent(0)));
 }
 
 #[test]

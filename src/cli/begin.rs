@@ -125,7 +125,7 @@ fn again(config: &Path, q: &Quickstart, root: &TreePath, faults: &Faults) -> Res
         settings = with_more(config, &[], Some(url), faults)?;
     }
     if let Some(limit) = rate(q.limit.as_deref())? {
-        settings.uplink_limit = limit;
+        settings.uplink.limit = limit;
     }
     match listen(q.http.as_deref())? {
         Listen::Default => {}

@@ -60,7 +60,7 @@ fn try_one(
     runtime: &tokio::runtime::Handle,
     clock: &dyn Clock,
 ) -> Result<Trial> {
-    let throttle = Throttle::new(vault.limit.or(settings.uplink_limit), SystemClock::shared());
+    let throttle = Throttle::new(vault.limit.or(settings.uplink.limit), SystemClock::shared());
     if let VaultUrl::Folder(path) = &vault.url {
         let roots: Vec<&Path> = settings.roots_of(vault).map(|r| r.path.as_path()).collect();
         return folder::probe::prove(&FolderStore::open(path.as_path(), throttle)?, &roots);

@@ -1,5 +1,6 @@
 //! Every default of the config file, and nothing else.
 
+use super::Reserve;
 use crate::model::{Size, Tier};
 use std::time::Duration;
 
@@ -87,6 +88,10 @@ pub const VERIFY_INVENTORY: Duration = DAY;
 pub const VERIFY_CHECKSUM: Duration = Duration::from_secs(90 * DAY.as_secs());
 /// What disks forget is noticed while the source may still have it.
 pub const VERIFY_READ: Duration = Duration::from_secs(30 * DAY.as_secs());
+
+pub const BILLING_DAY: u8 = 1;
+/// A log of a hundredth of the packs it names is far more than there ever was.
+pub const RESERVE: Reserve = Reserve::Percent(1);
 
 /// Below this a timetable would be a busy loop.
 pub const EVERY_MIN: Duration = MINUTE;

@@ -3,8 +3,8 @@
 use super::nearest::nearest;
 use super::section::{File, Section, heading, in_order};
 use super::together::Found;
-use super::value::{alerts, beside, drills, every, hosts, limit, listen, path, verify};
-use super::{KEYS, Settings, defaults, root::root, vault::vault};
+use super::value::{alerts, beside, drills, every, hosts, listen, path, verify};
+use super::{KEYS, Settings, defaults, root::root, uplink::uplink, vault::vault};
 use crate::error::{Error, Result};
 use crate::model::Size;
 use std::path::Path;
@@ -19,7 +19,8 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         file.error(line, e.message().replace('\n', ", ")).remedy("mend the TOML of this line")
     })?;
     let sections = Sections::sort(file, document.into_inner())?;
-    let Sections { roots, vaults, mut uplink, mut state, mut publish, mut walk, mut http, mut alert, .. } = sections;
+    let Sections { roots, vaults, uplink: mut line, mut state, mut publish, mut walk, mut http, mut alert, .. } =
+        sections;
     let Sections { mut prices, verify: mut checks, mut drill, .. } = sections;
     let walk_every = every(&mut walk, "every")?.unwrap_or(defaults::WALK_EVERY);
     let mut found = Found {
@@ -38,7 +39,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         section.close();
         found.add_vault(file, vault)?;
     }
-    let uplink_limit = limit(&mut uplink)?;
+    let uplink = uplink(&mut line)?;
     let publish_every = every(&mut publish, "every")?.unwrap_or(defaults::PUBLISH_EVERY);
     let http_listen = listen(&mut http)?;
     let http_hosts = hosts(&mut http)?;
@@ -46,14 +47,14 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
     let prices_file = beside(file, &mut prices, "file")?;
     let drill_settings = drills(&mut drill)?;
     let verify_settings = verify(&mut checks)?;
-    [uplink, state, publish, walk, http, alert, prices, drill, checks].into_iter().for_each(Section::close);
+    [line, state, publish, walk, http, alert, prices, drill, checks].into_iter().for_each(Section::close);
     found.together(file)?;
     let (state_dir, spool_size) = (found.state_dir(), found.spool_size());
     Ok(Settings {
         file: name.to_owned(),
         roots: found.roots.into_iter().map(|r| r.value).collect(),
         vaults: found.vaults.into_iter().map(|v| v.value).collect(),
-        uplink_limit,
+        uplink,
         state_dir,
         spool_size,
         publish_every,

@@ -116,7 +116,7 @@ mod tests {
         let settings = parse(Path::new("c"), &bare.text().unwrap(), &mut |_| unreachable!("no filter_file")).unwrap();
         assert_eq!(settings.roots[0].quiet, defaults::QUIET);
         assert_eq!(settings.http_listen, defaults::HTTP_LISTEN.parse().ok());
-        assert_eq!(settings.uplink_limit, None);
+        assert_eq!(settings.uplink.limit, None);
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
             prop_assert_eq!(&read.vaults[0].name, &asked.vault_name);
             prop_assert_eq!(&read.vaults[0].url, &asked.vault);
             prop_assert_eq!(Some(read.vaults[0].gather), asked.gather);
-            prop_assert_eq!(read.uplink_limit, asked.limit);
+            prop_assert_eq!(read.uplink.limit, asked.limit);
             prop_assert_eq!(read.state_dir, asked.state_dir);
             prop_assert_eq!(read.http_listen, (!off).then_some(address));
         }

@@ -37,8 +37,12 @@ pub(super) fn choice(text: &str, known: &[&str]) -> String {
 }
 
 pub(super) fn limit(section: &mut Section) -> Result<Option<Rate>> {
+    rate_or_none(section, "limit")
+}
+
+pub(super) fn rate_or_none(section: &mut Section, key: &'static str) -> Result<Option<Rate>> {
     let read = |t: &str| if t == "none" { Ok(None) } else { t.parse::<Rate>().map(Some) };
-    Ok(section.read("limit", read)?.and_then(|g| g.value))
+    Ok(section.read(key, read)?.and_then(|g| g.value))
 }
 
 fn often(text: &str) -> std::result::Result<Duration, String> {

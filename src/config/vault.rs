@@ -3,7 +3,7 @@
 use super::nearest::nearest;
 use super::section::{File, Given, Section};
 use super::url::Part;
-use super::value::{limit, path, required};
+use super::value::{limit, path, rate_or_none, required};
 use super::{RootSettings, VaultSettings, VaultUrl, defaults, duration, url};
 use crate::error::{Error, Result};
 use crate::model::{Size, TreePath};
@@ -29,6 +29,7 @@ pub(super) fn vault(file: File, section: &mut Section, roots: &[Given<RootSettin
             pack_size: section.read("pack_size", pack_size)?.map_or(defaults::PACK_SIZE, |g| g.value),
             gather: section.read("gather", duration::parse)?.map_or(gather, |g| g.value),
             limit: limit(section)?,
+            download: rate_or_none(section, "download")?,
             roots: roots_of_vault(section, roots)?,
             level: level(section)?,
             rescue_program: section.read("rescue_program", path)?.map(|g| g.value),

@@ -65,7 +65,7 @@ impl House {
         if orders.paused.is_some() {
             return Ok(Written::Later);
         }
-        let rate = orders.rate_of(vault, self.settings.uplink_limit, self.settings.vaults.len());
+        let rate = orders.rate_of(vault, self.settings.uplink.limit, self.settings.vaults.len());
         let Opened { engine, .. } = self.open_engine(vault, Throttle::new(rate, Arc::clone(&self.clock)))?;
         let claims = Claims::default();
         let segments = || -> Result<()> {

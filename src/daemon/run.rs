@@ -69,7 +69,7 @@ impl Daemon {
             .vaults
             .iter()
             .map(|settings| {
-                let rate = orders.rate_of(settings, house.settings.uplink_limit, house.settings.vaults.len());
+                let rate = orders.rate_of(settings, house.settings.uplink.limit, house.settings.vaults.len());
                 Arc::new(Vault::new(settings.clone(), Throttle::new(rate, Arc::clone(&house.clock))))
             })
             .collect();
@@ -91,7 +91,7 @@ impl Daemon {
         orders.write(&self.house.home, &self.house.faults)?;
         *standing = orders;
         for vault in &self.vaults {
-            vault.throttle.set(orders.rate_of(&vault.settings, self.house.settings.uplink_limit, self.vaults.len()));
+            vault.throttle.set(orders.rate_of(&vault.settings, self.house.settings.uplink.limit, self.vaults.len()));
             match orders.paused {
                 Some(_) => vault.pause(),
                 None => vault.resume(),

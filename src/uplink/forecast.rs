@@ -9,9 +9,10 @@
 //! The work is bounded: by the hour for [`FINE`], by stretches of the calendar after that, [`HORIZON`] at most.
 
 pub mod learn;
+pub mod plan;
 
 use crate::clock::Wall;
-use crate::model::Rate;
+use crate::model::Allowed;
 use learn::{Given, Spread};
 use std::time::Duration;
 
@@ -30,17 +31,9 @@ const QUIETER: f64 = 0.6;
 const BUSIER: f64 = 1.5;
 const HOUR: f64 = 3600.0;
 
-/// What the line may carry at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowed {
-    Off,
-    At(Rate),
-    Unlimited,
-}
-
 /// What may go from one moment on, for as long as it stays so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct Room {
     pub allowed: Allowed,
     /// When it is another; None: never again.
     pub until: Option<Wall>,
@@ -123,7 +116,7 @@ pub fn forecast<P>(
     plan: impl Fn() -> P,
 ) -> Option<Vec<Outlook>>
 where
-    P: FnMut(Wall, u64) -> Stretch,
+    P: FnMut(Wall, u64) -> Room,
 {
     let likely = run(now, needs, given, habits, &mut plan(), Case::Likely, 1.0)?;
     // How far the mean of the days to come may be off falls with their number.
@@ -141,6 +134,39 @@ where
     Some((0..needs.len()).map(outlook).collect())
 }
 
+/// What the plan last said, for as long as it holds.
+#[derive(Debug)]
+struct Hand {
+    allowed: Allowed,
+    /// Seconds of the run.
+    until: f64,
+    /// Bytes a cap lets through from when it was asked on, and what had been sent then.
+    left: f64,
+    sent: f64,
+}
+
+impl Default for Hand {
+    fn default() -> Self {
+        Self { allowed: Allowed::Off, until: 0.0, left: 0.0, sent: 0.0 }
+    }
+}
+
+impl Hand {
+    fn ask(&mut self, plan: &mut impl FnMut(Wall, u64) -> Room, at: Wall, t: f64, sent: f64) {
+        if t < self.until {
+            return;
+        }
+        let room = plan(at, whole(sent));
+        let end = room.until.map_or(f64::INFINITY, |until| t + until.since(at).as_secs_f64());
+        *self = Self {
+            allowed: room.allowed,
+            until: end.clamp(t + 0.001, HORIZON.as_secs_f64() + 1.0),
+            left: room.left.map_or(f64::INFINITY, real),
+            sent,
+        };
+    }
+}
+
 /// All of one rank.
 #[derive(Clone, Debug)]
 struct Group {
@@ -156,7 +182,7 @@ struct Group {
 }
 
 /// One run: for each need the second it is safe at. None: the line's rate is not known.
-fn run<P: FnMut(Wall, u64) -> Stretch>(
+fn run<P: FnMut(Wall, u64) -> Room>(
     now: Wall,
     needs: &[Need],
     given: &Given,
@@ -167,19 +193,22 @@ fn run<P: FnMut(Wall, u64) -> Stretch>(
 ) -> Option<Vec<Option<f64>>> {
     let mut groups = groups(needs, case);
     let gather = wait_for_company(needs, habits, case);
+    let mut hand = Hand::default();
     let (mut t, mut sent) = (0.0, 0.0);
     for _ in 0..STEPS {
         if groups.iter().all(|g| g.safe_at.is_some()) || t >= HORIZON.as_secs_f64() {
             break;
         }
         let at = now.plus(Duration::from_secs_f64(t));
-        let stretch = plan(at, whole(sent));
-        let line = given.rate(stretch.allowed, (t < FINE).then_some(at), case, days)?;
-        let until = stretch.until.map_or(f64::INFINITY, |u| (t + u.since(at).as_secs_f64()).max(t + 0.001));
-        let until = if t < FINE { until.min(next_hour(at, t)) } else { until }.min(HORIZON.as_secs_f64() + 1.0);
-        let data = if stretch.left == Some(0) { 0.0 } else { line };
-        let cap = stretch.left.filter(|left| *left > 0 && data > 0.0).map_or(f64::INFINITY, |left| real(left) / data);
-        let mut step = (until - t).min(cap.max(0.001));
+        hand.ask(plan, at, t, sent);
+        let line = given.rate(hand.allowed, (t < FINE).then_some(at), case, days)?;
+        let left = hand.left - (sent - hand.sent);
+        let data = if left < 1.0 { 0.0 } else { line };
+        let end = if t < FINE { hand.until.min(next_hour(at, t)) } else { hand.until };
+        let mut step = end - t;
+        if data > 0.0 {
+            step = step.min((left / data).max(0.001));
+        }
         // A group that runs empty ends a part of the step; each does so about once.
         while step > 0.0 {
             let passed = pour(&mut groups, data, step, &mut sent);
@@ -328,6 +357,7 @@ fn whole(x: f64) -> u64 {
 mod tests {
     use super::learn::Heard;
     use super::*;
+    use crate::model::Rate;
     use proptest::prelude::*;
 
     const HABITS: Habits =
@@ -338,19 +368,19 @@ mod tests {
     fn at(n: u64) -> Allowed {
         Allowed::At(Rate::bytes_per_second(n).unwrap())
     }
-    fn always(allowed: Allowed) -> impl Fn() -> Box<dyn FnMut(Wall, u64) -> Stretch> {
-        move || Box::new(move |_, _| Stretch { allowed, until: None, left: None })
+    fn always(allowed: Allowed) -> impl Fn() -> Box<dyn FnMut(Wall, u64) -> Room> {
+        move || Box::new(move |_, _| Room { allowed, until: None, left: None })
     }
     /// From 01:00 to 06:00 UTC.
-    fn nightly(allowed: Allowed) -> impl Fn() -> Box<dyn FnMut(Wall, u64) -> Stretch> {
+    fn nightly(allowed: Allowed) -> impl Fn() -> Box<dyn FnMut(Wall, u64) -> Room> {
         move || {
             Box::new(move |now: Wall, _| {
                 let (day, into) = (now.0.div_euclid(86_400_000), now.0.rem_euclid(86_400_000));
                 let hour = |h: i64| Some(Wall(day * 86_400_000 + h * 3_600_000));
                 match into / 3_600_000 {
-                    1..=5 => Stretch { allowed, until: hour(6), left: None },
-                    0 => Stretch { allowed: Allowed::Off, until: hour(1), left: None },
-                    _ => Stretch { allowed: Allowed::Off, until: hour(25), left: None },
+                    1..=5 => Room { allowed, until: hour(6), left: None },
+                    0 => Room { allowed: Allowed::Off, until: hour(1), left: None },
+                    _ => Room { allowed: Allowed::Off, until: hour(25), left: None },
                 }
             })
         }
@@ -367,7 +397,7 @@ mod tests {
         }
         given
     }
-    fn one(need: Need, given: &Given, plan: impl Fn() -> Box<dyn FnMut(Wall, u64) -> Stretch>) -> Outlook {
+    fn one(need: Need, given: &Given, plan: impl Fn() -> Box<dyn FnMut(Wall, u64) -> Room>) -> Outlook {
         forecast(NOW, &[need], given, &HABITS, plan).unwrap()[0]
     }
     fn near(found: Option<u64>, seconds: u64) {
@@ -392,7 +422,7 @@ mod tests {
     #[test]
     fn a_cap_ends_the_sending_until_its_period_ends() {
         // 1 GB a week, 10 GB to go, 100 kB/s: ten weeks, not a day.
-        let plan = || -> Box<dyn FnMut(Wall, u64) -> Stretch> {
+        let plan = || -> Box<dyn FnMut(Wall, u64) -> Room> {
             let (mut week, mut before) = (0, 0);
             Box::new(move |now: Wall, sent| {
                 let this = now.0.div_euclid(7 * 86_400_000);
@@ -401,7 +431,7 @@ mod tests {
                 }
                 let until = Some(Wall((this + 1) * 7 * 86_400_000));
                 let left = Some(1_000_000_000_u64.saturating_sub(sent - before));
-                Stretch { allowed: at(100_000), until, left }
+                Room { allowed: at(100_000), until, left }
             })
         };
         let likely = one(need(9_900_000_000), &steady(100_000), plan).likely.unwrap();

@@ -6,9 +6,9 @@
 //! what a death loses is the last minute. Time in which nothing ran while something waited counts as a line that gave
 //! nothing: a machine that is off at night is part of how long it takes.
 
-use super::{Allowed, Case};
+use super::Case;
 use crate::clock::Wall;
-use crate::model::Rate;
+use crate::model::{Allowed, Rate};
 use std::time::Duration;
 
 /// What was seen so long ago weighs half: a week.
