@@ -192,6 +192,7 @@ fn run<P: FnMut(Wall, u64) -> Room>(
     days: f64,
 ) -> Option<Vec<Option<f64>>> {
     let mut groups = groups(needs, case);
+    overtake(&mut groups, habits, case);
     let gather = wait_for_company(needs, habits, case);
     let mut hand = Hand::default();
     let (mut t, mut sent) = (0.0, 0.0);
@@ -254,6 +255,19 @@ fn groups(needs: &[Need], case: Case) -> Vec<Group> {
     }
     groups.sort_by_key(|g| g.rank);
     groups
+}
+
+/// What goes first overtakes between packs: the one under way ends first.
+fn overtake(groups: &mut [Group], habits: &Habits, case: Case) {
+    let others = groups.iter().skip(1).any(|g| g.backlog > 0.0);
+    if let Some(first) = groups.first_mut().filter(|_| others) {
+        first.backlog += real(habits.pack)
+            * match case {
+                Case::Early => 0.0,
+                Case::Likely => 0.5,
+                Case::Late => 1.0,
+            };
+    }
 }
 
 /// How long files that fill no pack wait for company, seconds.

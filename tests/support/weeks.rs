@@ -9,7 +9,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use panicroom::clock::{Clock, ManualClock, Wall};
-use panicroom::model::{Allowed, Rate};
+use panicroom::model::Allowed;
 use panicroom::uplink::calendar::{Calendar, Stretch};
 use panicroom::uplink::cap::{Book, Cap, Span};
 use panicroom::uplink::forecast::learn::{Files, Given, Heard};
@@ -34,8 +34,9 @@ const GATHER_S: u64 = 3600;
 const KEEP_S: u64 = 300;
 const KEEP_USAGE_S: u64 = 30;
 const KEEP_USAGE_BYTES: u64 = 4 << 20;
-/// Heads and packets beside a body, and what a request takes beyond its bytes.
-const HEADS: u64 = 2_500;
+/// On the wire a body has heads, packets and acknowledgements about it, per mille; and a request takes this long beyond its
+/// bytes. Limits and caps are kept on the wire.
+const WIRE: f64 = 1.03;
 const REQUEST_S: f64 = 0.4;
 
 /// One folder and the people who fill it.
@@ -76,7 +77,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let folder = |name, rank, bytes, file, ratio, new_per_day| Folder { name, rank, bytes, file, ratio, new_per_day };
     let home = || {
         vec![
-            folder("documents", 0, 20 * GB, 5 * MB, 0.55, 60 * MB),
+            folder("documents", 0, 20 * GB, MB / 5, 0.55, 60 * MB),
             folder("photos", 1, 200 * GB, 8 * MB, 0.97, 350 * MB),
             folder("videos", 2, 450 * GB, 3 * GB, 1.0, 900 * MB),
         ]
@@ -120,7 +121,7 @@ pub fn scenarios() -> Vec<Scenario> {
             month: Some(90 * GB),
             day: Some(5 * GB),
             folders: vec![
-                folder("documents", 0, 20 * GB, 5 * MB, 0.55, 60 * MB),
+                folder("documents", 0, 20 * GB, MB / 5, 0.55, 60 * MB),
                 folder("photos", 1, 100 * GB, 8 * MB, 0.97, 350 * MB),
             ],
             ..calm.clone()
@@ -143,7 +144,7 @@ pub fn scenarios() -> Vec<Scenario> {
             calendar: &["daily off", "daily 23:00-05:00 16 kbit/s"],
             pause: None,
             folders: vec![
-                folder("letters", 0, 300 * MB, MB / 2, 0.5, MB),
+                folder("letters", 0, 300 * MB, MB / 20, 0.5, MB),
                 folder("photos", 1, 1200 * MB, 3 * MB, 0.97, 4 * MB),
             ],
             ..calm.clone()
@@ -199,6 +200,7 @@ struct Object {
 #[derive(Clone, Debug)]
 struct Disk {
     spool: VecDeque<Object>,
+    spooled: u64,
     segment: Option<Object>,
     /// Stored and not named; named by the segment in the spool.
     unnamed: Vec<(usize, Vec<u64>)>,
@@ -222,6 +224,7 @@ struct Run {
     /// Of the object under way: bytes gone, and seconds before its body begins.
     gone: f64,
     segment: bool,
+    turn: usize,
     head_s: f64,
     retry_at: u64,
     /// Of the minute that is looked at.
@@ -273,6 +276,7 @@ pub struct Weeks {
     zone: TimeZone,
     calendar: Calendar,
     stretch: Stretch,
+    target: u64,
     dice: Dice,
     roots: Vec<Root>,
     disk: Disk,
@@ -291,6 +295,8 @@ pub struct Weeks {
     periods: Vec<(Wall, u64, u64)>,
     stored_tonight: u64,
     open_tonight: u64,
+    /// A segment was stored in this step.
+    named: bool,
 }
 
 impl Weeks {
@@ -306,6 +312,7 @@ impl Weeks {
         let caps = Self::caps(&scenario, &[]);
         let disk = Disk {
             spool: VecDeque::new(),
+            spooled: 0,
             segment: None,
             unnamed: vec![],
             naming: vec![],
@@ -318,12 +325,13 @@ impl Weeks {
         let stretch = calendar.at(start, &zone);
         let (next_outage, next_cut) =
             (dice.wait(DAY as f64, scenario.outages), dice.wait(7.0 * DAY as f64, scenario.cuts));
-        Self {
+        let mut weeks = Self {
             clock: ManualClock::at(start),
             start,
             zone,
             calendar,
             stretch,
+            target: PACK,
             dice,
             roots,
             disk,
@@ -341,8 +349,11 @@ impl Weeks {
             periods: vec![],
             stored_tonight: 0,
             open_tonight: 0,
+            named: false,
             scenario,
-        }
+        };
+        weeks.target = weeks.pack_target();
+        weeks
     }
 
     fn caps(scenario: &Scenario, books: &[Book]) -> Vec<Cap> {
@@ -368,6 +379,7 @@ impl Weeks {
         assert_eq!(self.wall(), self.start.plus(Duration::from_secs(self.now)));
         if self.stretch.until.is_some_and(|until| self.wall() >= until) {
             self.stretch = self.calendar.at(self.wall(), &self.zone);
+            self.target = self.pack_target();
         }
         self.people();
         self.weather();
@@ -377,7 +389,9 @@ impl Weeks {
             self.run = Some(run);
         }
         self.night();
-        self.settle_told();
+        if std::mem::take(&mut self.named) {
+            self.settle_told();
+        }
         if self.now % DAY == 12 * 3600 && self.now > DAY {
             self.foretell();
         }
@@ -449,6 +463,7 @@ impl Weeks {
             files,
             gone: 0.0,
             segment: false,
+            turn: 0,
             head_s: REQUEST_S,
             retry_at: 0,
             minute: Minute::default(),
@@ -497,9 +512,8 @@ impl Weeks {
 
     /// Due files become packs while the spool has room.
     fn capture(&mut self, run: &mut Run) {
-        let mut spooled: u64 = self.disk.spool.iter().map(|o| o.size).sum();
-        let target = self.pack_target();
-        while spooled + target <= SPOOL {
+        let target = self.target;
+        while self.disk.spooled + target <= SPOOL {
             let waits: u64 = self.roots.iter().flat_map(|r| &r.queue).map(|l| l.left).sum();
             let oldest = self.roots.iter().flat_map(|r| &r.queue).map(|l| l.noticed).min();
             let due = waits >= target || oldest.is_some_and(|o| self.now - o >= GATHER_S);
@@ -522,8 +536,9 @@ impl Weeks {
                 }
             }
             run.files[i].sealed(source, size as u64);
-            spooled += size as u64;
-            self.disk.spool.push_back(Object { size: (size as u64).max(300), of: Some((i, whole)) });
+            let size = (size as u64).max(300);
+            self.disk.spooled += size;
+            self.disk.spool.push_back(Object { size, of: Some((i, whole)) });
         }
     }
 
@@ -566,22 +581,23 @@ impl Weeks {
             }
             return;
         }
+        let wall = self.wall();
+        let mut data_left = run.caps.iter().map(|c| c.left(wall, &self.zone)).min().unwrap_or(u64::MAX);
+        let mut log_left = run.caps.iter().map(|c| c.left_for_log(wall, &self.zone)).min().unwrap_or(u64::MAX);
         while left > 0.0 && self.now >= run.retry_at {
-            let wall = self.wall();
-            let data_left = run.caps.iter().map(|c| c.left(wall, &self.zone)).min().unwrap_or(u64::MAX);
-            let log_left = run.caps.iter().map(|c| c.left_for_log(wall, &self.zone)).min().unwrap_or(u64::MAX);
             let begins = run.gone == 0.0;
             if begins {
                 run.segment = self.disk.segment.is_some();
+                run.turn = self.turn();
             }
             let is_segment = run.segment;
-            let next = if is_segment { self.disk.segment.as_ref() } else { self.disk.spool.front() };
+            let next = if is_segment { self.disk.segment.as_ref() } else { self.disk.spool.get(run.turn) };
             let Some(object) = next else { break };
-            let size = (object.size + HEADS) as f64;
-            if begins && !is_segment && data_left < self.pack_target().max(object.size) + HEADS {
+            let size = object.size as f64 * WIRE;
+            if begins && !is_segment && data_left < self.kept_back() {
                 break;
             }
-            if begins && is_segment && log_left < object.size + HEADS {
+            if begins && is_segment && log_left < SEGMENT * 2 {
                 break;
             }
             // Only what ends in time goes on while the window closes.
@@ -605,6 +621,7 @@ impl Weeks {
                 cap.count(counted, wall, &self.zone);
             }
             run.unwritten += counted;
+            (data_left, log_left) = (data_left.saturating_sub(counted), log_left.saturating_sub(counted));
             self.count_periods(run, counted, is_segment);
             if size - run.gone < 1.0 {
                 run.gone = 0.0;
@@ -612,11 +629,23 @@ impl Weeks {
                 self.stored(run, is_segment);
             }
         }
-        run.minute.sent += went;
+        run.minute.sent += went / WIRE;
         self.sent += went as u64;
         assert!(went <= limit * STEP as f64 * 1.02 + 1.0, "{went} bytes in {STEP} s at a limit of {limit}");
         assert!(allowed != Allowed::Off || run.grace_s > 0 || went == 0.0, "{went} bytes went while nothing may");
         assert!(self.paused().is_none() || went == 0.0, "{went} bytes went during a pause");
+    }
+
+    /// Higher ranks first, in a rank the oldest: what waits for the next object's turn.
+    fn turn(&self) -> usize {
+        let ranks = self.disk.spool.iter().map(|o| o.of.as_ref().map_or(0, |(root, _)| self.roots[*root].folder.rank));
+        ranks.enumerate().min_by_key(|(i, rank)| (*rank, *i)).map_or(0, |(i, _)| i)
+    }
+
+    /// No pack begins with less than this left of a cap.
+    fn kept_back(&self) -> u64 {
+        let caps = self.scenario.day.into_iter().chain(self.scenario.month);
+        caps.map(|cap| (cap / 16).min(64 << 20)).min().unwrap_or(0)
     }
 
     fn give_up(&mut self, run: &mut Run) {
@@ -647,13 +676,15 @@ impl Weeks {
         if is_segment {
             let segment = self.disk.segment.take().expect("it was sent");
             run.minute.stored += segment.size;
+            self.named = true;
             for (root, lots) in self.disk.naming.drain(..) {
                 for lot in lots {
                     self.roots[root].waiting.remove(&lot);
                 }
             }
         } else {
-            let pack = self.disk.spool.pop_front().expect("it was sent");
+            let pack = self.disk.spool.remove(run.turn).expect("it was sent");
+            self.disk.spooled -= pack.size;
             run.minute.stored += pack.size;
             self.stored_tonight += pack.size;
             self.disk.unnamed.extend(pack.of);
@@ -664,7 +695,7 @@ impl Weeks {
     /// The look of a minute.
     fn listen(&mut self, run: &mut Run, allowed: Allowed) {
         let wall = self.wall();
-        let full = run.caps.iter().any(|c| c.left(wall, &self.zone) < PACK);
+        let full = run.caps.iter().any(|c| c.left(wall, &self.zone) < self.kept_back());
         let wanted = !self.disk.spool.is_empty() && !full;
         if wanted && allowed != Allowed::Off {
             if run.minute.allowed.is_some_and(|a| a != allowed) {
@@ -717,8 +748,6 @@ impl Weeks {
 
     fn foretell(&mut self) {
         let Some(run) = &self.run else { return };
-        let mut all = Files::default();
-        run.files.iter().for_each(|f| all.add(f));
         let needs: Vec<Need> = (0..self.roots.len())
             .map(|i| {
                 let root = &self.roots[i];
@@ -727,7 +756,7 @@ impl Weeks {
                     rank: root.folder.rank,
                     unread: root.queue.iter().map(|l| l.left).sum(),
                     sealed: self.disk.spool.iter().filter(mine).map(|o| o.size).sum(),
-                    ratio: run.files[i].ratio_or(all.ratio()),
+                    ratio: run.files[i].ratio_or(root.folder.file),
                     new_per_day: run.files[i].new_per_day(),
                     unnamed: !root.waiting.is_empty(),
                 }
@@ -736,7 +765,7 @@ impl Weeks {
         let habits = Habits {
             publish_every: Duration::from_secs(PUBLISH_S),
             gather: Duration::from_secs(GATHER_S),
-            pack: self.pack_target(),
+            pack: self.target,
         };
         let plan = Plan {
             now: self.wall(),
@@ -746,6 +775,7 @@ impl Weeks {
             paused: self.paused().map(|to| Some(self.start.plus(Duration::from_secs(to)))),
             own: None,
             sharing: 1,
+            pack: self.target,
             caps: run.caps.clone(),
         };
         let Some(outlooks) = forecast(self.wall(), &needs, &run.given, &habits, || plan.teller()) else { return };
@@ -796,9 +826,4 @@ impl Root {
         self.waiting.insert(self.next);
         self.queue.push(Lot { number: self.next, left: bytes.max(1), noticed, ratio: ratio.min(1.02) });
     }
-}
-
-/// A limit is never more than the line of these scenarios needs.
-pub fn rate(text: &str) -> Rate {
-    text.parse().expect("a rate")
 }

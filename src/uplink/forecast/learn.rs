@@ -33,8 +33,11 @@ const UNSEEN_SPREAD: f64 = 0.2;
 const RATIO_MEMORY: f64 = 64e9;
 /// Source bytes that make one sample of a ratio.
 const SAMPLE: f64 = 128e6;
-/// A ratio of nothing that was seen: media hardly shrink, text does.
-const UNSEEN_RATIO: Spread = Spread { low: 0.4, likely: 0.9, high: 1.02 };
+/// What is expected of files nothing was seen of, by their mean size: large ones are films and pictures, which hardly shrink;
+/// small ones are text and pages, which do. It weighs as much as this many source bytes of the root's own.
+const UNSEEN_WEIGHT: f64 = 64e6;
+const LARGE: u64 = 2_000_000;
+const SMALL: u64 = 50_000;
 const DAY: f64 = 86_400.0;
 
 /// A figure and how far it may be off.
@@ -210,16 +213,12 @@ impl Given {
     pub(super) fn rate(&self, allowed: Allowed, at: Option<Wall>, case: Case, days: f64) -> Option<f64> {
         let mean = self.mean_rate(allowed, at)?;
         let off = self.off_by(days);
-        let faster_than_seen = match allowed {
-            Allowed::At(limit) if case == Case::Late && self.fastest > 0.0 => {
-                (self.fastest * 1.05 / real(limit.get())).min(1.0)
-            }
-            _ => 1.0,
-        };
         let rate = match case {
             Case::Early => mean * (1.0 + off),
             Case::Likely => mean,
-            Case::Late => mean * (1.0 - off).max(0.1) * faster_than_seen,
+            // More than it ever carried it may carry, but nobody knows.
+            Case::Late if self.fastest > 0.0 => mean.min(self.fastest) * (1.0 - off),
+            Case::Late => mean * (1.0 - off),
         };
         // Better than the limit it never gets.
         Some(match allowed {
@@ -390,17 +389,22 @@ impl Files {
         Some(Spread { low: (likely - off).max(0.0), likely, high: (likely + off).min(1.1) })
     }
 
-    /// The ratio of a root, or that of others where it has none, or what can be expected of nothing known.
-    pub fn ratio_or(&self, others: Option<Spread>) -> Spread {
-        self.ratio().or(others).unwrap_or(UNSEEN_RATIO)
-    }
-
-    /// Both together, for a vault's mean.
-    pub fn add(&mut self, other: &Self) {
-        self.source += other.source + other.open[0];
-        self.sealed += other.sealed + other.open[1];
-        self.samples += other.samples;
-        self.squares += other.squares;
+    /// The ratio, as far as the root's own files tell, and beyond that as files of about this size (bytes) have it.
+    pub fn ratio_or(&self, mean_file: u64) -> Spread {
+        let expected = match mean_file {
+            LARGE.. => Spread { low: 0.85, likely: 0.98, high: 1.02 },
+            SMALL..LARGE => Spread { low: 0.45, likely: 0.8, high: 1.02 },
+            _ => Spread { low: 0.25, likely: 0.55, high: 1.02 },
+        };
+        let Some(seen) = self.ratio() else { return expected };
+        let source = self.source + self.open[0];
+        let own = source / (source + UNSEEN_WEIGHT);
+        let mix = |seen: f64, expected: f64| seen * own + expected * (1.0 - own);
+        Spread {
+            low: mix(seen.low, expected.low),
+            likely: mix(seen.likely, expected.likely),
+            high: mix(seen.high, expected.high),
+        }
     }
 
     pub fn figures(&self) -> Vec<f64> {

@@ -16,8 +16,8 @@ use std::time::Duration;
 const EXACT: Duration = Duration::from_secs(56 * 86_400);
 /// A cap counts heads and packets too: so much of it is bodies.
 const BODIES_PERCENT: u64 = 97;
-/// No pack begins that does not fit into what a cap has left: about half of one stays over, bytes.
-const LEFT_OVER: u64 = 16 << 20;
+/// No pack begins with less than this part of a cap, and less than the biggest pack, left of it.
+const KEPT_BACK: (u64, u64) = (16, 64 << 20);
 const DAY_MS: i64 = 86_400_000;
 const MINUTE_MS: i64 = 60_000;
 
@@ -36,6 +36,8 @@ pub struct Plan {
     /// So many vaults share the line now, this one included.
     pub sharing: u64,
     pub caps: Vec<Cap>,
+    /// How big a pack is now, bytes.
+    pub pack: u64,
 }
 
 impl Plan {
@@ -104,6 +106,7 @@ impl Plan {
 #[derive(Debug)]
 struct Spent<'a> {
     cap: &'a Cap,
+    pack: u64,
     /// What it let through when the period began, or at the begin of the run, and what had been sent then.
     full: u64,
     sent: u64,
@@ -112,24 +115,22 @@ struct Spent<'a> {
 
 impl<'a> Spent<'a> {
     fn now(cap: &'a Cap, plan: &Plan) -> Self {
-        let full = bodies(cap.left(plan.now, &plan.zone));
-        Self { cap, full, sent: 0, ends: cap.resets_at(plan.now, &plan.zone) }
+        let mut now = Self { cap, pack: plan.pack, full: 0, sent: 0, ends: cap.resets_at(plan.now, &plan.zone) };
+        now.full = now.bodies(cap.left(plan.now, &plan.zone));
+        now
     }
     fn move_to(&mut self, at: Wall, sent: u64, zone: &TimeZone) {
         if at >= self.ends {
-            *self = Self {
-                cap: self.cap,
-                full: bodies(self.cap.bytes - self.cap.reserve),
-                sent,
-                ends: self.cap.resets_at(at, zone),
-            };
+            self.full = self.bodies(self.cap.bytes - self.cap.reserve);
+            (self.sent, self.ends) = (sent, self.cap.resets_at(at, zone));
         }
     }
     fn left(&self, sent: u64) -> u64 {
-        self.full.saturating_sub(sent - self.sent.min(sent))
+        self.full.saturating_sub(sent.saturating_sub(self.sent))
     }
-}
-
-fn bodies(left: u64) -> u64 {
-    (left / 100 * BODIES_PERCENT).saturating_sub(LEFT_OVER.min(left / 32))
+    /// The last pack that begins goes beyond what is kept back, by half of itself on average.
+    fn bodies(&self, left: u64) -> u64 {
+        let kept_back = (self.cap.bytes / KEPT_BACK.0).min(KEPT_BACK.1);
+        if left < kept_back { 0 } else { (left - kept_back + self.pack.min(kept_back) / 2) / 100 * BODIES_PERCENT }
+    }
 }
