@@ -72,6 +72,8 @@ pub struct Habits {
     /// How long a change may wait for a full pack, and what is full, bytes.
     pub gather: Duration,
     pub pack: u64,
+    /// What the spool holds, bytes: what lies in it goes before what is new of the same rank.
+    pub spool: u64,
 }
 
 /// When a root is safe, in seconds from now; None: not within [`HORIZON`].
@@ -174,6 +176,9 @@ struct Group {
     backlog: f64,
     /// Bytes a second.
     arriving: f64,
+    /// All of it lies in the spool: what arrives from now on goes behind it, and is not waited for.
+    captured: bool,
+    behind: f64,
     sent_at: Option<f64>,
     /// What is left of its last segment, bytes, and when that may begin.
     tail: f64,
@@ -212,7 +217,7 @@ fn run<P: FnMut(Wall, u64) -> Room>(
         }
         // A group that runs empty ends a part of the step; each does so about once.
         while step > 0.0 {
-            let passed = pour(&mut groups, data, step, &mut sent);
+            let passed = pour(&mut groups, data, step, real(habits.spool), &mut sent);
             for number in 0..groups.len() {
                 end_of(&mut groups, number, t + passed, habits, gather, case);
             }
@@ -243,6 +248,8 @@ fn groups(needs: &[Need], case: Case) -> Vec<Group> {
                 rank: need.rank,
                 backlog: 0.0,
                 arriving: 0.0,
+                captured: false,
+                behind: 0.0,
                 sent_at: None,
                 tail: SEGMENT,
                 tail_from: 0.0,
@@ -283,9 +290,12 @@ fn wait_for_company(needs: &[Need], habits: &Habits, case: Case) -> f64 {
     }
 }
 
-/// Pours for `step` seconds at most, until a group runs empty; how long that was.
-fn pour(groups: &mut [Group], rate: f64, step: f64, sent: &mut f64) -> f64 {
+/// Pours for `step` seconds at most, until a group runs empty or has all it waits for in the spool; how long that was.
+fn pour(groups: &mut [Group], rate: f64, step: f64, spool: f64, sent: &mut f64) -> f64 {
     const DROP: f64 = 0.5;
+    for g in groups.iter_mut() {
+        g.captured |= g.backlog <= spool;
+    }
     let mut left = rate;
     let mut first = None;
     for (i, g) in groups.iter().enumerate() {
@@ -295,20 +305,30 @@ fn pour(groups: &mut [Group], rate: f64, step: f64, sent: &mut f64) -> f64 {
         }
         left = (left - g.arriving).max(0.0);
     }
-    let emptied = first.map_or(f64::INFINITY, |i| {
-        let net = left - groups[i].arriving;
-        if net > 0.0 { groups[i].backlog / net } else { f64::INFINITY }
+    let bend = first.map_or(f64::INFINITY, |i| {
+        let g = &groups[i];
+        let (net, down_to) = if g.captured { (left, 0.0) } else { (left - g.arriving, spool) };
+        if net > 0.0 { (g.backlog - down_to) / net } else { f64::INFINITY }
     });
-    let step = step.min(emptied);
+    let step = step.min(bend);
     let mut left = rate;
     for (i, g) in groups.iter_mut().enumerate() {
         let takes = if Some(i) == first { left } else { g.arriving.min(left) };
-        g.backlog = (g.backlog + (g.arriving - takes) * step).max(0.0);
+        let new = g.arriving * step;
+        if g.captured && g.sent_at.is_none() && g.backlog > DROP {
+            g.behind += new;
+            g.backlog = (g.backlog - takes * step).max(0.0);
+        } else {
+            g.backlog = (g.backlog + new - takes * step).max(0.0);
+        }
         left -= takes;
         *sent += takes * step;
     }
-    if let Some(i) = first.filter(|_| step >= emptied) {
-        groups[i].backlog = 0.0;
+    if let Some(g) = first.filter(|_| step >= bend).map(|i| &mut groups[i]) {
+        if g.captured {
+            g.backlog = 0.0;
+        }
+        g.captured = true;
     }
     step.max(1e-6)
 }
@@ -321,6 +341,7 @@ fn end_of(groups: &mut [Group], number: usize, t: f64, habits: &Habits, gather: 
         return;
     }
     g.sent_at = Some(t);
+    g.backlog = std::mem::take(&mut g.behind);
     // Drained is published at once; else the timetable decides.
     let publish = match case {
         _ if !others => 0.0,
@@ -375,7 +396,7 @@ mod tests {
     use proptest::prelude::*;
 
     const HABITS: Habits =
-        Habits { publish_every: Duration::from_secs(3600), gather: Duration::from_secs(3600), pack: 25 << 20 };
+        Habits { publish_every: Duration::from_secs(3600), gather: Duration::from_secs(3600), pack: 25 << 20, spool: 512 << 20 };
     const DAY: u64 = 86_400;
     const NOW: Wall = Wall(1_800_000_000_000);
 

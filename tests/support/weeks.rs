@@ -766,6 +766,7 @@ impl Weeks {
             publish_every: Duration::from_secs(PUBLISH_S),
             gather: Duration::from_secs(GATHER_S),
             pack: self.target,
+            spool: SPOOL,
         };
         let plan = Plan {
             now: self.wall(),
