@@ -113,8 +113,8 @@ pub struct Figures {
     pub read_bytes: AtomicU64,
     /// Bytes the store sent since it was opened that are counted in the catalog.
     pub sent: AtomicU64,
-    /// Bound of this vault's uplink in bytes per second; 0: none.
-    pub limit: AtomicU64,
+    /// Most bytes of a pack, by what the line allows; 0: as configured.
+    pub pack_bound: AtomicU64,
     /// Roots that cannot be read, and why.
     pub root_trouble: Mutex<BTreeMap<TreePath, String>>,
     /// Roots walked since the start.
@@ -127,13 +127,12 @@ impl Engine {
         i64::try_from(self.clock.steady().0.as_millis()).unwrap_or(i64::MAX).saturating_add(1)
     }
 
-    /// Where a pack is closed: at its configured size, or at ten minutes of a slow uplink, so that one that is cut off
-    /// costs no more than that.
+    /// Where a pack is closed: at its configured size, or at what a slow line or a short window takes, so that one that is
+    /// cut off costs little.
     pub fn pack_target(&self) -> u64 {
-        const MINUTES: u64 = 10;
-        match self.figures.limit.load(Ordering::Relaxed) {
+        match self.figures.pack_bound.load(Ordering::Relaxed) {
             0 => self.settings.pack_size.0,
-            rate => rate.saturating_mul(MINUTES * 60).max(1 << 20).min(self.settings.pack_size.0),
+            bound => bound.min(self.settings.pack_size.0),
         }
     }
 

@@ -22,6 +22,7 @@ mod settings;
 mod setup;
 mod source;
 mod time;
+mod uplink;
 mod verify;
 
 use crate::error::{Error, Kind, Result};
@@ -102,9 +103,9 @@ fn dispatch(line: &Line) -> Answer {
         Command::Run => serve::run(line),
         Command::Backup => serve::backup(line),
         Command::Status => ask::status(line),
-        Command::Pause => ask::simple(line, &crate::web::ask::Ask::Pause),
+        Command::Pause { term } => uplink::pause(line, term),
         Command::Resume => ask::simple(line, &crate::web::ask::Ask::Resume),
-        Command::Limit { rate } => ask::limit(line, rate),
+        Command::Limit { rate, term } => uplink::limit(line, rate.as_deref(), term),
         Command::Rescan => ask::simple(line, &crate::web::ask::Ask::Rescan),
         Command::Explain { path } => ask::explain(line, path),
         Command::Ls(a) => look::ls(line, a),

@@ -15,3 +15,4 @@ mod rest;
 pub mod run;
 pub mod sheet;
 pub mod spell;
+pub mod uplink;

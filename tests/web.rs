@@ -9,7 +9,7 @@ use browser::{Browser, Scheme};
 use console_double::{ConsoleDouble, NASTY, alarm, all_good, first_backup, same_disk};
 use panicroom::clock::{Clock, ManualClock, Wall};
 use panicroom::config::HostName;
-use panicroom::daemon::console::{Mood, Status};
+use panicroom::daemon::console::{Bound, Lasting, Mood, Status};
 use panicroom::error::Kind;
 use panicroom::model::{Rate, TreePath};
 use panicroom::web::ask::Ask;
@@ -397,7 +397,11 @@ fn the_command_line_asks_over_the_socket_what_the_page_asks_over_the_port() {
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let status: Status = serde_json::from_value(control::ask(&socket, &Ask::Status).unwrap()).unwrap();
     assert_eq!(status, alarm());
-    for ask in [Ask::Pause, Ask::Resume, Ask::Backup, Ask::Limit(Rate::bytes_per_second(9)), Ask::Limit(None)] {
+    let nine = Bound::At(Rate::bytes_per_second(9).unwrap());
+    let always = Lasting::Always;
+    for ask in
+        [Ask::Pause(always), Ask::Resume, Ask::Backup, Ask::Limit(nine, always), Ask::Limit(Bound::Unlimited, always)]
+    {
         assert_eq!(control::ask(&socket, &ask).unwrap(), json!(true));
     }
     assert_eq!(served.double.asked(), ["pause", "resume", "backup", "limit Some(9)", "limit None"]);
@@ -542,6 +546,9 @@ fn the_buttons_do_what_they_say() {
     browser.eval("document.querySelector('[data-do=rescan]').click()");
     assert!(browser.sees(&answer("under way already")));
     assert_eq!(served.double.asked(), ["pause", "limit Some(100000)", "rescan"]);
+    browser.eval("document.getElementById('limit-term').value = 'until:change'; document.getElementById('rate').value = 'none'; document.querySelector('#limit button').click()");
+    assert!(browser.sees("document.getElementById('answer').textContent === 'Limit set.'"));
+    assert_eq!(served.double.asked()[3], "limit None Change");
 }
 
 #[test]

@@ -32,6 +32,14 @@ pub enum Uploaded {
     Nothing,
 }
 
+/// What may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freight {
+    Everything,
+    /// Segments only: a cap is used up, and what is stored is to become safe all the same.
+    Log,
+}
+
 struct Claim<'a>(&'a Claims, Sha256);
 
 impl Drop for Claim<'_> {
@@ -43,8 +51,13 @@ impl Drop for Claim<'_> {
 impl Engine {
     /// Sends one object. Several threads may do so at once.
     pub fn upload_one(&self, claims: &Claims) -> Result<Uploaded> {
+        self.upload(claims, Freight::Everything)
+    }
+
+    /// The same, of what may be sent.
+    pub fn upload(&self, claims: &Claims, freight: Freight) -> Result<Uploaded> {
         let _under_way = UnderWay::new(&self.figures.uploading);
-        let Some((object, _claim)) = self.claim(claims)? else { return Ok(Uploaded::Nothing) };
+        let Some((object, _claim)) = self.claim(claims, freight)? else { return Ok(Uploaded::Nothing) };
         match object {
             SpooledObject::Pack { id, hash, tier, size } => self.upload_pack(id, Name::Pack(tier, hash), hash, size)?,
             SpooledObject::Segment(row) => self.upload_segment(&row)?,
@@ -52,11 +65,12 @@ impl Engine {
         Ok(Uploaded::One)
     }
 
-    fn claim<'a>(&self, claims: &'a Claims) -> Result<Option<(SpooledObject, Claim<'a>)>> {
+    fn claim<'a>(&self, claims: &'a Claims, freight: Freight) -> Result<Option<(SpooledObject, Claim<'a>)>> {
         let mut held = claims.0.lock().expect("claims lock");
         let mut first_segment = true;
         for object in self.catalog.spooled(held.len() + 1)? {
             let hash = match &object {
+                SpooledObject::Pack { .. } if freight == Freight::Log => continue,
                 SpooledObject::Pack { hash, .. } => *hash,
                 // One after the other: a later one must never be there before an earlier one.
                 SpooledObject::Segment(_) if !std::mem::take(&mut first_segment) => continue,

@@ -36,12 +36,20 @@ pub enum Command {
     Backup,
     /// Show what is safe and what is not (exit 0 healthy, 1 not)
     Status,
-    /// Stop sending until resumed
-    Pause,
+    /// Stop sending: until resumed, for some time, or until a time
+    Pause {
+        #[command(flatten)]
+        term: Term,
+    },
     /// Go on sending
     Resume,
-    /// Bound the uplink, as in "2 Mbit/s"; "none" takes the bound away
-    Limit { rate: String },
+    /// Bound the uplink from now on, for some time, or until a time; without RATE: what holds now, and why
+    Limit {
+        /// As in "2 Mbit/s"; "none" for no bound; "configured" gives the configured limit and calendar back
+        rate: Option<String>,
+        #[command(flatten)]
+        term: Term,
+    },
     /// Compare every file with what is stored, now
     Rescan,
     /// Say which rule decided about a path, and where it is on its way
@@ -74,6 +82,17 @@ pub enum Command {
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
     Man,
+}
+
+/// How long an order holds; neither: until another one.
+#[derive(Debug, Default, Args)]
+pub struct Term {
+    /// So long, as in "2h"
+    #[arg(long = "for", value_name = "DURATION", conflicts_with = "until")]
+    pub length: Option<String>,
+    /// Until then: "18:00", "tomorrow", "2026-11-24 06:00", RFC 3339, or "change" (when the calendar allows something else)
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -137,8 +156,14 @@ mod tests {
             "backup --json",
             "status --json",
             "pause",
+            "pause --for 1h",
+            "pause --until tomorrow",
             "resume",
             "limit none",
+            "limit RATE --for 2h",
+            "limit RATE --until TIME",
+            "limit",
+            "limit --json",
             "rescan",
             "explain PATH --json",
             "ls",

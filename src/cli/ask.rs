@@ -1,18 +1,18 @@
 //! Questions and orders to a running daemon, over its socket.
 
 use super::args::Line;
-use super::{Answer, Exit, Failure, settings};
+use super::{Answer, Exit, Failure, settings, uplink};
 use crate::daemon::console::{Explanation, Mood, Status};
 use crate::daemon::home::Home;
 use crate::daemon::spell::words_for;
 use crate::error::{Doing, Error, Kind, Result};
-use crate::model::{Rate, Size, TreePath};
+use crate::model::{Size, TreePath};
 use crate::web::ask::Ask;
 use crate::web::control;
 use std::io::Write;
 use std::path::Path;
 
-fn home(line: &Line) -> std::result::Result<Home, Failure> {
+pub(super) fn home(line: &Line) -> std::result::Result<Home, Failure> {
     Ok(Home::new(&settings::load(line)?.state_dir))
 }
 
@@ -37,6 +37,9 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
         writeln!(to, "{}", status.headline)?;
         if let Some(advice) = &status.advice {
             writeln!(to, "  {advice}")?;
+        }
+        if let Some(line) = status.uplink.as_ref().filter(|line| uplink::says_something(line)) {
+            uplink::print(line, "  ", to)?;
         }
         for root in &status.roots {
             let lag = root.lag_s.map_or(String::new(), |s| format!(", oldest change waiting {}", words_for(s)));
@@ -107,14 +110,6 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
 pub fn simple(line: &Line, ask: &Ask) -> Answer {
     control::ask(&home(line)?.socket(), ask)?;
     Ok(Exit::Done)
-}
-
-pub fn limit(line: &Line, rate: &str) -> Answer {
-    let rate = match rate {
-        "none" => None,
-        text => Some(text.parse::<Rate>().map_err(|e| Failure::Usage(Error::operator(e)))?),
-    };
-    simple(line, &Ask::Limit(rate))
 }
 
 pub fn explain(line: &Line, path: &Path) -> Answer {

@@ -221,9 +221,15 @@ fn alarms(status: &Status, settings: &Settings) -> Vec<Alarm> {
             out.push(alarm(format!("vault {}", vault.name), format!("the vault {} needs you: {why}", vault.name)));
         }
     }
+    let paused = status.uplink.as_ref().and_then(|u| u.paused.as_ref());
+    if status.state == Overall::Paused && status.mood == Mood::Alarm && paused.is_some_and(|p| p.until.is_none()) {
+        out.push(alarm("paused".to_owned(), status.headline.clone()));
+    }
+    // A window that is shut, a cap that is used up: that is wanted, and the lag is watched all the same.
+    let is_held = status.uplink.as_ref().is_some_and(|u| u.hold.is_some());
     let waiting = status.roots.iter().filter_map(|r| r.lag_s).max().unwrap_or(0);
     let day = 24 * 3600;
-    if waiting > day && status.state != Overall::Paused && status.vaults.iter().any(|v| v.rate_bytes_per_s == Some(0)) {
+    if waiting > day && !is_held && status.vaults.iter().any(|v| v.rate_bytes_per_s == Some(0)) {
         out.push(alarm("nothing stored".to_owned(), "nothing was stored for 24 hours, and changes wait".to_owned()));
     }
     out

@@ -6,7 +6,7 @@ use crate::clock::Wall;
 use crate::config::duration;
 use crate::error::Error;
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 
 /// RFC 3339, local `YYYY-MM-DD HH:MM` (or with seconds, or the date alone), or how long ago: `3d`.
@@ -31,6 +31,36 @@ pub fn when(text: Option<&str>, now: Wall) -> Result<When, Failure> {
     })
 }
 
+/// A time ahead: `18:00` (the next one), `tomorrow` (its midnight), or as [`when`] reads them, but not how long ago.
+pub fn ahead(text: &str, now: Wall, zone: &TimeZone) -> Result<Wall, Failure> {
+    let text = text.trim();
+    let today = Timestamp::from_millisecond(now.0).unwrap_or(Timestamp::MIN).to_zoned(zone.clone()).date();
+    let at = |local: DateTime| local.to_zoned(zone.clone()).ok().map(|z| Wall(z.timestamp().as_millisecond()));
+    let tomorrow = today.tomorrow().unwrap_or(today);
+    let clock = || {
+        let time: Time = text.contains(':').then(|| text.parse().ok())??;
+        at(today.to_datetime(time)).filter(|at| *at > now).or_else(|| at(tomorrow.to_datetime(time)))
+    };
+    let parsed = if text == "tomorrow" {
+        at(tomorrow.to_datetime(Time::midnight()))
+    } else {
+        text.parse::<Timestamp>()
+            .ok()
+            .map(|t| Wall(t.as_millisecond()))
+            .or_else(|| at(text.replace(' ', "T").parse::<DateTime>().ok()?))
+            .or_else(clock)
+    };
+    let refused = |what: &str| {
+        let remedy = "write a time ahead like 18:00, tomorrow, \"2026-11-24 06:00\" or 2026-11-24T05:00:00Z";
+        Failure::Usage(Error::operator(format!("understand the time '{text}'{what}")).remedy(remedy))
+    };
+    match parsed {
+        Some(at) if at > now => Ok(at),
+        Some(_) => Err(refused(": it is past")),
+        None => Err(refused("")),
+    }
+}
+
 /// Local, to the second.
 pub fn local(at: Wall) -> String {
     Timestamp::from_millisecond(at.0).map_or_else(
@@ -42,6 +72,26 @@ pub fn local(at: Wall) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_ahead_is_the_next_of_its_kind_and_never_past() {
+        let wall = |text: &str| Wall(text.parse::<Timestamp>().unwrap().as_millisecond());
+        let (now, berlin) = (wall("2026-11-23T12:00:00Z"), TimeZone::get("Europe/Berlin").unwrap());
+        for (text, at) in [
+            ("18:00", "2026-11-23T17:00:00Z"),
+            ("06:30", "2026-11-24T05:30:00Z"),
+            ("13:00", "2026-11-24T12:00:00Z"),
+            ("tomorrow", "2026-11-23T23:00:00Z"),
+            ("2026-11-24 06:00", "2026-11-24T05:00:00Z"),
+            ("2026-11-24", "2026-11-23T23:00:00Z"),
+            ("2026-11-24T06:00:00Z", "2026-11-24T06:00:00Z"),
+        ] {
+            assert_eq!(ahead(text, now, &berlin).ok(), Some(wall(at)), "{text}");
+        }
+        for bad in ["", "2026-11-23 08:00", "2h", "25:00", "18", "next week", "1800"] {
+            assert!(ahead(bad, now, &berlin).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn three_ways_to_say_when() {

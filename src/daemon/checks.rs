@@ -7,6 +7,7 @@
 //! last runs are in the catalog, so also what was missed while the daemon was off.
 
 use super::run::{Step, Vault};
+use super::uplink::May;
 use crate::backup::Engine;
 use crate::catalog::{Again, Check, Checked, Coverage, Defect, Level, Word};
 use crate::clock::Wall;
@@ -103,7 +104,7 @@ fn share(coverage: Coverage, period: Duration, every: Duration) -> u64 {
 /// One step of the worker.
 pub(super) fn step(settings: &VerifySettings, vault: &Vault, engine: &Engine, table: &mut Timetable) -> Result<Step> {
     // Before everything was walked nobody knows what of a loss is owed a look.
-    if vault.paused.load(Ordering::SeqCst) || !engine.all_walked() {
+    if vault.may() != May::Everything || !engine.all_walked() {
         return Ok(Step::Wait(LOOK));
     }
     let Ok(_alone) = vault.checking.try_lock() else { return Ok(Step::Wait(LOOK)) };

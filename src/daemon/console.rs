@@ -3,9 +3,11 @@
 //!
 //! Unknown is null, never 0. `safe` is counted from rows each time (promise 3).
 
+use crate::clock::Wall;
 use crate::error::Result;
 use crate::model::{Rate, TreePath};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What the daemon as a whole is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,110 @@ pub struct Status {
     #[serde(default)]
     pub lost: Vec<LostVersion>,
     pub events: Vec<Event>,
+    /// What may go over the line now, and when; null from a daemon that does not say.
+    #[serde(default)]
+    pub uplink: Option<UplinkStatus>,
+}
+
+/// What may go over the line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkStatus {
+    /// One sentence: what may go now, why, and until when.
+    pub now: String,
+    /// Limits of all vaults together; null: none. While nothing may go, as they will be.
+    pub up_bytes_per_s: Option<u64>,
+    pub down_bytes_per_s: Option<u64>,
+    /// configured | window | ordered: where the limit comes from.
+    pub why: String,
+    /// Why nothing goes, or nothing but the log; null: all may go.
+    pub hold: Option<HoldStatus>,
+    /// RFC 3339: when this may change by itself; null: it does not.
+    pub until: Option<String>,
+    /// RFC 3339: when the calendar allows something else; null: never.
+    pub calendar_until: Option<String>,
+    /// Of the hours of the calendar, as `Europe/Berlin`.
+    pub zone: String,
+    pub ordered: Option<OrderStatus>,
+    pub paused: Option<OrderStatus>,
+    pub caps: Vec<CapStatus>,
+    /// Why the counts of the caps do not begin where they should; null: they do.
+    pub caps_lost: Option<String>,
+    /// Seven days, Monday first, each whole from 00:00 to 24:00; empty without a calendar.
+    pub week: Vec<Vec<PartStatus>>,
+}
+
+/// Why nothing goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldStatus {
+    /// paused | link | window | cap
+    pub kind: String,
+    pub text: String,
+    /// The log still goes, so that what is stored becomes safe.
+    pub log_goes: bool,
+    /// Folders wait too: else only buckets.
+    pub folders_too: bool,
+}
+
+/// An order that stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderStatus {
+    /// RFC 3339.
+    pub since: String,
+    /// RFC 3339; null: for good.
+    pub until: Option<String>,
+}
+
+/// A cap and what is left of it, bytes both ways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapStatus {
+    /// month | day
+    pub span: String,
+    pub bytes: u64,
+    pub used: u64,
+    /// Without the reserve.
+    pub left: u64,
+    pub reserve: u64,
+    /// RFC 3339: the period's begin and end.
+    pub since: String,
+    pub resets: String,
+    /// RFC 3339: bytes are counted only since then, later than the period began; null: all of it was counted.
+    pub counted_since: Option<String>,
+}
+
+/// A part of a weekday by the calendar.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartStatus {
+    /// `08:00`; the end may be `24:00`.
+    pub from: String,
+    pub to: String,
+    /// `off`, `unlimited`, or the limit.
+    pub allowed: String,
+    /// null: off, or unlimited.
+    pub bytes_per_s: Option<u64>,
+    /// The entry that decides, as written; null: none does.
+    pub entry: Option<String>,
+}
+
+/// How long an order holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// Until another one.
+    Always,
+    For(Duration),
+    Until(Wall),
+    /// Until the next local midnight.
+    Tomorrow,
+    /// Until the calendar allows something else; without such a change like [`Always`](Self::Always).
+    Change,
+}
+
+/// What an operator may set in the place of the configured limit and the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    At(Rate),
+    Unlimited,
+    /// As configured: the calendar holds again.
+    Configured,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -307,9 +413,11 @@ pub trait Console: Send + Sync {
     fn status(&self) -> Status;
     /// Why `/healthz` should answer 503, if it should: alarms only, never a first backup that moves.
     fn unhealthy(&self) -> Option<String>;
-    fn pause(&self) -> Result<()>;
+    /// Operator: its end is not ahead.
+    fn pause(&self, lasting: Lasting) -> Result<()>;
     fn resume(&self) -> Result<()>;
-    fn limit(&self, rate: Option<Rate>) -> Result<()>;
+    /// Operator: its end is not ahead.
+    fn limit(&self, bound: Bound, lasting: Lasting) -> Result<()>;
     fn rescan(&self) -> Result<()>;
     fn explain(&self, path: &TreePath) -> Result<Explanation>;
     /// Asks for one pass without quiet periods; returns when everything noticed by then is safe or failed.

@@ -12,13 +12,16 @@ mod headline;
 mod sheet;
 pub mod verify;
 
-use super::console::{Console, Explanation, Mood, Overall, Status, Verified, VerifyAsk};
+use super::console::{Bound, Console, Explanation, Lasting, Mood, Overall, Status, Verified, VerifyAsk};
+use super::orders::Orders;
 use super::run::{Daemon, Vault};
+use super::spell::rfc3339;
 use crate::backup::Engine;
 use crate::catalog::Level;
-use crate::clock::Steady;
+use crate::clock::{Steady, Wall};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Rate, TreePath};
+use crate::model::TreePath;
+use crate::uplink::cap::Span;
 use gather::Counted;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -57,6 +60,23 @@ impl Desk {
         let took = clock.steady().since(begun);
         *self.last.lock().expect("status lock") = Some((clock.steady(), took, status.clone()));
         status
+    }
+
+    /// When an order that is given now ends; None: not by itself.
+    fn ends(&self, lasting: Lasting) -> Result<Option<Wall>> {
+        let now = self.daemon.house.clock.wall();
+        let at = match lasting {
+            Lasting::Always => return Ok(None),
+            Lasting::Change => return Ok(self.daemon.uplink.next_change()),
+            Lasting::For(length) => now.plus(length),
+            Lasting::Until(at) => at,
+            Lasting::Tomorrow => Span::Day.period(now, &self.daemon.uplink.zone()).ends,
+        };
+        if at > now {
+            return Ok(Some(at));
+        }
+        let ends = format!("give an order until {}: that is not ahead", rfc3339(at));
+        Err(Error::operator(ends).remedy("give a time to come"))
     }
 
     /// Whoever asks next gets a new document.
@@ -106,11 +126,13 @@ impl Console for Desk {
         (status.mood == Mood::Alarm || status.state == Overall::Stopped).then_some(status.headline)
     }
 
-    fn pause(&self) -> Result<()> {
+    fn pause(&self, lasting: Lasting) -> Result<()> {
         let now = self.daemon.house.clock.wall();
-        self.daemon.order(|orders| orders.paused = Some(now.0))?;
+        let until = self.ends(lasting)?;
+        self.daemon.order(|orders| orders.set_pause(now, until))?;
+        let said = until.map_or_else(String::new, |at| format!(" until {}", rfc3339(at)));
         for engine in self.daemon.engines() {
-            engine.tell(Level::Warning, "paused by the operator");
+            engine.tell(Level::Warning, &format!("paused by the operator{said}"));
         }
         self.forget();
         self.daemon.house.faults.at("desk.answer")
@@ -122,7 +144,7 @@ impl Console for Desk {
             self.daemon.house.faults.at("desk.losses")?;
             engine.catalog.clear_fact("spool_losses")?;
         }
-        self.daemon.order(|orders| orders.paused = None)?;
+        self.daemon.order(Orders::lift_pause)?;
         for engine in self.daemon.engines() {
             engine.tell(Level::Note, "resumed by the operator");
         }
@@ -131,8 +153,15 @@ impl Console for Desk {
         self.daemon.house.faults.at("desk.answer")
     }
 
-    fn limit(&self, rate: Option<Rate>) -> Result<()> {
-        self.daemon.order(|orders| orders.limit = Some(rate.into()))?;
+    fn limit(&self, bound: Bound, lasting: Lasting) -> Result<()> {
+        let now = self.daemon.house.clock.wall();
+        let until = self.ends(lasting)?;
+        let limit = match bound {
+            Bound::At(rate) => Some(Some(rate).into()),
+            Bound::Unlimited => Some(None.into()),
+            Bound::Configured => None,
+        };
+        self.daemon.order(|orders| orders.set_limit(limit, now, until))?;
         self.daemon.wake();
         self.forget();
         self.daemon.house.faults.at("desk.answer")

@@ -2,8 +2,9 @@
 //! daemon is at work.
 
 use super::open::{House, Opened};
-use super::orders::Orders;
-use crate::backup::upload::{Claims, Uploaded};
+use super::run::Vault;
+use super::uplink::{May, Place, Uplink};
+use crate::backup::upload::{Claims, Freight, Uploaded};
 use crate::catalog::SpooledObject;
 use crate::clock::Wall;
 use crate::config::VaultSettings;
@@ -11,6 +12,7 @@ use crate::error::Result;
 use crate::format::segment::Receipt;
 use crate::model::Verdict;
 use crate::store::throttle::Throttle;
+use crate::uplink::Rates;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +55,7 @@ pub fn is_to_be_asked(standing: Standing, asked: Option<Wall>, now: Wall) -> boo
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     InTheLog,
-    /// Sending is paused: it goes with the next publication.
+    /// Nothing may be sent now: it goes with the next publication.
     Later,
 }
 
@@ -61,16 +63,18 @@ impl House {
     /// Opens a vault as the daemon does, publishes what may be published, and with it the receipts handed over. The caller
     /// holds the state folder's lock: there is one writer.
     pub fn write_drills(&self, vault: &VaultSettings) -> Result<Written> {
-        let orders = Orders::read(&self.home)?;
-        if orders.paused.is_some() {
+        let uplink = Uplink::open(self, Place::Here)?;
+        let rates = Rates { up: vault.limit, down: vault.download };
+        let kept = [Arc::new(Vault::new(vault.clone(), Throttle::on(&uplink.line, rates)))];
+        uplink.settle(&kept)?;
+        if kept[0].may() == May::Nothing {
             return Ok(Written::Later);
         }
-        let rate = orders.rate_of(vault, self.settings.uplink.limit, self.settings.vaults.len());
-        let Opened { engine, .. } = self.open_engine(vault, Throttle::new(rate, Arc::clone(&self.clock)))?;
+        let Opened { engine, .. } = self.open_engine(vault, kept[0].throttle.clone())?;
         let claims = Claims::default();
         let segments = || -> Result<()> {
             while matches!(engine.catalog.spooled(1)?.first(), Some(SpooledObject::Segment(_))) {
-                if engine.upload_one(&claims)? == Uploaded::Nothing {
+                if engine.upload(&claims, Freight::Log)? == Uploaded::Nothing {
                     break;
                 }
             }
@@ -81,6 +85,7 @@ impl House {
         engine.publish()?;
         segments()?;
         engine.catalog.close()?;
+        uplink.close(&kept)?;
         Ok(Written::InTheLog)
     }
 }

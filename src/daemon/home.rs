@@ -1,7 +1,8 @@
 //! The state folder: one lock, one folder a vault with its keys, catalog and spool.
 //!
 //! `<state>/lock` is held while a daemon or a pass runs: a second one is refused and says who is there.
-//! `<state>/orders.json` is what the operator ordered; `<state>/<vault>/{keys,catalog.db,spool/}`; everything 0700 and 0600.
+//! `<state>/orders.json` is what the operator ordered, `usage.json` what was used of the caps;
+//! `<state>/<vault>/{keys,catalog.db,spool/}`; everything 0700 and 0600.
 
 use crate::clock::Wall;
 use crate::error::{Doing, Error, Kind, Result};
@@ -143,6 +144,10 @@ impl Home {
 
     pub fn orders(&self) -> PathBuf {
         self.dir.join("orders.json")
+    }
+
+    pub fn usage(&self) -> PathBuf {
+        self.dir.join("usage.json")
     }
 
     pub fn jobs(&self) -> PathBuf {

@@ -15,18 +15,20 @@ use super::open::{House, Opened};
 use super::orders::Orders;
 use super::reread::{self, Disks};
 use super::rest::{KNOCK, Rested, rest};
+use super::uplink::{self, Place, Uplink};
 use crate::backup::Engine;
 use crate::catalog::Level;
 use crate::clock::Steady;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Rate, TreePath};
+use crate::model::TreePath;
 use crate::seal::random;
 use crate::source::watch::Watcher;
 use crate::store::retry::Backoff;
 use crate::store::throttle::Throttle;
+use crate::uplink::Rates;
 use crate::worker::Nudge;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use steps::{capture_step, publish_step, upload_step};
@@ -39,7 +41,8 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct Daemon {
     pub house: House,
     pub vaults: Vec<Arc<Vault>>,
-    orders: Mutex<Orders>,
+    /// What may go over the line that all vaults share.
+    pub uplink: Uplink,
     pub watcher: Option<Arc<Watcher>>,
     /// What the watcher rings.
     heard: Nudge,
@@ -63,42 +66,30 @@ impl Daemon {
             Watching::On => Some(Arc::new(Watcher::new(roots, heard.clone())?)),
             Watching::Off => None,
         };
-        let orders = Orders::read(&house.home)?;
+        let uplink = Uplink::open(&house, Place::Here)?;
         let vaults: Vec<_> = house
             .settings
             .vaults
             .iter()
             .map(|settings| {
-                let rate = orders.rate_of(settings, house.settings.uplink.limit, house.settings.vaults.len());
-                Arc::new(Vault::new(settings.clone(), Throttle::new(rate, Arc::clone(&house.clock))))
+                Arc::new(Vault::new(
+                    settings.clone(),
+                    Throttle::on(&uplink.line, Rates { up: settings.limit, down: settings.download }),
+                ))
             })
             .collect();
-        if orders.paused.is_some() {
-            for vault in &vaults {
-                vault.pause();
-            }
-        }
-        let started = house.clock.steady();
-        let (orders, hurried) = (Mutex::new(orders), AtomicBool::new(false));
-        Ok(Arc::new(Self { house, vaults, orders, watcher, heard, hurried, disks: Disks::default(), started }))
+        // Before anything opens, and so before anything is sent.
+        uplink.settle(&vaults)?;
+        let (started, hurried) = (house.clock.steady(), AtomicBool::new(false));
+        Ok(Arc::new(Self { house, vaults, uplink, watcher, heard, hurried, disks: Disks::default(), started }))
     }
 
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
     pub fn order(&self, change: impl FnOnce(&mut Orders)) -> Result<()> {
-        let mut standing = self.orders.lock().expect("orders lock");
-        let mut orders = *standing;
-        change(&mut orders);
-        orders.write(&self.house.home, &self.house.faults)?;
-        *standing = orders;
-        for vault in &self.vaults {
-            vault.throttle.set(orders.rate_of(&vault.settings, self.house.settings.uplink.limit, self.vaults.len()));
-            match orders.paused {
-                Some(_) => vault.pause(),
-                None => vault.resume(),
-            }
-            if let Some(engine) = vault.engine() {
-                engine.figures.limit.store(vault.throttle.rate().map_or(0, Rate::get), Ordering::Relaxed);
-            }
+        self.uplink.order(change)?;
+        if let Err(e) = self.uplink.settle(&self.vaults) {
+            // It was obeyed; what could not be kept are the counts, and the worker says so.
+            tracing::warn!("{e}");
         }
         Ok(())
     }
@@ -110,6 +101,8 @@ impl Daemon {
             let (me, vault) = (Arc::clone(self), Arc::clone(vault));
             threads.push(spawn(format!("vault {}", vault.settings.name), move || me.supervise(&vault))?);
         }
+        let me = Arc::clone(self);
+        threads.push(spawn("uplink".to_owned(), move || me.keep_to_the_calendar())?);
         if self.watcher.is_some() {
             let me = Arc::clone(self);
             threads.push(spawn("notice".to_owned(), move || me.listen())?);
@@ -124,6 +117,24 @@ impl Daemon {
 
     pub fn engines(&self) -> Vec<Arc<Engine>> {
         self.vaults.iter().filter_map(|v| v.engine()).collect()
+    }
+
+    /// Looks at what may go now, again and again; what it counted is on the disk at the end.
+    fn keep_to_the_calendar(&self) {
+        let mut said = None;
+        while !self.house.stop.asked() {
+            self.uplink.bell.wait(uplink::LOOK);
+            let trouble = self.uplink.settle(&self.vaults).err().map(|e| e.to_string());
+            if let Some(text) = trouble.as_ref().filter(|text| said.as_ref() != Some(*text)) {
+                for engine in self.engines() {
+                    engine.tell(Level::Alarm, text);
+                }
+            }
+            said = trouble;
+        }
+        if let Err(e) = self.uplink.close(&self.vaults) {
+            tracing::warn!("{e}");
+        }
     }
 
     /// Hints go to every vault; each writes them down for itself.
@@ -198,10 +209,12 @@ impl Daemon {
         }
         let engine = Arc::new(engine);
         *vault.s3.lock().expect("s3 lock") = s3;
-        // An order that comes now finds the engine, or was obeyed before: never neither.
-        let _orders = self.orders.lock().expect("orders lock");
-        engine.figures.limit.store(vault.throttle.rate().map_or(0, Rate::get), Ordering::Relaxed);
+        if let Some(lost) = self.uplink.lost() {
+            engine.tell(Level::Warning, &lost);
+        }
         *vault.engine.lock().expect("engine lock") = Some(Arc::clone(&engine));
+        // Whatever was ordered before it was there holds for it too.
+        self.uplink.settle(&self.vaults)?;
         Ok(engine)
     }
 
@@ -233,7 +246,12 @@ impl Daemon {
             }
             for n in 0..uploaders {
                 let name = ["upload", "upload 2", "upload 3"][n];
-                s.spawn(move || self.run(vault, engine, name, &engine.bells.upload, || upload_step(vault, engine, n)));
+                s.spawn(move || {
+                    self.run(vault, engine, name, &engine.bells.upload, || {
+                        self.count_first()?;
+                        upload_step(vault, engine, n)
+                    })
+                });
             }
         });
     }
@@ -297,6 +315,11 @@ impl Daemon {
             (Some(engine), _) => engine.tell(Level::Warning, &text),
             (None, _) => tracing::error!(vault = %vault.settings.name, "{text}"),
         }
+    }
+
+    /// Under a cap what went is counted before the next object begins.
+    fn count_first(&self) -> Result<()> {
+        if self.uplink.is_capped() { self.uplink.settle(&self.vaults).map(drop) } else { Ok(()) }
     }
 
     fn walk_step(&self, engine: &Engine) -> Result<Step> {

@@ -3,11 +3,28 @@
 use crate::clock::Wall;
 use crate::model::TreePath;
 use base64::Engine as _;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// Milliseconds since 1970 as RFC 3339 in UTC, seconds precision.
 pub fn rfc3339(at: Wall) -> String {
-    jiff::Timestamp::from_millisecond(at.0)
+    Timestamp::from_millisecond(at.0)
         .map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// A moment as people near `now` say it: `18:00`, `Tue 06:00`, `1 Dec 00:00`, `1 Dec 2027`.
+pub fn local(at: Wall, now: Wall, zone: &TimeZone) -> String {
+    let zoned = |at: Wall| Timestamp::from_millisecond(at.0).ok().map(|t| t.to_zoned(zone.clone()));
+    let (Some(at), Some(now)) = (zoned(at), zoned(now)) else { return "unknown time".to_owned() };
+    let days = now.date().until(at.date()).map_or(i32::MAX, |span| span.get_days());
+    let shape = match days {
+        0 => "%H:%M",
+        1 => "tomorrow %H:%M",
+        -5..=6 => "%a %H:%M",
+        -180..=180 => "%-d %b %H:%M",
+        _ => "%-d %b %Y",
+    };
+    at.strftime(shape).to_string()
 }
 
 /// `3 days`, `5 hours`, `2 minutes`.
@@ -37,6 +54,22 @@ mod tests {
     fn a_span_is_told_in_the_unit_that_still_says_something() {
         for (seconds, text) in [(119, "119 seconds"), (120, "2 minutes"), (7200, "2 hours"), (172_800, "2 days")] {
             assert_eq!(words_for(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_told_as_short_as_it_is_clear() {
+        let wall = |text: &str| Wall(text.parse::<Timestamp>().unwrap().as_millisecond());
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        for (at, text) in [
+            ("2026-11-23T17:00:00Z", "18:00"),
+            ("2026-11-23T23:00:00Z", "tomorrow 00:00"),
+            ("2026-11-26T05:00:00Z", "Thu 06:00"),
+            ("2026-11-22T05:00:00Z", "Sun 06:00"),
+            ("2026-11-30T23:00:00Z", "1 Dec 00:00"),
+            ("2031-01-01T12:00:00Z", "1 Jan 2031"),
+        ] {
+            assert_eq!(local(wall(at), wall("2026-11-23T12:00:00Z"), &berlin), text);
         }
     }
 

@@ -199,7 +199,9 @@ impl FolderStore {
         let mut sent = Sum::default();
         let mut piece = vec![0; PIECE];
         let mut at = 0;
+        let underway = self.throttle.begin();
         while reader.left() > 0 {
+            underway.goes_on(reader.left()).map_err(|e| e.during(&format!("create {name}")))?;
             let granted = self.throttle.wait(reader.left().min(PIECE as u64), stop)?;
             let bytes = reader.fill(&mut piece[..usize::try_from(granted).expect("at most a piece")])?;
             temporary.file.write_all_at(bytes, at).map_err(|e| self.io(&format!("write {name} to"), &e))?;

@@ -124,7 +124,7 @@ impl S3Store {
 
     fn count(&self, add: impl FnOnce(&mut Requests)) {
         add(&mut self.requests.lock().expect("requests lock"));
-        self.throttle.charge(HEADERS);
+        self.throttle.charge(super::throttle::Way::Up, HEADERS);
     }
 
     fn is_unclear(&self, name: &ObjectName) -> bool {

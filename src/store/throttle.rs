@@ -1,39 +1,53 @@
-//! The uplink of one vault, shared by everything that sends to it: a [`Bucket`] with a clock and the waiting.
+//! The uplink of one vault, shared by everything that goes to it or comes from it: its own limits, its place on the
+//! house's [`Line`], a clock and the waiting.
 //!
-//! Network bodies await a grant, folder copies wait for one on their thread; either way nobody waits longer than
-//! [`LOOK`] before asking again, so that a new limit, a pause or a resume is felt at once. Holds no durable state:
-//! after a death the next start begins with an empty bucket, never with a burst.
+//! Connections ask for each piece they write or read ([`take`](Throttle::take)), folder copies wait on their thread;
+//! either way nobody waits longer than [`LOOK`] before asking again, so that a new limit, a pause or a resume is felt
+//! at once. What is counted is what goes over the wire, everything included. Holds no durable state: after a death the
+//! next start begins with an empty bucket, never with a burst.
+
+mod closing;
+mod line;
+mod meter;
+
+pub use closing::{ENDS_WITHIN, Underway};
+pub use line::{Both, Line, Way};
 
 use crate::clock::{Clock, Steady};
 use crate::error::Result;
 use crate::model::Rate;
-use crate::uplink::{Bucket, Grant};
+use crate::uplink::{Bucket, Grant, Rates};
 use crate::worker::Stop;
+use closing::Shut;
+use line::Seat;
+use meter::Meter;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Longest wait before asking again.
-const LOOK: Duration = Duration::from_millis(200);
-/// The shown rate is the mean over so many whole seconds.
-const SECONDS: usize = 8;
+pub const LOOK: Duration = Duration::from_millis(200);
 
-/// One uplink. Cloned into everything that sends to the vault.
+/// One vault's part of the line. Cloned into everything that sends to the vault.
 #[derive(Clone, Debug)]
 pub struct Throttle(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    clock: Arc<dyn Clock>,
+    seat: Seat,
     state: Mutex<State>,
-    total: AtomicU64,
+    /// Bytes of bodies.
+    sent: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
-    bucket: Bucket,
+    up: Bucket,
+    down: Bucket,
     flow: Flow,
+    shut: Option<Shut>,
     meter: Meter,
+    wire: Both,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,21 +56,58 @@ enum Flow {
     Paused,
 }
 
+impl State {
+    fn way(&mut self, way: Way) -> &mut Bucket {
+        match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        }
+    }
+    fn count(&mut self, way: Way, bytes: u64, now: Steady) {
+        *self.wire.way(way) += bytes;
+        if way == Way::Up {
+            self.meter.count(bytes, now);
+        }
+    }
+}
+
 impl Throttle {
+    /// A line of its own with one limit, for what is sent.
     pub fn new(rate: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
-        let now = clock.steady();
-        let state = State { bucket: Bucket::new(rate, now), flow: Flow::Open, meter: Meter::new(now) };
-        Self(Arc::new(Inner { clock, state: Mutex::new(state), total: AtomicU64::new(0) }))
+        Self::on(&Line::new(Rates::FREE, clock), Rates::up(rate))
     }
 
-    /// A new limit, felt at once by what is on its way; None for no limit.
-    pub fn set(&self, rate: Option<Rate>) {
-        let now = self.0.clock.steady();
-        self.state().bucket.set(rate, now);
+    /// A place on a line that others use too, with limits of its own.
+    pub fn on(line: &Line, rates: Rates) -> Self {
+        let now = line.clock().steady();
+        let state = State {
+            up: Bucket::new(rates.up, now),
+            down: Bucket::new(rates.down, now),
+            flow: Flow::Open,
+            shut: None,
+            meter: Meter::new(now),
+            wire: Both::default(),
+        };
+        Self(Arc::new(Inner { seat: line.sit(), state: Mutex::new(state), sent: AtomicU64::new(0) }))
     }
+
+    /// New limits of its own, felt at once by what is on its way.
+    pub fn set(&self, rates: Rates) {
+        let now = self.now();
+        let mut state = self.state();
+        state.up.set(rates.up, now);
+        state.down.set(rates.down, now);
+    }
+    /// Its own limits; the line's hold beside them.
+    pub fn rates(&self) -> Rates {
+        let state = self.state();
+        Rates { up: state.up.rate(), down: state.down.rate() }
+    }
+    /// The limit for what is sent as it is now: the lower of its own and the line's.
     pub fn rate(&self) -> Option<Rate> {
-        self.state().bucket.rate()
+        self.rates().and(self.0.seat.line().rates()).up
     }
+
     /// Nothing more goes until [`resume`](Self::resume); bodies on their way stand still.
     pub fn pause(&self) {
         self.state().flow = Flow::Paused;
@@ -68,29 +119,79 @@ impl Throttle {
         self.state().flow == Flow::Paused
     }
 
-    /// Takes up to `want` bytes and counts them as sent, or says how long to wait before asking again.
-    pub fn take(&self, want: u64) -> Grant {
-        let now = self.0.clock.steady();
+    /// Nothing new is to begin until [`open`](Self::open); what is under way: [`Underway::goes_on`].
+    pub fn shut(&self) {
+        let now = self.now();
+        let mut state = self.state();
+        if state.shut.is_none() {
+            let had = state.meter.mean(now);
+            state.shut = Some(Shut { at: now, had });
+        }
+    }
+    pub fn open(&self) {
+        self.state().shut = None;
+    }
+    pub fn is_shut(&self) -> bool {
+        self.state().shut.is_some()
+    }
+    fn shut_since(&self) -> Option<(Shut, Steady)> {
+        let now = self.now();
+        self.state().shut.map(|shut| (shut, now))
+    }
+    /// An object is about to be sent.
+    pub fn begin(&self) -> Underway {
+        Underway::begin(self)
+    }
+
+    /// Takes up to `want` bytes of the wire and counts them, or says how long to wait before asking again.
+    pub fn take(&self, way: Way, want: u64) -> Grant {
+        let now = self.now();
         let mut state = self.state();
         if state.flow == Flow::Paused {
             return Grant::Wait(LOOK);
         }
-        match state.bucket.take(want, now) {
+        let granted = match state.way(way).offer(want, now) {
+            Grant::Go(n) => self.0.seat.take(way, n, now),
+            wait @ Grant::Wait(_) => wait,
+        };
+        match granted {
             Grant::Go(n) => {
-                state.meter.count(n, now);
-                self.0.total.fetch_add(n, Ordering::Relaxed);
+                state.way(way).charge(n, now);
+                state.count(way, n, now);
                 Grant::Go(n)
             }
             Grant::Wait(by) => Grant::Wait(by.min(LOOK)),
         }
     }
 
-    /// Blocks until some of `want` may go; Stopping when asked to stop.
+    /// Counts bytes that went without asking; later ones wait for them.
+    pub fn charge(&self, way: Way, bytes: u64) {
+        let now = self.now();
+        let mut state = self.state();
+        state.way(way).charge(bytes, now);
+        state.count(way, bytes, now);
+        self.0.seat.charge(way, bytes, now);
+    }
+
+    /// Gives back what was taken and did not go.
+    pub fn refund(&self, way: Way, bytes: u64) {
+        let now = self.now();
+        let mut state = self.state();
+        state.way(way).refund(bytes, now);
+        let wire = state.wire.way(way);
+        *wire = wire.saturating_sub(bytes);
+        self.0.seat.refund(way, bytes, now);
+    }
+
+    /// Where no wire is: blocks until some of `want` may go, and counts it as body. Stopping when asked to stop.
     pub fn wait(&self, want: u64, stop: &Stop) -> Result<u64> {
         loop {
             stop.check()?;
-            match self.take(want) {
-                Grant::Go(n) => return Ok(n),
+            match self.take(Way::Up, want) {
+                Grant::Go(n) => {
+                    self.count_body(n);
+                    return Ok(n);
+                }
                 Grant::Wait(by) => {
                     stop.wait(by);
                 }
@@ -98,71 +199,41 @@ impl Throttle {
         }
     }
 
-    /// Blocks until all `bytes` may be called sent.
+    /// Blocks until all `bytes` may be called sent. Retry: sending was shut meanwhile.
     pub fn wait_all(&self, bytes: u64, stop: &Stop) -> Result<()> {
+        let underway = self.begin();
         let mut left = bytes;
         while left > 0 {
+            underway.goes_on(left)?;
             left -= self.wait(left, stop)?;
         }
         Ok(())
     }
 
-    /// Counts bytes that go without waiting (the heads of requests); later ones wait for them.
-    pub fn charge(&self, bytes: u64) {
-        let now = self.0.clock.steady();
-        self.state().bucket.charge(bytes, now);
+    /// Bytes of a body that were handed to the wire.
+    pub fn count_body(&self, bytes: u64) {
+        self.0.sent.fetch_add(bytes, Ordering::Relaxed);
     }
-
     /// Bytes of bodies sent so far, retries included.
     pub fn sent_bytes(&self) -> u64 {
-        self.0.total.load(Ordering::Relaxed)
+        self.0.sent.load(Ordering::Relaxed)
+    }
+    /// Everything that went over the wire so far: heads, TLS, packets and what the kernel repeated.
+    pub fn wire_bytes(&self) -> Both {
+        self.state().wire
     }
 
-    /// Mean of the last seconds, bytes per second.
+    /// What went out over the wire, mean of the last seconds, bytes per second.
     pub fn rate_bytes_per_s(&self) -> u64 {
-        let now = self.0.clock.steady();
+        let now = self.now();
         self.state().meter.mean(now)
     }
 
+    fn now(&self) -> Steady {
+        self.0.seat.line().clock().steady()
+    }
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().expect("throttle lock")
-    }
-}
-
-/// Bytes by whole second of the steady clock: a ring of the last [`SECONDS`] and the one that runs.
-#[derive(Debug)]
-struct Meter {
-    second: u64,
-    began: u64,
-    bytes: [u64; SECONDS + 1],
-}
-
-impl Meter {
-    fn new(now: Steady) -> Self {
-        Self { second: now.0.as_secs(), began: now.0.as_secs(), bytes: [0; SECONDS + 1] }
-    }
-    fn slot(second: u64) -> usize {
-        usize::try_from(second % (SECONDS as u64 + 1)).expect("below the ring's length")
-    }
-    fn roll(&mut self, now: Steady) {
-        let second = now.0.as_secs();
-        for passed in 0..second.saturating_sub(self.second).min(SECONDS as u64 + 1) {
-            self.bytes[Self::slot(second - passed)] = 0;
-        }
-        self.second = self.second.max(second);
-    }
-    fn count(&mut self, n: u64, now: Steady) {
-        self.roll(now);
-        self.bytes[Self::slot(self.second)] += n;
-    }
-    fn mean(&mut self, now: Steady) -> u64 {
-        self.roll(now);
-        let running = self.bytes[Self::slot(self.second)];
-        let whole = (self.second - self.began).min(SECONDS as u64);
-        if whole == 0 {
-            return running;
-        }
-        (self.bytes.iter().sum::<u64>() - running) / whole
     }
 }
 
@@ -180,13 +251,13 @@ mod tests {
         let clock = ManualClock::at(Wall(0));
         let throttle = Throttle::new(None, clock.clone());
         for _ in 0..20 {
-            assert_eq!(throttle.take(500), Grant::Go(500));
+            assert_eq!(throttle.take(Way::Up, 500), Grant::Go(500));
             clock.advance(Duration::from_millis(500));
         }
         assert_eq!(throttle.rate_bytes_per_s(), 1000);
         clock.advance(Duration::from_secs(60));
         assert_eq!(throttle.rate_bytes_per_s(), 0);
-        assert_eq!(throttle.sent_bytes(), 10_000);
+        assert_eq!(throttle.wire_bytes(), Both { up: 10_000, down: 0 });
     }
 
     #[test]
@@ -197,7 +268,7 @@ mod tests {
         for _ in 0..1000 {
             clock.advance(Duration::from_millis(10));
             for user in [throttle.clone(), throttle.clone(), throttle.clone()] {
-                while let Grant::Go(n) = user.take(10_000) {
+                while let Grant::Go(n) = user.take(Way::Up, 10_000) {
                     sent += n;
                 }
             }
@@ -206,15 +277,35 @@ mod tests {
     }
 
     #[test]
+    fn promise_7_the_vaults_of_a_line_keep_its_limit_together_and_each_its_own_both_ways() {
+        let clock = ManualClock::at(Wall(0));
+        let line = Line::new(Rates { up: rate(100_000), down: rate(50_000) }, clock.clone());
+        let (small, large) = (Throttle::on(&line, Rates::up(rate(20_000))), Throttle::on(&line, Rates::FREE));
+        assert_eq!((small.rate(), large.rate()), (rate(20_000), rate(100_000)));
+        let mut got = [0u64; 3];
+        for _ in 0..10_000 {
+            clock.advance(Duration::from_millis(1));
+            for (i, (user, way)) in [(&small, Way::Up), (&large, Way::Up), (&large, Way::Down)].iter().enumerate() {
+                if let Grant::Go(n) = user.take(*way, 10_000) {
+                    got[i] += n;
+                }
+            }
+        }
+        assert!((190_000..=200_000).contains(&got[0]), "its own limit: {got:?}");
+        assert!((970_000..=1_000_000).contains(&(got[0] + got[1])), "the line's, all of it: {got:?}");
+        assert!((485_000..=500_000).contains(&got[2]), "the way down: {got:?}");
+    }
+
+    #[test]
     fn a_pause_holds_everything_and_a_resume_brings_no_burst() {
         let clock = ManualClock::at(Wall(0));
         let throttle = Throttle::new(rate(20_000), clock.clone());
         throttle.pause();
         clock.advance(Duration::from_secs(100));
-        assert!(matches!(throttle.take(1), Grant::Wait(_)));
+        assert!(matches!(throttle.take(Way::Up, 1), Grant::Wait(_)));
         throttle.resume();
         let mut sent = 0;
-        while let Grant::Go(n) = throttle.take(1 << 20) {
+        while let Grant::Go(n) = throttle.take(Way::Up, 1 << 20) {
             sent += n;
         }
         assert!(sent <= crate::uplink::slice(rate(20_000).unwrap()), "{sent}");
@@ -226,5 +317,44 @@ mod tests {
         let stop = Stop::new();
         stop.ask();
         assert_eq!(throttle.wait(5, &stop).unwrap_err().kind(), crate::error::Kind::Stopping);
+    }
+
+    #[test]
+    fn what_is_charged_is_paid_and_what_is_given_back_is_not() {
+        let clock = ManualClock::at(Wall(0));
+        let throttle = Throttle::new(rate(10_000), clock.clone());
+        throttle.charge(Way::Up, 10_000);
+        clock.advance(Duration::from_millis(900));
+        assert!(matches!(throttle.take(Way::Up, 1000), Grant::Wait(_)));
+        clock.advance(Duration::from_millis(400));
+        assert_eq!(throttle.take(Way::Up, 1000), Grant::Go(1000));
+        throttle.refund(Way::Up, 1000);
+        assert_eq!(throttle.take(Way::Up, 1000), Grant::Go(1000));
+        assert_eq!(throttle.wire_bytes().up, 11_000);
+    }
+
+    #[test]
+    fn when_it_is_shut_an_object_with_under_a_minute_to_go_ends_and_another_is_given_up() {
+        let clock = ManualClock::at(Wall(0));
+        let throttle = Throttle::new(None, clock.clone());
+        let underway = throttle.begin();
+        for _ in 0..10 {
+            assert_eq!(throttle.take(Way::Up, 1000), Grant::Go(1000));
+            clock.advance(Duration::from_secs(1));
+        }
+        throttle.shut();
+        assert!(throttle.is_shut());
+        assert!(underway.goes_on(59_000).is_ok());
+        let given_up = underway.goes_on(61_000).unwrap_err();
+        assert_eq!(given_up.kind(), crate::error::Kind::Retry);
+        assert!(given_up.to_string().contains("the window closed; it is sent again"), "{given_up}");
+        clock.advance(Duration::from_secs(50));
+        assert!(underway.goes_on(11_000).is_err(), "it is slower than it was: no later than the minute");
+        assert!(underway.goes_on(900).is_ok());
+        clock.advance(Duration::from_secs(30));
+        assert!(underway.goes_on(900).is_err());
+        assert!(throttle.begin().goes_on(1 << 20).is_ok(), "what begins in spite of it was let through on purpose");
+        throttle.open();
+        assert!(underway.goes_on(1 << 30).is_ok());
     }
 }

@@ -112,6 +112,25 @@ impl Calendar {
         found
     }
 
+    /// The fewest bytes that go without a break between two times that are shut, at the limits of the calendar; None: the
+    /// week is never shut, or no stretch of it is bounded. What is bigger may be cut off every time it is sent.
+    pub fn shortest_run(&self) -> Option<u64> {
+        let parts: Vec<Part> = self.week().into_iter().flatten().collect();
+        let begin = parts.iter().position(|p| p.allowed == Allowed::Off)?;
+        let (mut runs, mut run) = (Vec::new(), None);
+        for part in parts[begin..].iter().chain(&parts[..begin]).chain(parts.get(begin)) {
+            match part.allowed {
+                Allowed::Off => runs.extend(run.take()),
+                Allowed::At(rate) => {
+                    let bytes = rate.get().saturating_mul(u64::from(part.to - part.from) * 60);
+                    run = Some(run.unwrap_or(0u64).saturating_add(bytes));
+                }
+                Allowed::Unlimited => run = Some(u64::MAX),
+            }
+        }
+        runs.into_iter().min().filter(|bytes| *bytes < u64::MAX)
+    }
+
     /// Every day of the week, Monday first, whole and without gaps, as it is on a day of 24 hours.
     pub fn week(&self) -> [Vec<Part>; 7] {
         [0, 1, 2, 3, 4, 5, 6].map(|weekday| {

@@ -1,22 +1,24 @@
 //! What may be asked of a running daemon, as JSON: the requests of the page and of the control socket, read in one
 //! place. Anything not exactly understood is refused: a misspelt limit must never mean "no limit".
 
-use crate::daemon::console::{Console, VerifyAsk};
+use crate::clock::Wall;
+use crate::config::duration;
+use crate::daemon::console::{Bound, Console, Lasting, VerifyAsk};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Rate, TreePath};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// One request of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     Status,
-    Pause,
+    Pause(Lasting),
     Resume,
     Rescan,
-    /// None: no limit.
-    Limit(Option<Rate>),
+    Limit(Bound, Lasting),
     Explain(TreePath),
     /// Answered when everything noticed by then is safe or failed: hours, perhaps.
     Backup,
@@ -25,12 +27,13 @@ pub enum Ask {
 }
 
 impl Ask {
-    /// `{"ask": "limit", "rate": 250000}`. Operator: not a request we know.
+    /// `{"ask": "limit", "rate": 250000, "for": "2h"}`. Operator: not a request we know.
     pub fn of_json(request: &Value) -> Result<Self> {
         let fields = request.as_object().ok_or_else(|| unknown("a request is one JSON object"))?;
         let what = fields.get("ask").and_then(Value::as_str).ok_or_else(|| unknown("a request names its \"ask\""))?;
         let allowed: &[&str] = match what {
-            "limit" => &["ask", "rate"],
+            "limit" => &["ask", "rate", "for", "until"],
+            "pause" => &["ask", "for", "until"],
             "explain" => &["ask", "path_b64"],
             "verify" => &["ask", "vault", "level", "sample", "heal", "acknowledge"],
             _ => &["ask"],
@@ -40,11 +43,11 @@ impl Ask {
         }
         match what {
             "status" => Ok(Self::Status),
-            "pause" => Ok(Self::Pause),
+            "pause" => Ok(Self::Pause(lasting(fields)?)),
             "resume" => Ok(Self::Resume),
             "rescan" => Ok(Self::Rescan),
             "backup" => Ok(Self::Backup),
-            "limit" => Ok(Self::Limit(rate(fields)?)),
+            "limit" => Ok(Self::Limit(rate(fields)?, lasting(fields)?)),
             "explain" => Ok(Self::Explain(path(fields)?)),
             "verify" => Ok(Self::Verify(verify(fields)?)),
             other => Err(unknown(&format!("nothing is called \"{other}\""))),
@@ -67,11 +70,18 @@ impl Ask {
     pub fn to_json(&self) -> Value {
         match self {
             Self::Status => json!({ "ask": "status" }),
-            Self::Pause => json!({ "ask": "pause" }),
+            Self::Pause(how_long) => with_end(json!({ "ask": "pause" }), *how_long),
             Self::Resume => json!({ "ask": "resume" }),
             Self::Rescan => json!({ "ask": "rescan" }),
             Self::Backup => json!({ "ask": "backup" }),
-            Self::Limit(rate) => json!({ "ask": "limit", "rate": rate.map(Rate::get) }),
+            Self::Limit(bound, how_long) => {
+                let rate = match bound {
+                    Bound::At(rate) => json!(rate.get()),
+                    Bound::Unlimited => Value::Null,
+                    Bound::Configured => json!(CONFIGURED),
+                };
+                with_end(json!({ "ask": "limit", "rate": rate }), *how_long)
+            }
             Self::Verify(v) => json!({ "ask": "verify", "vault": v.vault, "level": v.level, "sample": v.sample,
                 "heal": v.heal, "acknowledge": v.acknowledge }),
             Self::Explain(path) => json!({ "ask": "explain", "path_b64": STANDARD.encode(path.as_bytes()) }),
@@ -84,25 +94,80 @@ impl Ask {
             Self::Status => document(&console.status()),
             Self::Explain(path) => document(&console.explain(path)?),
             Self::Verify(asked) => document(&console.verify(asked)?),
-            Self::Pause => console.pause().map(|()| Value::Bool(true)),
+            Self::Pause(how_long) => console.pause(*how_long).map(|()| Value::Bool(true)),
             Self::Resume => console.resume().map(|()| Value::Bool(true)),
             Self::Rescan => console.rescan().map(|()| Value::Bool(true)),
             Self::Backup => console.backup_now().map(|()| Value::Bool(true)),
-            Self::Limit(rate) => console.limit(*rate).map(|()| Value::Bool(true)),
+            Self::Limit(bound, how_long) => console.limit(*bound, *how_long).map(|()| Value::Bool(true)),
         }
     }
 }
 
-/// Bytes per second as a number, a rate as people write it, or null for none; it must be there.
-fn rate(fields: &Map<String, Value>) -> Result<Option<Rate>> {
-    let bad = || unknown("\"rate\" is bytes per second from 1 up, a text like \"2 Mbit/s\", or null for no limit");
+/// What takes an ordered limit back.
+pub const CONFIGURED: &str = "configured";
+
+/// Bytes per second as a number, a rate as people write it, null for none, or `configured`; it must be there.
+fn rate(fields: &Map<String, Value>) -> Result<Bound> {
+    let bad = || {
+        unknown(
+            "\"rate\" is bytes per second from 1 up, a text like \"2 Mbit/s\", null for no limit, or \"configured\"",
+        )
+    };
     match fields.get("rate").ok_or_else(bad)? {
-        Value::Null => Ok(None),
-        Value::Number(n) => n.as_u64().and_then(Rate::bytes_per_second).map(Some).ok_or_else(bad),
-        Value::String(text) if text.trim().eq_ignore_ascii_case("none") => Ok(None),
-        Value::String(text) => text.parse().map(Some).map_err(|said: String| unknown(&said)),
+        Value::Null => Ok(Bound::Unlimited),
+        Value::Number(n) => n.as_u64().and_then(Rate::bytes_per_second).map(Bound::At).ok_or_else(bad),
+        Value::String(text) => bound(text).map_err(|said| unknown(&said)),
         _ => Err(bad()),
     }
+}
+
+/// `2 Mbit/s`, `none`, `configured`.
+pub fn bound(text: &str) -> std::result::Result<Bound, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "none" => Ok(Bound::Unlimited),
+        CONFIGURED => Ok(Bound::Configured),
+        _ => text.parse().map(Bound::At),
+    }
+}
+
+/// `for`: a length of time; `until`: RFC 3339, `tomorrow`, or `change` for when the calendar allows something else. One of
+/// the two, or neither: for good.
+fn lasting(fields: &Map<String, Value>) -> Result<Lasting> {
+    let said = |key: &str| match fields.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.trim())),
+        Some(_) => Err(unknown(&format!("\"{key}\" is a text"))),
+    };
+    match (said("for")?, said("until")?) {
+        (None, None) => Ok(Lasting::Always),
+        (Some(_), Some(_)) => Err(unknown("give \"for\" or \"until\", not both")),
+        (Some(length), None) => match duration::parse(length) {
+            Ok(length) if !length.is_zero() => Ok(Lasting::For(length)),
+            Ok(_) => Err(unknown("\"for\" no time at all is no order")),
+            Err(said) => Err(unknown(&said)),
+        },
+        (None, Some("tomorrow")) => Ok(Lasting::Tomorrow),
+        (None, Some("change")) => Ok(Lasting::Change),
+        (None, Some(time)) => match time.parse::<Timestamp>() {
+            Ok(at) => Ok(Lasting::Until(Wall(at.as_millisecond()))),
+            Err(_) => Err(unknown("\"until\" is a time like 2026-11-23T18:00:00Z, \"tomorrow\" or \"change\"")),
+        },
+    }
+}
+
+fn with_end(mut ask: Value, lasting: Lasting) -> Value {
+    match lasting {
+        Lasting::Always => {}
+        Lasting::For(length) => ask["for"] = duration::text(length).into(),
+        Lasting::Tomorrow => ask["until"] = "tomorrow".into(),
+        Lasting::Change => ask["until"] = "change".into(),
+        Lasting::Until(at) => {
+            let at =
+                Timestamp::from_millisecond(at.0).unwrap_or(if at.0 < 0 { Timestamp::MIN } else { Timestamp::MAX });
+            ask["until"] = at.to_string().into();
+        }
+    }
+    ask
 }
 
 fn path(fields: &Map<String, Value>) -> Result<TreePath> {
@@ -172,18 +237,23 @@ fn kind(word: &str) -> Option<Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn every_request_reads_back_as_it_was_written() {
         let odd = TreePath::from_bytes(b"/a/\xff".to_vec()).unwrap();
         for ask in [
             Ask::Status,
-            Ask::Pause,
+            Ask::Pause(Lasting::Always),
+            Ask::Pause(Lasting::For(Duration::from_secs(3600))),
+            Ask::Pause(Lasting::Until(Wall(1_800_000_000_123))),
+            Ask::Pause(Lasting::Tomorrow),
             Ask::Resume,
             Ask::Rescan,
             Ask::Backup,
-            Ask::Limit(None),
-            Ask::Limit(Rate::bytes_per_second(250_000)),
+            Ask::Limit(Bound::Unlimited, Lasting::Always),
+            Ask::Limit(Bound::Configured, Lasting::Always),
+            Ask::Limit(Bound::At(Rate::bytes_per_second(250_000).unwrap()), Lasting::Change),
             Ask::Explain(odd),
             Ask::Verify(VerifyAsk {
                 vault: Some("usb".into()),
@@ -210,21 +280,28 @@ mod tests {
             r#"{"rate":"fast"}"#,
             r#"{"rate":"2 Mbit"}"#,
             r#"{"rate":1,"x":2}"#,
+            r#"{"rate":1,"for":"5"}"#,
+            r#"{"rate":1,"for":"0s"}"#,
+            r#"{"rate":1,"for":5}"#,
+            r#"{"rate":1,"until":"18:00"}"#,
+            r#"{"rate":1,"until":"tomorrow","for":"1h"}"#,
             "[]",
             "nonsense",
         ] {
             assert!(Ask::of_body("limit", body.as_bytes()).is_err(), "{body}");
         }
-        assert_eq!(Ask::of_body("limit", br#"{"rate":null}"#).unwrap(), Ask::Limit(None));
-        assert_eq!(Ask::of_body("limit", br#"{"rate":" none "}"#).unwrap(), Ask::Limit(None));
-        let two = Rate::bytes_per_second(250_000);
-        assert_eq!(Ask::of_body("limit", br#"{"rate":"2 Mbit/s"}"#).unwrap(), Ask::Limit(two));
+        let free = Ask::Limit(Bound::Unlimited, Lasting::Always);
+        assert_eq!(Ask::of_body("limit", br#"{"rate":null}"#).unwrap(), free);
+        assert_eq!(Ask::of_body("limit", br#"{"rate":" none ","for":null}"#).unwrap(), free);
+        let two = Bound::At(Rate::bytes_per_second(250_000).unwrap());
+        let hour = Lasting::For(Duration::from_secs(3600));
+        assert_eq!(Ask::of_body("limit", br#"{"rate":"2 Mbit/s","for":"1h"}"#).unwrap(), Ask::Limit(two, hour));
     }
 
     #[test]
     fn the_route_alone_says_what_is_asked() {
         assert!(Ask::of_body("pause", br#"{"ask":"backup"}"#).is_err());
-        assert_eq!(Ask::of_body("pause", b"").unwrap(), Ask::Pause);
+        assert_eq!(Ask::of_body("pause", b"").unwrap(), Ask::Pause(Lasting::Always));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! `data-mark="x"` carries `x` in its `data-state` for the colours, `data-bar="x"` is a bar at `x` per cent, and
 //! `data-list="x"` holds one copy of the template `x` per item, known by its `key`.
 
+mod line;
+
 use super::phrase::{UNKNOWN, ago, count, counted, moment, span, time_of_day};
 use crate::clock::Wall;
 use crate::daemon::console::{Event, FailedPath, Mood, Overall, RootStatus, Status, VaultStatus, VerifyStatus};
@@ -23,6 +25,9 @@ const ROWS: usize = 100;
 #[template(path = "page.html")]
 struct Page<'a> {
     view: &'a View,
+    week: Vec<line::DayWords>,
+    /// Of its hours.
+    zone: &'a str,
     /// What the script copies for an item that comes while the page is open.
     blank: Blank,
     token: &'a str,
@@ -32,6 +37,7 @@ struct Page<'a> {
 struct Blank {
     root: RootWords,
     vault: VaultWords,
+    cap: line::CapWords,
     failed: FailedWords,
     event: EventWords,
 }
@@ -47,6 +53,13 @@ struct View {
     state_words: &'static str,
     sum: String,
     limit: String,
+    /// What may go now and why, where that is more than a limit.
+    line: String,
+    /// An ordered limit stands.
+    ordered: &'static str,
+    /// The calendar will allow something else.
+    changes: &'static str,
+    caps: Vec<line::CapWords>,
     paused: &'static str,
     running: &'static str,
     about: String,
@@ -122,7 +135,9 @@ struct EventWords {
 /// The page as it is asked for.
 pub(super) fn html(status: &Status, now: Wall, token: &str, start: &str) -> Response {
     let view = View::of(status, now, start, &TimeZone::system());
-    match (Page { view: &view, blank: Blank::default(), token }).render() {
+    let uplink = status.uplink.as_ref();
+    let (week, zone) = (line::week(uplink), uplink.map_or("", |u| u.zone.as_str()));
+    match (Page { view: &view, week, zone, blank: Blank::default(), token }).render() {
         Ok(text) => Html(text).into_response(),
         Err(error) => {
             tracing::warn!(%error, "the page cannot be drawn");
@@ -174,6 +189,10 @@ impl View {
                 Some(rate) => format!("at most {}", both_rates(rate.get())),
                 None => "no limit".into(),
             },
+            line: line::sentence(status.uplink.as_ref()),
+            ordered: if status.uplink.as_ref().is_some_and(|u| u.ordered.is_some()) { "yes" } else { "" },
+            changes: if status.uplink.as_ref().is_some_and(|u| u.calendar_until.is_some()) { "yes" } else { "" },
+            caps: line::caps(status.uplink.as_ref(), now, zone),
             paused: if paused { "yes" } else { "" },
             running: if paused { "" } else { "yes" },
             about: format!("panicroom {}, running for {}", status.version, span(status.uptime_s)),

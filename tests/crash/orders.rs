@@ -2,12 +2,16 @@
 //! it was answered (promise 7).
 
 use super::opening::Machine;
-use panicroom::daemon::console::Console;
+use jiff::tz::TimeZone;
+use panicroom::clock::Steady;
+use panicroom::config::UplinkSettings;
+use panicroom::daemon::console::{Bound, Console, Lasting};
 use panicroom::daemon::desk::Desk;
 use panicroom::daemon::orders::Orders;
 use panicroom::daemon::run::{Daemon, Watching};
+use panicroom::daemon::uplink::usage::Usage;
 use panicroom::error::{Kind, Result};
-use panicroom::model::Rate;
+use panicroom::model::{Rate, Size};
 use panicroom::worker::Faults;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +19,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub const STEPS: [&str; 4] = ["orders.name", "desk.losses", "desk.rescan", "desk.answer"];
+
+/// Where what was used of the caps is kept.
+pub const COUNTING: [&str; 1] = ["usage.name"];
 
 /// What an operator can have set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,16 +39,20 @@ struct Order {
 const OLD: Option<u64> = Some(123_456);
 
 const ORDERS: [Order; 5] = [
-    Order { before: Set { paused: false, limit: OLD }, give: Desk::pause, after: Set { paused: true, limit: OLD } },
+    Order {
+        before: Set { paused: false, limit: OLD },
+        give: |desk| desk.pause(Lasting::Always),
+        after: Set { paused: true, limit: OLD },
+    },
     Order { before: Set { paused: true, limit: OLD }, give: Desk::resume, after: Set { paused: false, limit: OLD } },
     Order {
         before: Set { paused: false, limit: OLD },
-        give: |desk| desk.limit(Rate::bytes_per_second(777_777)),
+        give: |desk| desk.limit(Bound::At(Rate::bytes_per_second(777_777).unwrap()), Lasting::Always),
         after: Set { paused: false, limit: Some(777_777) },
     },
     Order {
         before: Set { paused: true, limit: OLD },
-        give: |desk| desk.limit(None),
+        give: |desk| desk.limit(Bound::Unlimited, Lasting::Always),
         after: Set { paused: true, limit: None },
     },
     Order { before: Set { paused: false, limit: OLD }, give: Desk::rescan, after: Set { paused: false, limit: OLD } },
@@ -57,8 +68,8 @@ enum VaultIs {
 
 /// The order is given to a daemon, and the process is gone.
 fn give(machine: &Machine, order: &Order, vault: VaultIs, faults: &Faults) -> Result<()> {
-    let mut before = Orders { limit: Some(order.before.limit.and_then(Rate::bytes_per_second).into()), paused: None };
-    before.paused = order.before.paused.then_some(1);
+    let limit = Some(order.before.limit.and_then(Rate::bytes_per_second).into());
+    let before = Orders { limit, paused: order.before.paused.then_some(1), ..Orders::default() };
     let house = machine.house(faults);
     before.write(&house.home, &Faults::default()).unwrap();
     let daemon = Daemon::new(house, Watching::Off).unwrap();
@@ -120,6 +131,27 @@ fn promise_7_an_order_holds_for_a_vault_that_was_not_open_when_it_was_given() {
         give(&machine, order, VaultIs::NotOpen, &Faults::default()).unwrap();
         assert_eq!(next_start(&machine), order.after);
     }
+}
+
+/// A cap is not given anew by a power cut: what was written stands, and is whole.
+#[test]
+fn what_was_used_of_a_cap_is_the_old_count_or_the_new_wherever_it_dies() {
+    let machine = Machine::new();
+    let house = machine.house(&Faults::default());
+    let settings = UplinkSettings { month: Some(Size(1_000_000_000)), ..house.settings.uplink.clone() };
+    let (now, zone) = (house.clock.wall(), TimeZone::UTC);
+    let start = || Usage::read(&house.home, &settings, now, Steady::default());
+    let used = |usage: &Usage| usage.month.as_ref().unwrap().used(now, &zone);
+    let mut usage = start();
+    usage.count(10, now, &zone);
+    usage.write(&house.home, &Faults::default(), Steady::default()).unwrap();
+    usage.count(10, now, &zone);
+    let faults = Faults::die_at(1);
+    assert_eq!(usage.write(&house.home, &faults, Steady::default()).unwrap_err().kind(), Kind::Stopping);
+    assert_eq!(faults.told().1, Some(COUNTING[0]));
+    assert_eq!(used(&start()), 10);
+    usage.write(&house.home, &Faults::default(), Steady::default()).unwrap();
+    assert_eq!(used(&start()), 20);
 }
 
 /// Without them a limit would be broken: better no daemon than one that takes the whole line.

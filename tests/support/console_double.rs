@@ -2,11 +2,11 @@
 //! are states of the world the page must show well, nasty names included.
 
 use panicroom::daemon::console::{
-    CheckStatus, Console, Event, Explanation, FailedPath, Mood, Overall, RequestCounts, RootStatus, Status,
-    VaultStatus, Verified, VerifyAsk, VerifyStatus,
+    Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, Lasting, Mood, Overall, PartStatus,
+    RequestCounts, RootStatus, Status, UplinkStatus, VaultStatus, Verified, VerifyAsk, VerifyStatus,
 };
 use panicroom::error::{Error, Result};
-use panicroom::model::{Rate, TreePath};
+use panicroom::model::TreePath;
 use std::sync::{Arc, Mutex};
 
 pub struct ConsoleDouble {
@@ -35,8 +35,8 @@ impl Console for ConsoleDouble {
     fn unhealthy(&self) -> Option<String> {
         self.unhealthy.lock().unwrap().clone()
     }
-    fn pause(&self) -> Result<()> {
-        self.note("pause");
+    fn pause(&self, lasting: Lasting) -> Result<()> {
+        self.note(format!("pause{}", ending(lasting)));
         self.status.lock().unwrap().state = Overall::Paused;
         Ok(())
     }
@@ -45,9 +45,11 @@ impl Console for ConsoleDouble {
         self.status.lock().unwrap().state = Overall::Working;
         Ok(())
     }
-    fn limit(&self, rate: Option<Rate>) -> Result<()> {
-        self.note(format!("limit {:?}", rate.map(Rate::get)));
-        self.status.lock().unwrap().limit_bytes_per_s = rate.map(Rate::get);
+    fn limit(&self, bound: Bound, lasting: Lasting) -> Result<()> {
+        let rate = if let Bound::At(rate) = bound { Some(rate.get()) } else { None };
+        let what = if bound == Bound::Configured { "configured".to_owned() } else { format!("{rate:?}") };
+        self.note(format!("limit {what}{}", ending(lasting)));
+        self.status.lock().unwrap().limit_bytes_per_s = rate;
         Ok(())
     }
     fn rescan(&self) -> Result<()> {
@@ -65,6 +67,10 @@ impl Console for ConsoleDouble {
         self.note(format!("verify {}", asked.level));
         Ok(vec![])
     }
+}
+
+fn ending(lasting: Lasting) -> String {
+    if lasting == Lasting::Always { String::new() } else { format!(" {lasting:?}") }
 }
 
 /// A name that tries what names can try: markup, an attribute, a script, and 1 kB of it.
@@ -132,6 +138,42 @@ fn event(at: &str, level: &str, text: &str) -> Event {
 }
 
 /// Two folders, two vaults, everything safe.
+/// A line with a calendar of three entries and a cap, at work by day.
+pub fn uplink() -> UplinkStatus {
+    let part = |from: &str, to: &str, rate: Option<u64>, allowed: &str, entry: Option<&str>| PartStatus {
+        from: from.into(),
+        to: to.into(),
+        allowed: allowed.into(),
+        bytes_per_s: rate,
+        entry: entry.map(Into::into),
+    };
+    let plain = |from, to| part(from, to, Some(250_000), "250 kB/s", None);
+    let night = part("01:00", "06:00", None, "unlimited", Some("daily 01:00-06:00 unlimited"));
+    let day = part("08:00", "18:00", Some(62_500), "62.5 kB/s", Some("mon-fri 08:00-18:00 500 kbit/s"));
+    let work = vec![plain("00:00", "01:00"), night, plain("06:00", "08:00"), day, plain("18:00", "24:00")];
+    let rest = vec![part("00:00", "24:00", None, "off", Some("sat,sun off"))];
+    UplinkStatus {
+        now: "At most 62.5 kB/s until 18:00, by the window \"mon-fri 08:00-18:00 500 kbit/s\".".into(),
+        up_bytes_per_s: Some(62_500),
+        why: "window".into(),
+        until: Some("2026-08-03T16:00:00Z".into()),
+        calendar_until: Some("2026-08-03T16:00:00Z".into()),
+        zone: "Europe/Berlin".into(),
+        caps: vec![CapStatus {
+            span: "month".into(),
+            bytes: 200_000_000_000,
+            used: 61_400_000_000,
+            left: 136_600_000_000,
+            reserve: 2_000_000_000,
+            since: "2026-07-31T22:00:00Z".into(),
+            resets: "2026-08-31T22:00:00Z".into(),
+            counted_since: None,
+        }],
+        week: vec![work.clone(), work.clone(), work.clone(), work.clone(), work, rest.clone(), rest],
+        ..UplinkStatus::default()
+    }
+}
+
 pub fn all_good() -> Status {
     Status {
         state: Overall::Idle,
@@ -157,6 +199,7 @@ pub fn all_good() -> Status {
             event("2026-08-03T02:00:00Z", "note", "walked /volume1/documents: 61,204 files, nothing missed"),
             event("2026-08-02T19:04:00Z", "warning", "cloud: no connection for 12 minutes, went on after"),
         ],
+        uplink: Some(uplink()),
     }
 }
 

@@ -52,7 +52,9 @@ pub(super) fn publish(line: &Line, settings: Option<Settings>, kept: Kept) {
     };
     let said = match now(settings, at) {
         Ok(Some(Written::InTheLog)) => "The receipt is in the vault's log.".to_owned(),
-        Ok(Some(Written::Later)) => "Sending is paused: the receipt goes into the vault's log afterwards.".to_owned(),
+        Ok(Some(Written::Later)) => {
+            "Nothing may be sent now: the receipt goes into the vault's log afterwards.".to_owned()
+        }
         Ok(None) => "The running daemon takes the receipt into the vault's log with its next segment.".to_owned(),
         Err(e) => {
             eprintln!("the receipt is kept, and goes into the vault's log with the next backup: {e}");

@@ -10,6 +10,7 @@ use crate::daemon::console::{
 };
 use crate::daemon::run::Vault;
 use crate::daemon::spell::{legible, rfc3339};
+use crate::daemon::uplink::May;
 use crate::error::{Kind, Result};
 use crate::model::{Rate, TreePath};
 use std::collections::BTreeMap;
@@ -54,6 +55,7 @@ impl Desk {
             failed: failed(vaults),
             lost: lost(vaults),
             events: events(vaults),
+            uplink: Some(daemon.uplink.status()),
         };
         self.judge(&mut status, vaults);
         status
@@ -145,11 +147,13 @@ impl Desk {
         let rate = vault.throttle.rate_bytes_per_s();
         let sheet = engine.map(|e| self.sheet(e));
         let drill = engine.and_then(|e| self.drill(e));
+        let is_held = vault.may() != May::Everything && c.spool_objects > 0;
         let state = match (&worst, engine) {
             _ if vault.paused.load(Ordering::SeqCst) => "paused",
             (Some(t), _) if matches!(t.kind, Kind::Operator | Kind::Damaged) => "attention",
             _ if unsound.is_some() => "attention",
             (Some(_), _) => "waiting",
+            _ if is_held => "waiting",
             (None, None) => "starting",
             _ if c.spool_objects > 0 || c.queued_files > 0 => "working",
             _ => "idle",

@@ -2,11 +2,17 @@
 //! nothing is wrong and nothing is under way is anything called safe (promise 3).
 
 use super::{Desk, Seen};
-use crate::daemon::console::{Mood, Overall, RootStatus, Status, VaultStatus};
-use crate::daemon::spell::words_for;
+use crate::daemon::console::{HoldStatus, Mood, Overall, RootStatus, Status, VaultStatus};
+use crate::daemon::orders::Term;
+use crate::daemon::spell::{local, words_for};
+use crate::daemon::uplink::Hold;
 use crate::error::Kind;
 use crate::model::Size;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A pause without an end is an alarm after this.
+const FORGOTTEN: Duration = Duration::from_secs(3 * 86_400);
 
 struct Headline {
     state: Overall,
@@ -47,9 +53,7 @@ impl Desk {
     fn under_way(&self, status: &Status, vaults: &[Seen]) -> Option<Headline> {
         let (files, safe) = (sum(status, |r| r.files), sum(status, |r| r.safe_files));
         if vaults.iter().any(|s| s.vault.paused.load(Ordering::SeqCst)) {
-            let text = format!("Paused: {safe} of {files} files are safe, and nothing is sent.");
-            let advice = "Resume with 'panicroom resume', or here.".to_owned();
-            return Some(says(Overall::Paused, Mood::Warning, text).advice(advice));
+            return Some(self.paused(files, safe));
         }
         if vaults.iter().any(|s| s.engine.is_none()) {
             return Some(says(Overall::Starting, Mood::Busy, "Starting: looking at the vault."));
@@ -61,11 +65,35 @@ impl Desk {
         let bound = self.daemon.house.settings.alert.lag.as_secs();
         if let Some(lag) = status.roots.iter().filter_map(|r| r.lag_s).max().filter(|lag| *lag > bound) {
             let text = format!("Behind: a change has waited {} to become safe.", words_for(lag));
-            let advice = "Raise the limit, or wait if this is the first backup of a lot.".to_owned();
+            let usual = || "Raise the limit, or wait if this is the first backup of a lot.".to_owned();
+            let advice = held(status).map_or_else(usual, |hold| hold.text.clone());
             return Some(says(Overall::Working, Mood::Alarm, text).advice(advice));
+        }
+        if let Some(hold) = held(status).filter(|_| any_is(status, "working")) {
+            let mood = if hold.kind == "window" { Mood::Busy } else { Mood::Warning };
+            let text = format!("Waiting: {safe} of {files} files are safe.");
+            return Some(says(Overall::Working, mood, text).advice(hold.text.clone()));
         }
         any_is(status, "working")
             .then(|| says(Overall::Working, Mood::Busy, format!("Working: {safe} of {files} files are safe.")))
+    }
+
+    /// Until when, and whether somebody may have forgotten it.
+    fn paused(&self, files: u64, safe: u64) -> Headline {
+        let house = &self.daemon.house;
+        let now = house.clock.wall();
+        let advice = "Resume with 'panicroom resume', or here.".to_owned();
+        let (mood, text) = match self.daemon.uplink.now().hold {
+            Some(Hold::Paused(Term { until: Some(until), .. })) => {
+                (Mood::Warning, format!("Paused until {}", local(until, now, &self.daemon.uplink.zone())))
+            }
+            Some(Hold::Paused(Term { since, .. })) if now.since(since) >= FORGOTTEN => {
+                (Mood::Alarm, format!("Paused for {}, perhaps forgotten", words_for(now.since(since).as_secs())))
+            }
+            _ => (Mood::Warning, "Paused".to_owned()),
+        };
+        let text = format!("{text}: {safe} of {files} files are safe, and nothing is sent.");
+        says(Overall::Paused, mood, text).advice(advice)
     }
 
     /// Nothing is left to do.
@@ -91,6 +119,12 @@ impl Desk {
             None => says(Overall::Idle, Mood::Good, format!("{text}.")),
         }
     }
+}
+
+/// What keeps the packs of the buckets, or of all vaults, from being sent.
+fn held(status: &Status) -> Option<&HoldStatus> {
+    let waits = status.vaults.iter().any(|v| v.state == "waiting");
+    status.uplink.as_ref()?.hold.as_ref().filter(|_| waits)
 }
 
 /// What needs a person: a vault that refuses, a root that is missing, paths that failed.

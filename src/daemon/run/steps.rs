@@ -2,9 +2,10 @@
 //! occasion, sent for as long as there is something. Dying in a step is told at what it calls.
 
 use super::{LOOK, Step, Vault};
-use crate::backup::upload::Uploaded;
+use crate::backup::upload::{Freight, Uploaded};
 use crate::backup::{Engine, publish};
 use crate::catalog::Level;
+use crate::daemon::uplink::May;
 use crate::error::{Kind, Result};
 use crate::upkeep::merge::Merging;
 use crate::upkeep::program::{Kept, ProgramKeeping};
@@ -45,7 +46,7 @@ pub(super) fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
 }
 
 pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
-    if vault.holds_still() {
+    if vault.holds_still() || vault.may() == May::Nothing {
         return Ok(Step::Wait(LOOK));
     }
     let occasion = engine.occasion()?;
@@ -79,13 +80,19 @@ pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
 pub(super) fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
     const FAST: u64 = 2_000_000;
     let slow = vault.throttle.rate().is_some_and(|r| r.get() < FAST);
-    if vault.holds_still() || (thread > 0 && slow) {
+    let freight = match vault.may() {
+        May::Everything => Freight::Everything,
+        // One after the other anyway: a segment must never be there before an earlier one.
+        May::Log if thread == 0 => Freight::Log,
+        May::Log | May::Nothing => return Ok(Step::Wait(LOOK)),
+    };
+    if vault.holds_still() || (thread > 0 && (slow || vault.sends_one_at_a_time())) {
         return Ok(Step::Wait(LOOK));
     }
-    match engine.upload_one(&vault.claims)? {
+    match engine.upload(&vault.claims, freight)? {
         Uploaded::One => Ok(Step::Again),
         Uploaded::Nothing => {
-            if thread == 0 {
+            if thread == 0 && freight == Freight::Everything {
                 keep_program(vault, engine)?;
             }
             Ok(Step::Wait(LOOK))

@@ -3,7 +3,8 @@
 use crate::backup::Engine;
 use crate::backup::upload::Claims;
 use crate::clock::Steady;
-use crate::config::VaultSettings;
+use crate::config::{VaultSettings, VaultUrl};
+use crate::daemon::uplink::{Hold, May, Now};
 use crate::error::Kind;
 use crate::store::s3::S3Store;
 use crate::store::throttle::Throttle;
@@ -20,6 +21,10 @@ pub struct Vault {
     pub s3: Mutex<Option<Arc<S3Store>>>,
     pub claims: Claims,
     pub paused: AtomicBool,
+    /// What may be sent, by the calendar, the caps, the links and the operator.
+    may: Mutex<May>,
+    /// Whether packs go one at a time.
+    one_at_a_time: AtomicBool,
     /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
     pub barred: AtomicBool,
     /// Held by whoever looks through the vault: one at a time.
@@ -45,7 +50,7 @@ pub struct Trouble {
 }
 
 impl Vault {
-    pub(super) fn new(settings: VaultSettings, throttle: Throttle) -> Self {
+    pub(in crate::daemon) fn new(settings: VaultSettings, throttle: Throttle) -> Self {
         Self {
             settings,
             throttle,
@@ -53,6 +58,8 @@ impl Vault {
             s3: Mutex::new(None),
             claims: Claims::default(),
             paused: AtomicBool::new(false),
+            may: Mutex::new(May::Everything),
+            one_at_a_time: AtomicBool::new(false),
             barred: AtomicBool::new(false),
             checking: Mutex::default(),
             rereading: Mutex::default(),
@@ -71,13 +78,41 @@ impl Vault {
         let s3 = self.s3.lock().expect("s3 lock").clone();
         s3.is_none_or(|s3| s3.is_reachable())
     }
-    pub fn pause(&self) {
-        self.paused.store(true, Ordering::SeqCst);
-        self.throttle.pause();
+    /// Whether it is a bucket: caps and links are for those, a folder costs nobody's line.
+    pub fn is_bucket(&self) -> bool {
+        matches!(self.settings.url, VaultUrl::Bucket(_))
     }
-    pub fn resume(&self) {
-        self.paused.store(false, Ordering::SeqCst);
-        self.throttle.resume();
+    pub fn may(&self) -> May {
+        *self.may.lock().expect("may lock")
+    }
+    pub(super) fn sends_one_at_a_time(&self) -> bool {
+        self.one_at_a_time.load(Ordering::SeqCst)
+    }
+
+    /// Takes what was decided: what is under way stands still in a pause, and ends or is given up where it is shut.
+    pub(in crate::daemon) fn obey(&self, now: &Now) {
+        let hold = now.hold_of(self.is_bucket());
+        let paused = matches!(hold, Some(Hold::Paused(_)));
+        self.paused.store(paused, Ordering::SeqCst);
+        if paused {
+            self.throttle.pause()
+        } else {
+            self.throttle.resume()
+        }
+        let may = hold.map_or(May::Everything, Hold::may);
+        if paused || may == May::Everything {
+            self.throttle.open()
+        } else {
+            self.throttle.shut()
+        }
+        self.one_at_a_time.store(now.one_at_a_time && self.is_bucket(), Ordering::SeqCst);
+        let before = std::mem::replace(&mut *self.may.lock().expect("may lock"), may);
+        if let Some(engine) = self.engine() {
+            engine.figures.pack_bound.store(now.pack_bound_of(self.settings.limit), Ordering::Relaxed);
+            if before != may {
+                engine.bells.ring_all();
+            }
+        }
     }
     /// Whether nothing is to be sent now.
     pub(super) fn holds_still(&self) -> bool {

@@ -77,6 +77,23 @@ fn a_week_is_whole_and_says_what_each_hour_allows() {
     assert_eq!(week[6][1].allowed, Allowed::Off);
 }
 
+#[test]
+fn the_shortest_run_is_what_goes_between_two_times_that_are_shut() {
+    let run = |windows: &[&str]| calendar(windows, Some("1 MB/s")).shortest_run();
+    assert_eq!(run(&[]), None);
+    assert_eq!(run(&["daily 01:00-02:00 500 kbit/s"]), None, "nothing is ever shut");
+    // Two hours at 1 MB/s on Mondays.
+    assert_eq!(run(&["daily off", "mon 03:00-05:00 1 MB/s"]), Some(7_200_000_000));
+    // Over midnight, and over the end of the week, it is one run; two rates add up.
+    assert_eq!(run(&["daily 06:00-22:00 off"]), Some(8 * 3_600_000_000));
+    assert_eq!(
+        run(&["daily off", "sun 23:00-01:00 1 kB/s", "mon 00:30-01:00 2 kB/s"]),
+        Some(90 * 60_000 + 30 * 120_000)
+    );
+    assert_eq!(run(&["daily off", "wed 03:00-03:05 unlimited"]), None);
+    assert_eq!(run(&["daily off", "wed 03:00-03:05 unlimited", "thu 03:00-03:01 1 kB/s"]), Some(60_000));
+}
+
 /// Any window, its hours on the quarter or odd.
 fn any_window() -> impl Strategy<Value = Window> {
     let days = prop::sample::select(vec!["daily", "mon-fri", "sat,sun", "sun", "fri-mon", "wed", "mon,thu"]);

@@ -147,12 +147,19 @@
     return false;
   }
 
+  // How long an order holds: "for:1h", "until:tomorrow", or nothing.
+  function term(id) {
+    const [key, value] = id ? byId(id).value.split(":") : [""];
+    return key ? { [key]: value } : {};
+  }
+
   for (const button of document.querySelectorAll("[data-do]")) {
-    button.addEventListener("click", () => ask(button.dataset.do, {}));
+    button.addEventListener("click", () => ask(button.dataset.do, term(button.dataset.term)));
   }
   byId("limit").addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (await ask("limit", { rate: byId("rate").value })) byId("rate").value = "";
+    if (await ask("limit", { rate: byId("rate").value, ...term("limit-term") })) byId("rate").value = "";
   });
+  byId("configured").addEventListener("click", () => ask("limit", { rate: "configured" }));
   byId("buttons").hidden = false;
 })();

@@ -1,0 +1,139 @@
+//! The calendar, the caps and orders with an end, as a household meets them: the real program, its clock on the wall set
+//! by the zone it runs in; and what may go while a cap is used up, on a bench.
+
+#[path = "support/bed.rs"]
+mod bed;
+#[path = "support/machine.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod machine;
+#[path = "support/read_vault.rs"]
+mod read_vault;
+#[path = "support/tree.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod tree;
+#[path = "support/witness.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod witness;
+
+use bed::Bed;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use machine::{Machine, Ran};
+use panicroom::backup::upload::{Freight, Uploaded};
+use panicroom::catalog::SpooledObject;
+use panicroom::clock::SystemClock;
+use std::fs;
+use std::process::Stdio;
+
+/// Windows that are shut now and for half a day to come, and open for an hour after that.
+fn shut_now() -> String {
+    let now = Timestamp::from_millisecond(SystemClock::shared().wall().0).unwrap().to_zoned(TimeZone::system());
+    let (from, to) = (now.checked_add(12.hours()).unwrap(), now.checked_add(13.hours()).unwrap());
+    format!("calendar = [\"daily off\", \"daily {}-{} unlimited\"]\n", from.strftime("%H:%M"), to.strftime("%H:%M"))
+}
+
+/// Packs that lie in the vault.
+fn packs(machine: &Machine) -> usize {
+    let names = fs::read_dir(machine.path("vault")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("data_")).count()
+}
+
+#[test]
+fn nothing_goes_while_a_window_is_off_and_an_order_opens_it_for_its_time() {
+    let machine = Machine::new();
+    machine.configure(&format!("[uplink]\n{}", shut_now()));
+    let mut daemon = machine.daemon();
+    let status = daemon.until("what was captured to wait", |s| s["vaults"][0]["spool_bytes"].as_u64() > Some(0));
+    let line = &status["uplink"];
+    assert_eq!((line["hold"]["kind"].as_str(), line["why"].as_str()), (Some("window"), Some("window")), "{line:#}");
+    assert_eq!((line["week"].as_array().map(Vec::len), packs(&machine)), (Some(7), 0));
+    machine.run(&["status"]).exits(0).says("Waiting: 0 of 10 files are safe").says("Nothing is sent until");
+    machine.run(&["limit"]).exits(0).says("by the window \"daily off\"");
+    machine.run(&["limit", "none", "--for", "1h"]).exits(0).says("No limit until").says("then as configured");
+    daemon.until_safe(10);
+    // Given back, the window is off again, and a restart finds it so.
+    machine.run(&["limit", "configured"]).exits(0).says("Nothing is sent until");
+    fs::write(machine.data().join("new"), "waits").unwrap();
+    daemon.until("the new file to wait", |s| s["vaults"][0]["spool_bytes"].as_u64() > Some(0));
+    let before = packs(&machine);
+    daemon.stop().exits(0);
+    let mut daemon = machine.daemon();
+    daemon.until("the vault to wait", |s| s["vaults"][0]["state"] == "waiting");
+    assert_eq!(packs(&machine), before);
+    machine.run(&["limit", "1 MB/s", "--until", "change"]).exits(0).says("1.00 MB/s until");
+    daemon.until_safe(11);
+    daemon.stop().exits(0).says_not("panic");
+}
+
+#[test]
+fn a_pause_says_until_when_and_ends_by_itself_over_a_restart_too() {
+    let machine = Machine::new();
+    let mut daemon = machine.daemon();
+    daemon.until_safe(10);
+    machine.run(&["pause", "--until", "tomorrow"]).exits(0).says("Paused until tomorrow 00:00: nothing is sent");
+    machine.run(&["status"]).exits(0).says("Paused until tomorrow 00:00: 10 of 10 files are safe");
+    daemon.stop().exits(0);
+    let mut daemon = machine.daemon();
+    let status = daemon.until("the pause to hold", |s| s["state"] == "paused");
+    assert!(status["uplink"]["paused"]["until"].is_string(), "{status:#}");
+    // Another one in its place, that is soon over.
+    machine.run(&["pause", "--for", "2s"]).exits(0).says("Paused until");
+    fs::write(machine.data().join("new"), "waits").unwrap();
+    daemon.until_safe(11);
+    assert_eq!(daemon.status()["uplink"]["paused"], serde_json::Value::Null);
+    for bad in [&["pause", "--until", "2001-01-01 00:00"][..], &["pause", "--for", "0s"], &["limit", "--for", "1h"]] {
+        machine.run(bad).exits(2);
+    }
+    daemon.stop().exits(0);
+}
+
+/// Orders as the first release wrote them; a pause that was forgotten since is an alarm.
+#[test]
+fn a_pause_without_an_end_is_an_alarm_after_days() {
+    let machine = Machine::new();
+    let four_days_ago = SystemClock::shared().wall().0 - 4 * 86_400_000;
+    fs::write(machine.path("state/orders.json"), format!("{{\"paused\":{four_days_ago}}}")).unwrap();
+    let daemon = machine.daemon();
+    machine.run(&["status"]).exits(1).says("Paused for 4 days, perhaps forgotten");
+    machine.run(&["resume"]).exits(0);
+    daemon.stop().exits(0);
+}
+
+#[test]
+fn a_pass_waits_for_its_window() {
+    let machine = Machine::new();
+    machine.configure(&format!("[uplink]\n{}", shut_now()));
+    // A daemon takes the pass over, so that it can be told that the window is open after all.
+    let mut daemon = machine.daemon();
+    daemon.until("its window to be shut", |s| s["uplink"]["hold"]["kind"] == "window");
+    let pass = machine.command(&["backup"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    daemon.until("what was captured to wait", |s| s["vaults"][0]["spool_bytes"].as_u64() > Some(0));
+    machine.run(&["limit", "none"]).exits(0);
+    Ran::from(pass.wait_with_output().unwrap()).exits(0).says("10 of 10 files safe");
+    daemon.stop().exits(0);
+}
+
+#[test]
+fn while_a_cap_is_used_up_the_log_still_goes_and_packs_wait() {
+    let bed = Bed::new();
+    fs::write(bed.source().join("old"), bed::keys().seal.vault.0.repeat(1000)).unwrap();
+    let engine = bed.engine();
+    engine.mark_root(&engine.roots[0]).unwrap();
+    bed.clock.advance(std::time::Duration::from_secs(60));
+    engine.walk_due(None).unwrap();
+    engine.capture_due().unwrap();
+    assert!(matches!(engine.catalog.spooled(1).unwrap()[..], [SpooledObject::Pack { .. }]));
+    assert_eq!(engine.upload(&bed.claims, Freight::Log).unwrap(), Uploaded::Nothing, "the pack waits");
+    assert_eq!(engine.upload(&bed.claims, Freight::Everything).unwrap(), Uploaded::One);
+    // Stored, and the cap is used up by it: what makes it safe goes from the reserve.
+    fs::write(bed.source().join("new"), "another pack").unwrap();
+    engine.mark_root(&engine.roots[0]).unwrap();
+    engine.walk_due(None).unwrap();
+    engine.publish().unwrap();
+    engine.capture_due().unwrap();
+    assert_eq!(engine.catalog.spooled(9).unwrap().len(), 2, "a segment and the second pack");
+    assert_eq!(engine.upload(&bed.claims, Freight::Log).unwrap(), Uploaded::One);
+    assert_eq!(engine.upload(&bed.claims, Freight::Log).unwrap(), Uploaded::Nothing);
+    let counts = engine.catalog.root_counts(engine.roots[0].id).unwrap();
+    assert_eq!((counts.files, counts.safe_files), (2, 1));
+}
