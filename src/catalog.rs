@@ -18,6 +18,7 @@ mod queue;
 mod reread;
 mod sums;
 mod tree;
+mod turn;
 mod verify;
 mod view;
 
@@ -31,6 +32,7 @@ pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
 pub use reread::{Compared, LiveFile, Rereading, Rot, Rotten};
 pub use sums::{GROWTH_DAYS, RootSums, VaultSums};
 pub use tree::{NodeId, NodeRow, NodeShape};
+pub use turn::{Page, Place, WaitingAt};
 pub use verify::{Check, Checked, Coverage, Defect, Fence, PackToSee, RoundPlace, Waiting, Wrong};
 pub use view::{Child, ChildState, LogRow, Present, RecordRow, State, When};
 
@@ -53,6 +55,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0002_verify.sql")),
     M::up(include_str!("../migrations/0003_drill.sql")),
     M::up(include_str!("../migrations/0004_reread.sql")),
+    M::up(include_str!("../migrations/0005_order.sql")),
 ];
 
 /// Identity of a root within one catalog.

@@ -27,7 +27,8 @@ pub use render::{Listen, Sketch};
 pub use url::{Addressing, Bucket, VaultUrl};
 pub use value::money;
 
-use crate::model::{Rate, Size, Tier, TreePath, Window};
+pub use crate::model::Priority;
+use crate::model::{OrderRule, Rate, Size, Tier, TreePath, Window};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,21 +68,15 @@ impl Settings {
     }
 }
 
-/// Which root goes first when several have something to send.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    First,
-    #[default]
-    Normal,
-    Last,
-}
-
 /// One watched folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootSettings {
     pub path: TreePath,
     pub tier: Tier,
+    /// Of what no rule of `order` names.
     pub priority: Priority,
+    /// The first that matches decides.
+    pub order: Vec<OrderRule>,
     /// A path is captured once it rested this long…
     pub quiet: Duration,
     /// …or never rested for this long. At least `quiet`.
@@ -240,6 +235,7 @@ pub const KEYS: [(&str, &[&str]); 11] = [
             "path",
             "tier",
             "priority",
+            "order",
             "quiet",
             "quiet_max",
             "filter",

@@ -25,6 +25,7 @@ mod in_place;
 mod letter;
 mod line;
 mod marker;
+mod order;
 mod step;
 
 pub use defaults::{DEFAULT_EXCLUDES, DefaultExclude, DefaultExcludes};
@@ -32,6 +33,7 @@ pub use folder::Folder;
 pub use in_place::InPlace;
 pub use line::Line;
 pub use marker::{CACHEDIR_SIGNATURE, CACHEDIR_TAG, CacheFolders, Markers, is_cachedir_tag};
+pub use order::{Order, OrderReason};
 
 use std::fmt;
 

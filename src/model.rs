@@ -3,6 +3,7 @@
 
 pub mod drill;
 pub mod entry;
+pub mod order;
 pub mod path;
 pub mod quantity;
 pub mod speed;
@@ -10,6 +11,7 @@ pub mod window;
 
 pub use drill::{Proof, Verdict};
 pub use entry::{Content, Device, Entry, FileTime, HardLink, Piece, Shape, Stamp, Version};
+pub use order::{Band, OrderRule, Priority, Rank};
 pub use path::TreePath;
 pub use quantity::{Rate, Size};
 pub use speed::Speed;

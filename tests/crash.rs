@@ -66,8 +66,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tree::{Tree, look};
 
 /// Every durable step of the way in, by the name it has in the code.
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 19] = [
     "start.sweep",
+    "order.settle",
     "root.ensure",
     "root.mark",
     "walk.mark",

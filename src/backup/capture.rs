@@ -8,33 +8,39 @@
 //! down to a path (promise 13).
 
 mod cut;
+mod feed;
 mod look;
+mod turns;
+mod windows;
 
 use super::roots::Watched;
 use super::{Engine, UnderWay};
-use crate::catalog::{DirtyRow, NodeId, NodeRow, Outcome};
+use crate::catalog::{DirtyRow, Due, NodeId, NodeRow, Outcome, RootId};
 use crate::clock::Wall;
 use crate::error::Result;
-use crate::model::{ChunkId, Seq, Tier, TreePath};
+use crate::model::{ChunkId, Priority, Rank, Seq, Tier, TreePath};
 use crate::source::Root;
-use crossbeam_channel::Sender;
 pub use cut::Stretch;
-use cut::Windows;
+use feed::Feeder;
 use look::Reader;
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use turns::AtWork;
+pub(super) use turns::{Room, Turns};
+use windows::Windows;
 
 /// A stamp younger than this at capture is looked at again: a change within the clock's grain would not show.
 const YOUNG_MS: i64 = 2000;
 /// Tries before a file that never rests is kept as changed while read.
 const TORN_AFTER: u32 = 5;
-/// Threads that read: more than processors, since small files on a cold disk are all waiting. And how many of them may
-/// read long files.
+/// Threads that read: more than processors, since small files on a cold disk are all waiting. How many of them may read
+/// files of more than one chunk, and how many of those [large](crate::model::Band::Large) ones, which may take days.
 const READERS: usize = 4;
-const LONG_AT_ONCE: usize = 2;
-/// Rows taken at once, and rows of one folder handed to one reader.
-const TAKE: usize = 2048;
-const GROUP: usize = 256;
+const LONG_AT_ONCE: usize = 3;
+const LARGE_AT_ONCE: usize = 2;
+/// What goes first waits no longer than this for company, whatever `gather` says.
+const SOON: Duration = Duration::from_secs(300);
 /// Read at once, and so about what goes off together.
 const STEP: usize = 1 << 20;
 /// Small files handed over together: by number and by bytes.
@@ -48,13 +54,20 @@ pub enum Part {
     Chunk { id: ChunkId, len: u32 },
 }
 
+/// What goes into one pack: packs of different lanes never mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    pub rank: Rank,
+    pub tier: Tier,
+}
+
 /// A path that was looked at.
 #[derive(Debug)]
 pub struct Taken {
     pub row: DirtyRow,
     pub captured: Wall,
     pub outcome: Outcome,
-    pub tier: Tier,
+    pub lane: Lane,
     /// The version it had, to be compared with.
     pub before: Option<Seq>,
 }
@@ -62,19 +75,23 @@ pub struct Taken {
 /// From a reader to the packer.
 #[derive(Debug)]
 pub enum Message {
-    /// Whole paths of one tier, each with the number of parts it has of the stretch.
-    Whole { stretch: Stretch, tier: Tier, paths: Vec<(usize, Taken)> },
+    /// Whole paths of one lane, each with the number of parts it has of the stretch.
+    Whole { stretch: Stretch, lane: Lane, paths: Vec<(usize, Taken)> },
     /// A stretch of a long file.
-    Stretch { file: NodeId, tier: Tier, stretch: Stretch },
+    Stretch { file: NodeId, root: RootId, lane: Lane, stretch: Stretch },
     /// Its end.
     End { file: NodeId, taken: Box<Taken> },
     /// It was given up: what was packed of it stays known.
     Dropped { file: NodeId },
+    /// Nothing more of this rank waits, or something goes before it: its packs are closed as they are.
+    Border(Rank),
 }
 
 /// Rows of one folder.
 #[derive(Debug)]
-struct Group {
+struct Group<'a> {
+    rank: Rank,
+    at_work: AtWork<'a>,
     root: Arc<Root>,
     watched: usize,
     folder: TreePath,
@@ -85,23 +102,24 @@ impl Engine {
     /// Captures everything that is due. Ends when the queue is drained; the packer blocks while the spool is full.
     pub fn capture_due(&self) -> Result<()> {
         let _under_way = UnderWay::new(&self.figures.capturing);
-        let windows = Windows::new(LONG_AT_ONCE);
-        let (groups_in, groups_out) = crossbeam_channel::bounded::<Group>(READERS);
+        let (windows, turns) = (Windows::new(LONG_AT_ONCE, LARGE_AT_ONCE), Turns::default());
+        let (windows, turns) = (&windows, &turns);
+        let (groups_in, groups_out) = crossbeam_channel::bounded::<Group<'_>>(READERS);
         let (messages_in, messages_out) = crossbeam_channel::bounded::<Message>(1);
         // Texts go back when they are packed: megabytes are not asked of the allocator again and again.
         let (spares_in, spares_out) = crossbeam_channel::bounded::<Stretch>(READERS);
         let mut result = Ok(());
         std::thread::scope(|s| {
-            let feeder = s.spawn(move || self.feed(&groups_in));
-            let windows = &windows;
+            let border = messages_in.clone();
+            let feeder = s.spawn(move || Feeder::new(self, turns, groups_in, border)?.run());
             let handles: Vec<_> = (0..READERS)
                 .map(|_| {
                     let (groups, messages, spares) = (groups_out.clone(), messages_in.clone(), spares_out.clone());
-                    s.spawn(move || Reader::new(self, messages, spares, windows).run(&groups))
+                    s.spawn(move || Reader::new(self, messages, spares, windows, turns).run(&groups))
                 })
                 .collect();
             drop((groups_out, messages_in, spares_out));
-            result = self.pack_all(messages_out, &spares_in);
+            result = self.pack_all(messages_out, &spares_in, turns);
             for handle in handles {
                 let read = handle.join().expect("a reader does not panic");
                 if result.is_ok() {
@@ -116,67 +134,47 @@ impl Engine {
         result
     }
 
-    /// Takes due rows in node order, folder by folder, and hands them to the readers.
-    fn feed(&self, groups: &Sender<Group>) -> Result<()> {
-        let mut after = NodeId(0);
-        let mut open: HashMap<TreePath, Option<Arc<Root>>> = HashMap::new();
-        loop {
-            self.stop.check()?;
-            let rows = self.catalog.due(self.now_ms(), after, TAKE)?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = last.node;
-            let mut rows = rows.into_iter().peekable();
-            while let Some(first) = rows.next() {
-                let parent = first.1.parent;
-                let mut group = vec![first];
-                while group.len() < GROUP && rows.peek().is_some_and(|r| r.1.parent == parent) {
-                    group.extend(rows.next());
-                }
-                let folder = if parent == NodeId::TOP { TreePath::root() } else { self.catalog.path_of(parent)? };
-                for group in self.by_root(folder, group, &mut open)? {
-                    if groups.send(group).is_err() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
+    /// How much room the spool has.
+    pub(super) fn room(&self, turns: &Turns) -> Result<Room> {
+        let pack = self.settings.pack_size.0.max(1);
+        let (_, spooled) = self.catalog.spooled_packs()?;
+        let all = self.settings.spool_size.0 / pack;
+        let free = (self.settings.spool_size.0.saturating_sub(spooled) / pack).saturating_sub(turns.unnamed());
+        Ok(Room { free, all })
     }
 
-    /// Splits a folder's rows by the root they belong to (a nested root's top lies in another root's folder). Rows of
-    /// no root are settled at once; rows of a root in trouble wait.
-    fn by_root(
-        &self,
-        folder: TreePath,
-        rows: Vec<(DirtyRow, NodeRow)>,
-        open: &mut HashMap<TreePath, Option<Arc<Root>>>,
-    ) -> Result<Vec<Group>> {
-        let mut out: Vec<Group> = Vec::new();
-        for (row, node) in rows {
-            let path = folder
-                .join(&node.name)
-                .ok_or_else(|| crate::error::Error::damaged("read the queue: a name is no name"))?;
-            let Some(at) = self.root_of(&path).map(|r| self.root_index(r)) else {
-                self.settle_alone(row, Outcome::NotChosen)?;
-                continue;
-            };
-            let watched = &self.roots[at];
-            let root = open.entry(watched.path.clone()).or_insert_with(|| self.open_root(watched).ok().map(Arc::new));
-            let Some(root) = root else {
-                self.faults.at("capture.put_back")?;
-                self.catalog.put_back(row.node, self.now_ms() + 30_000, None)?;
-                continue;
-            };
-            match out.iter_mut().find(|g| g.watched == at) {
-                Some(group) => group.rows.push((row, node)),
-                None => out.push(Group {
-                    root: Arc::clone(root),
-                    watched: at,
-                    folder: folder.clone(),
-                    rows: vec![(row, node)],
-                }),
-            }
+    /// Ranks whose rows are captured now: all of them once there is enough for a pack or something waited as long as
+    /// `gather` says, else those whose own time has come.
+    pub fn ranks_to_capture(&self) -> Result<Vec<Rank>> {
+        let due = self.catalog.ranks_due(self.now_ms())?;
+        let sum = |of: &dyn Fn(Rank) -> bool| {
+            due.iter().filter(|(rank, _)| of(*rank)).fold(Due::default(), |sum, (_, one)| Due {
+                rows: sum.rows + one.rows,
+                bytes: sum.bytes + one.bytes,
+                oldest: sum.oldest.into_iter().chain(one.oldest).min(),
+            })
+        };
+        let all = self.is_time(&sum(&|_| true), Priority::Normal);
+        let first = self.is_time(&sum(&|rank| rank.priority == Priority::First), Priority::First);
+        let now = due.iter().map(|(rank, _)| *rank).filter(|rank| all || first && rank.priority == Priority::First);
+        Ok(now.collect())
+    }
+
+    /// Whether what is due is worth a pack, or waited long enough.
+    fn is_time(&self, due: &Due, priority: Priority) -> bool {
+        let is_enough = due.bytes >= self.settings.pack_size.0;
+        let waits = |by: Duration| {
+            due.oldest.is_none_or(|at| {
+                let now = self.clock.wall();
+                at > now || now.since(at) >= by
+            })
+        };
+        // While a walk is still finding, every few files would make a pack of their own.
+        if due.rows == 0 || self.figures.walking.load(Ordering::SeqCst) > 0 && !is_enough && !waits(SOON) {
+            return false;
         }
-        Ok(out)
+        let gather = if priority == Priority::First { self.settings.gather.min(SOON) } else { self.settings.gather };
+        self.is_hurried() || gather.is_zero() || is_enough || waits(gather)
     }
 
     fn root_index(&self, root: &Watched) -> usize {

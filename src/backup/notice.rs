@@ -81,6 +81,8 @@ impl Engine {
 
     fn mark_for(&self, root: &Watched, path: TreePath, scope: Scope) -> PathMark {
         let (due, deadline) = if scope == Scope::Tree { (0, 0) } else { self.waits(root) };
-        PathMark { path, root: root.id, scope, due, deadline }
+        // Whether it is a folder is not known yet: as one, every rule that may name it does.
+        let priority = root.order.of(&path, FileOrDir::Dir);
+        PathMark { path, root: root.id, scope, priority, due, deadline }
     }
 }

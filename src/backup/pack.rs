@@ -2,7 +2,8 @@
 //! threads, and written in order into the spool; then ONE transaction says pack, places, versions now complete and
 //! dirty rows settled.
 //!
-//! One pack a tier is open at a time. Writer and closer ([`write`]) take what they are told in order, so packs commit in
+//! One pack a lane (a tier, and a place in the order) is open at a time: what goes first never waits for what goes later to
+//! fill a pack. Writer and closer ([`write`]) take what they are told in order, so packs commit in
 //! the order they were closed, and a version commits after every pack it needs. Dying before the transaction leaves dirty rows and
 //! an orphan file; dying after it leaves the pack to the uploader.
 //!
@@ -11,8 +12,8 @@
 mod write;
 
 use super::Engine;
-use super::capture::{Message, Part, Stretch, Taken};
-use crate::catalog::{CatalogPiece, KeptContent, Known, NodeId, Outcome, Settled};
+use super::capture::{Lane, Message, Part, Stretch, Taken, Turns};
+use crate::catalog::{CatalogPiece, KeptContent, Known, NodeId, Outcome, RootId, Settled};
 use crate::error::{Error, Result};
 use crate::format::MAX_BLOCK;
 use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock};
@@ -67,7 +68,7 @@ struct Job {
 
 /// To the writer, in order.
 enum Order {
-    Begin { id: i64, pack: NewPack, tier: Tier, meter: Arc<Meter> },
+    Begin { id: i64, pack: NewPack, lane: Lane, root: RootId, meter: Arc<Meter> },
     Block { id: i64, sealed: Receiver<Result<SealedBlock>> },
     Finish { id: i64, settled: Vec<Settled> },
     Commit(Vec<Settled>),
@@ -106,20 +107,21 @@ struct Packer<'a> {
     spares: &'a Sender<Stretch>,
     texts: Receiver<Vec<u8>>,
     closings: &'a Closings,
-    open: HashMap<Tier, Open>,
+    turns: &'a Turns,
+    open: HashMap<Lane, Open>,
     /// Chunks of packs not yet committed.
     recent: HashMap<ChunkId, (Tier, i64, u32)>,
     /// Content so far of long files.
     long: HashMap<NodeId, Vec<CatalogPiece>>,
     /// Settled paths that need no open pack.
     free: Vec<Settled>,
-    /// Settled paths that need both open packs.
-    both: Vec<Settled>,
+    /// Settled paths that need several open packs.
+    several: Vec<Settled>,
 }
 
 impl Engine {
     /// Packs everything the readers send, until they are done.
-    pub(super) fn pack_all(&self, messages: Receiver<Message>, spares: &Sender<Stretch>) -> Result<()> {
+    pub(super) fn pack_all(&self, messages: Receiver<Message>, spares: &Sender<Stretch>, turns: &Turns) -> Result<()> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
         let (jobs_in, jobs_out) = bounded::<Job>(1);
         let (orders_in, orders_out) = bounded::<Order>(threads + 1);
@@ -134,7 +136,7 @@ impl Engine {
             }
             drop(jobs_out);
             let told = &closings;
-            let closer = s.spawn(move || self.close_packs(&closings_out, told));
+            let closer = s.spawn(move || self.close_packs(&closings_out, told, turns));
             let writer = s.spawn(move || Writer::new(self, closings_in, texts_in).run(&orders_out));
             let mut packer = Packer {
                 engine: self,
@@ -143,11 +145,12 @@ impl Engine {
                 spares,
                 texts: texts_out,
                 closings: told,
+                turns,
                 open: HashMap::new(),
                 recent: HashMap::new(),
                 long: HashMap::new(),
                 free: vec![],
-                both: vec![],
+                several: vec![],
             };
             let packed = messages.iter().try_for_each(|m| packer.message(m)).and_then(|()| packer.close_all());
             // Nothing more comes: readers that still wait are told by the channel, workers end with theirs.
@@ -185,8 +188,9 @@ impl Packer<'_> {
         self.engine.stop.check()?;
         self.forget_committed();
         match message {
-            Message::Whole { stretch, tier, paths } => {
-                let mut laid = self.lay(&stretch, tier)?;
+            Message::Whole { stretch, lane, paths } => {
+                let root = paths.first().map_or(RootId(0), |(_, taken)| taken.row.root);
+                let mut laid = self.lay(&stretch, lane, root)?;
                 for (parts, taken) in paths {
                     let mut content = vec![];
                     for _ in 0..parts {
@@ -196,9 +200,9 @@ impl Packer<'_> {
                 }
                 self.give_back(stretch);
             }
-            Message::Stretch { file, tier, stretch } => {
+            Message::Stretch { file, root, lane, stretch } => {
                 let mut content = self.long.remove(&file).unwrap_or_default();
-                let mut laid = self.lay(&stretch, tier)?;
+                let mut laid = self.lay(&stretch, lane, root)?;
                 for _ in 0..stretch.parts.len() {
                     laid.next(self, &mut content)?;
                 }
@@ -211,6 +215,12 @@ impl Packer<'_> {
             }
             Message::Dropped { file } => {
                 self.long.remove(&file);
+            }
+            Message::Border(rank) => {
+                for tier in [Tier::Cold, Tier::Hot] {
+                    self.finish(Lane { rank, tier })?;
+                }
+                self.commit_free()?;
             }
         }
         if self.free.len() >= LOT {
@@ -228,10 +238,10 @@ impl Packer<'_> {
     }
 
     /// A stretch ready to be packed: what is known of its chunks is asked for all of them at once.
-    fn lay<'s>(&self, stretch: &'s Stretch, tier: Tier) -> Result<Laid<'s>> {
+    fn lay<'s>(&self, stretch: &'s Stretch, lane: Lane, root: RootId) -> Result<Laid<'s>> {
         let ids: Vec<ChunkId> = stretch.parts.iter().filter_map(chunk_id).collect();
-        let known = self.engine.catalog.known(&ids, tier)?.into_iter();
-        Ok(Laid { parts: stretch.parts.iter(), text: &stretch.text, known, tier })
+        let known = self.engine.catalog.known(&ids, lane.tier)?.into_iter();
+        Ok(Laid { parts: stretch.parts.iter(), text: &stretch.text, known, lane, root })
     }
 
     /// The reader's buffers go back to it.
@@ -243,43 +253,48 @@ impl Packer<'_> {
         }
     }
 
-    /// A chunk never seen goes into the open pack of its tier.
-    fn add(&mut self, id: ChunkId, bytes: &[u8], tier: Tier) -> Result<(i64, u32)> {
-        if !self.open.contains_key(&tier) {
-            self.begin(tier)?;
+    /// A chunk never seen goes into the open pack of its lane.
+    fn add(&mut self, id: ChunkId, bytes: &[u8], lane: Lane, root: RootId) -> Result<(i64, u32)> {
+        if !self.open.contains_key(&lane) {
+            self.begin(lane, root)?;
         }
-        let open = self.open.get_mut(&tier).expect("just begun");
+        let open = self.open.get_mut(&lane).expect("just begun");
         if !open.text.is_empty() && open.text.len() + bytes.len() > BLOCK {
-            self.dispatch(tier)?;
+            self.dispatch(lane)?;
         }
-        let open = self.open.get_mut(&tier).expect("still open");
+        let open = self.open.get_mut(&lane).expect("still open");
         debug_assert!(bytes.len() as u64 <= MAX_BLOCK);
         let place = (open.id, open.chunks);
         open.text.reserve_exact(bytes.len() + TAG);
         open.text.extend_from_slice(bytes);
         open.list.push((id, u32::try_from(bytes.len()).expect("a chunk is at most 4 MiB")));
         open.chunks += 1;
-        self.recent.insert(id, (tier, place.0, place.1));
+        self.recent.insert(id, (lane.tier, place.0, place.1));
         let (full, many) = (open.text.len() >= BLOCK, open.chunks as usize >= PACK_CHUNKS);
         if full {
-            self.dispatch(tier)?;
+            self.dispatch(lane)?;
         }
-        let open = &self.open[&tier];
+        let open = &self.open[&lane];
         let target = self.engine.pack_target();
         if many || open.expected() + SHORT.min(target / 8) >= target {
-            self.finish(tier)?;
+            self.finish(lane)?;
         }
         Ok(place)
     }
 
     /// Opens a pack once the spool has room for it.
-    fn begin(&mut self, tier: Tier) -> Result<()> {
+    fn begin(&mut self, lane: Lane, root: RootId) -> Result<()> {
         let engine = self.engine;
         loop {
-            let unnamed = 1 + self.closings.under_way.load(Ordering::SeqCst);
-            let (_, spooled) = engine.catalog.spooled_packs()?;
-            if spooled + unnamed * engine.settings.pack_size.0 <= engine.settings.spool_size.0 {
+            let room = engine.room(self.turns)?;
+            self.turns.tell_room(room);
+            if room.free > 0 {
                 break;
+            }
+            // What is open takes room too, and gives it back only when it is sent.
+            if let Some(last) = self.open.keys().max().copied() {
+                self.finish(last)?;
+                continue;
             }
             engine.bells.upload.ring();
             if engine.stop.wait(Duration::from_millis(100)) {
@@ -299,12 +314,13 @@ impl Packer<'_> {
             list: vec![],
             settled: vec![],
         };
-        self.open.insert(tier, open);
-        self.orders.send(Order::Begin { id, pack, tier, meter }).map_err(stopped)
+        self.open.insert(lane, open);
+        self.turns.opened(lane.rank);
+        self.orders.send(Order::Begin { id, pack, lane, root, meter }).map_err(stopped)
     }
 
-    fn dispatch(&mut self, tier: Tier) -> Result<()> {
-        let Some(open) = self.open.get_mut(&tier).filter(|o| !o.text.is_empty()) else { return Ok(()) };
+    fn dispatch(&mut self, lane: Lane) -> Result<()> {
+        let Some(open) = self.open.get_mut(&lane).filter(|o| !o.text.is_empty()) else { return Ok(()) };
         let (done, sealed) = bounded(1);
         let text = self.texts.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK + TAG));
         let job = Job {
@@ -320,25 +336,34 @@ impl Packer<'_> {
         self.jobs.send(job).map_err(stopped)
     }
 
-    /// Closes the open pack of a tier with the paths that wait for it.
-    fn finish(&mut self, tier: Tier) -> Result<()> {
-        self.dispatch(tier)?;
-        if let Some(open) = self.open.remove(&tier) {
-            self.closings.under_way.fetch_add(1, Ordering::SeqCst);
+    /// Closes the open pack of a lane with the paths that wait for it.
+    fn finish(&mut self, lane: Lane) -> Result<()> {
+        self.dispatch(lane)?;
+        if let Some(open) = self.open.remove(&lane) {
+            if !self.open.keys().any(|other| other.rank == lane.rank) {
+                self.turns.closed(lane.rank);
+                self.turns.tell_room(self.engine.room(self.turns)?);
+            }
             self.orders.send(Order::Finish { id: open.id, settled: open.settled }).map_err(stopped)?;
         }
-        if !self.both.is_empty() {
-            let other = if tier == Tier::Cold { Tier::Hot } else { Tier::Cold };
-            let both = std::mem::take(&mut self.both);
-            self.finish(other)?;
-            self.orders.send(Order::Commit(both)).map_err(stopped)?;
+        if !self.several.is_empty() {
+            let several = std::mem::take(&mut self.several);
+            self.finish_all()?;
+            self.orders.send(Order::Commit(several)).map_err(stopped)?;
+        }
+        Ok(())
+    }
+
+    /// The foremost first.
+    fn finish_all(&mut self) -> Result<()> {
+        while let Some(lane) = self.open.keys().min().copied() {
+            self.finish(lane)?;
         }
         Ok(())
     }
 
     fn close_all(&mut self) -> Result<()> {
-        self.finish(Tier::Cold)?;
-        self.finish(Tier::Hot)?;
+        self.finish_all()?;
         self.commit_free()
     }
 
@@ -352,20 +377,23 @@ impl Packer<'_> {
 
     /// A path is whole: it waits for the open packs it needs, or for none.
     fn complete(&mut self, taken: Taken, content: &[CatalogPiece]) -> Result<()> {
-        let needs = |open: Option<&Open>| {
-            open.is_some_and(|o| content.iter().any(|p| matches!(p, CatalogPiece::Run { pack, .. } if *pack == o.id)))
-        };
-        let (cold, hot) = (needs(self.open.get(&Tier::Cold)), needs(self.open.get(&Tier::Hot)));
+        let needs =
+            |open: &Open| content.iter().any(|p| matches!(p, CatalogPiece::Run { pack, .. } if *pack == open.id));
         let settled = self.settled(taken, content)?;
-        match (cold, hot) {
-            (false, false) => self.free.push(settled),
-            (true, true) => self.both.push(settled),
-            (cold, _) => {
-                let tier = if cold { Tier::Cold } else { Tier::Hot };
-                let waiting = &mut self.open.get_mut(&tier).expect("it needs it").settled;
-                waiting.push(settled);
-                if waiting.len() >= MOST_WAITING {
-                    self.finish(tier)?;
+        let mut needed = self.open.iter_mut().filter(|(_, open)| needs(open));
+        match (needed.next(), needed.next()) {
+            (None, _) => self.free.push(settled),
+            (Some((lane, open)), None) => {
+                let lane = *lane;
+                open.settled.push(settled);
+                if open.settled.len() >= MOST_WAITING {
+                    self.finish(lane)?;
+                }
+            }
+            (Some(_), Some(_)) => {
+                self.several.push(settled);
+                if self.several.len() >= LOT {
+                    self.finish_all()?;
                 }
             }
         }
@@ -393,7 +421,8 @@ struct Laid<'s> {
     /// From the next part's chunk on.
     text: &'s [u8],
     known: std::vec::IntoIter<Option<Known>>,
-    tier: Tier,
+    lane: Lane,
+    root: RootId,
 }
 
 impl Laid<'_> {
@@ -408,10 +437,10 @@ impl Laid<'_> {
                 let bytes;
                 (bytes, self.text) = self.text.split_at(len as usize);
                 let stored = self.known.next().flatten().map(|k| (k.pack, k.number));
-                let recent = || packer.recent.get(&id).filter(|r| r.0.serves(self.tier)).map(|r| (r.1, r.2));
+                let recent = || packer.recent.get(&id).filter(|r| r.0.serves(self.lane.tier)).map(|r| (r.1, r.2));
                 let (pack, number) = match stored.or_else(recent) {
                     Some(place) => place,
-                    None => packer.add(id, bytes, self.tier)?,
+                    None => packer.add(id, bytes, self.lane, self.root)?,
                 };
                 push_run(content, pack, number);
             }

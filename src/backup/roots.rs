@@ -5,9 +5,9 @@ use crate::catalog::{Level, RootId};
 use crate::config::{FilterList, RootSettings};
 use crate::error::{Error, Result};
 use crate::filter::{
-    CACHEDIR_TAG, CacheFolders, DefaultExcludes, FileOrDir, Filter, InPlace, Markers, Verdict, is_cachedir_tag,
+    CACHEDIR_TAG, CacheFolders, DefaultExcludes, FileOrDir, Filter, InPlace, Markers, Order, Verdict, is_cachedir_tag,
 };
-use crate::model::{Tier, TreePath};
+use crate::model::{Priority, Tier, TreePath};
 use crate::source::{Crossing, Folder, Found, Root, Step};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ pub struct Watched {
     pub markers: Markers,
     pub crossing: Crossing,
     pub in_place: InPlace,
+    /// Of what no rule names.
+    pub priority: Priority,
+    pub order: Order,
 }
 
 impl Watched {
@@ -52,6 +55,8 @@ impl Watched {
             markers: Markers::new(caches, settings.marker.as_deref())?,
             crossing: Crossing::listing(settings.filesystems.iter().cloned()),
             in_place: InPlace::new(&settings.fixed_chunks)?,
+            priority: settings.priority,
+            order: Order::new(&format!("order of {}", settings.path), &settings.order, settings.priority)?,
         })
     }
 
@@ -94,6 +99,17 @@ impl Engine {
 
     pub fn is_ours(&self, path: &TreePath) -> bool {
         self.ours.iter().any(|own| path.is_within(own))
+    }
+
+    /// Tells the catalog what is said of the roots; a word that changed ranks anew what waits. After every opening.
+    pub fn settle_order(&self) -> Result<()> {
+        let roots: Vec<_> = self.roots.iter().map(|r| (r.id, r.priority)).collect();
+        let mut told: Vec<String> = self.roots.iter().map(|r| format!("{} {}", r.path, r.order)).collect();
+        told.sort_unstable();
+        self.faults.at("order.settle")?;
+        // What kind of thing waits is not known here: as a folder, every rule that may name it does.
+        let of = |path: &TreePath| self.root_of(path).map(|r| r.order.of(path, FileOrDir::Dir));
+        self.catalog.settle_order(&roots, &told.join("\n"), &of)
     }
 
     pub fn root_by_id(&self, id: RootId) -> Option<&Watched> {

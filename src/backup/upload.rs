@@ -59,7 +59,9 @@ impl Engine {
         let _under_way = UnderWay::new(&self.figures.uploading);
         let Some((object, _claim)) = self.claim(claims, freight)? else { return Ok(Uploaded::Nothing) };
         match object {
-            SpooledObject::Pack { id, hash, tier, size } => self.upload_pack(id, Name::Pack(tier, hash), hash, size)?,
+            SpooledObject::Pack { id, hash, tier, size, .. } => {
+                self.upload_pack(id, Name::Pack(tier, hash), hash, size)?
+            }
             SpooledObject::Segment(row) => self.upload_segment(&row)?,
         }
         Ok(Uploaded::One)

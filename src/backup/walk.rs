@@ -169,10 +169,11 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Of a path that is not looked at here: it goes as its root and what is known of it say.
     fn mark(&self, node: NodeId, new: Option<(NodeId, Vec<u8>)>, due: i64, new_file: Option<u64>) -> Mark {
         let deadline = if due == 0 { 0 } else { self.engine.waits(self.root).1 };
         let mark = Mark::at_once(node, self.root.id, Scope::Path, self.row.notice, self.now);
-        Mark { new, due, deadline, new_file, ..mark }
+        Mark { new, due, deadline, new_file, size: Some(0), ..mark }
     }
 
     /// When what was found changed may be looked at: at once if it rested for the quiet period already.
@@ -323,6 +324,13 @@ impl Walk<'_> {
             if !same && !waiting {
                 let new_file = (look.form == Form::File && living.is_none()).then_some(look.stamp.size);
                 let id = self.dirty(parent, &child.name, row, self.due(&look), new_file, finds);
+                let mark = finds.marks.last_mut().expect("just pushed");
+                let what = if is_dir { FileOrDir::Dir } else { FileOrDir::File };
+                mark.priority = Some(match self.root.order.of_all() {
+                    Some(priority) => priority,
+                    None => self.root.order.of(&path()?, what),
+                });
+                mark.size = Some(if look.form == Form::File { look.stamp.size } else { 0 });
                 if is_dir && row.is_none() {
                     if self.may_enter(&path()?, &ground) {
                         finds.folders.push(id);

@@ -194,12 +194,12 @@ impl Catalog {
         let mut waits = Vec::new();
         for pack in packs {
             match tx
-                .prepare_cached("SELECT state FROM pack WHERE id = ?")?
-                .query_row([pack], |r| r.get::<_, i64>(0))
+                .prepare_cached("SELECT state, rank FROM pack WHERE id = ?")?
+                .query_row([pack], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?)))
                 .optional()?
             {
-                Some(0) => waits.push(pack),
-                Some(1) => {}
+                Some((0, rank)) => waits.push((pack, rank)),
+                Some((1, _)) => {}
                 _ => return Ok(false),
             }
         }
@@ -226,9 +226,14 @@ impl Catalog {
             (!v.content.0.is_empty()).then_some(&v.content.0[..]),
             waits.len() as i64,
         ))?;
-        for pack in waits {
+        let mine = one.row.rank.number() as i64;
+        for (pack, rank) in waits {
             tx.prepare_cached("INSERT INTO wait (pack, version) VALUES (?, ?)")?
                 .execute((pack, seq.0.cast_signed()))?;
+            // What a foremost file needs goes as it does, whoever sealed it.
+            if rank > mine {
+                tx.prepare_cached("UPDATE pack SET rank = ? WHERE id = ?")?.execute((mine, pack))?;
+            }
         }
         tx.prepare_cached("UPDATE node SET root = ?, shape = ?, size = ?, mtime = ?, ctime = ?, ino = ?, mount = ?, seq = ?, torn = ?, fixed = ? WHERE id = ?")?.execute((
             one.row.root.0,
@@ -307,8 +312,8 @@ impl Catalog {
             .execute((seq.0.cast_signed(), one.row.node.0))?;
         let generation = self.new_notice();
         tx.prepare_cached(
-            "INSERT INTO dirty (node, root, scope, generation, notice, noticed, due, deadline)
-             SELECT id, ?2, 0, ?3, ?4, ?5, 0, 0 FROM node WHERE parent = ?1 AND shape IS NOT NULL AND id != ?1
+            "INSERT INTO dirty (node, root, scope, generation, notice, noticed, due, deadline, rank)
+             SELECT id, ?2, 0, ?3, ?4, ?5, 0, 0, 3 * COALESCE((SELECT priority FROM root WHERE id = ?2), 1) FROM node WHERE parent = ?1 AND shape IS NOT NULL AND id != ?1
              ON CONFLICT (node) DO UPDATE SET generation = ?3, due = 0",
         )?
         .execute((

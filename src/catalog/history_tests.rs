@@ -1,7 +1,7 @@
 use super::super::{Mark, Scope, When};
 use super::*;
 use crate::format::pack::{PackRecord, Table};
-use crate::model::{ChunkId, Sha256, Shape, Size, Tier, TreePath};
+use crate::model::{ChunkId, Rank, Sha256, Shape, Size, Tier, TreePath};
 
 struct Bed {
     catalog: Catalog,
@@ -59,7 +59,13 @@ impl Bed {
         NewPackRow {
             id: self.catalog.new_pack_id(),
             record: PackRecord { hash: Sha256([n; 32]), size: 300, random: [0; 16], key_box: [0; 80], table },
+            rank: Rank::default(),
+            root: self.root,
         }
+    }
+    fn due(&self) -> Vec<(queue::DirtyRow, super::super::NodeRow)> {
+        let page = |rank| self.catalog.turn(rank, 0, super::super::Place::TOP, None, 9, &|_| false).unwrap().rows;
+        Rank::all().flat_map(page).collect()
     }
     fn counts(&self) -> super::super::RootCounts {
         self.catalog.root_counts(self.root).unwrap()
@@ -147,7 +153,7 @@ fn a_lost_pack_makes_its_files_dirty_and_its_chunks_unknown_at_once() {
     assert_eq!(bed.catalog.pack_lost(pack.id, Wall(30)).unwrap(), 1);
     assert!(bed.catalog.known(&[ChunkId([1; 32])], Tier::Cold).unwrap()[0].is_none());
     assert_eq!((bed.counts().dirty, bed.counts().safe_files), (1, 0));
-    let row = bed.catalog.due(0, NodeId(0), 9).unwrap()[0].0.clone();
+    let row = bed.due()[0].0.clone();
     bed.catalog.commit(None, &[bed.version(row, run)]).unwrap();
     assert_eq!(bed.counts().dirty, 1, "a capture that used the lost pack does not count");
 }
@@ -182,7 +188,7 @@ fn what_lay_in_a_deleted_folder_is_looked_at_and_follows() {
     assert_eq!(bed.counts().files, 2);
     let row = bed.mark("/r/d");
     bed.catalog.commit(None, &[Settled { row, captured: Wall(20), outcome: Outcome::Gone }]).unwrap();
-    let due = bed.catalog.due(0, NodeId(0), 9).unwrap();
+    let due = bed.due();
     assert_eq!(due.len(), 2);
     for (row, _) in due {
         bed.catalog.commit(None, &[Settled { row, captured: Wall(20), outcome: Outcome::Gone }]).unwrap();

@@ -2,12 +2,12 @@
 
 use super::history::content_to_bytes;
 use super::objects::{NewPackRow, SegmentRow, insert_pack_as, insert_segment};
-use super::{Catalog, CatalogPiece, NodeId, NodeShape};
+use super::{Catalog, CatalogPiece, NodeId, NodeShape, RootId};
 use crate::clock::Wall;
 use crate::error::Result;
 use crate::format::pack::PackRecord;
 use crate::format::segment::{Receipt, entry_to_cbor};
-use crate::model::{Content, Piece, Seq, Sha256, TreePath, Version};
+use crate::model::{Content, Piece, Rank, Seq, Sha256, TreePath, Version};
 use rusqlite::{OptionalExtension, Transaction};
 use std::collections::HashMap;
 
@@ -293,5 +293,5 @@ fn insert_or_complete(
         }
         None => catalog.new_pack_id(),
     };
-    insert_pack_as(tx, &NewPackRow { id, record }, 1, segment)
+    insert_pack_as(tx, &NewPackRow { id, record, rank: Rank::default(), root: RootId(0) }, 1, segment)
 }

@@ -1,11 +1,11 @@
 //! Packs, places of chunks, and segments: what is in the spool, what is stored, what is lost.
 
 use super::drills::DrillId;
-use super::{Catalog, tree};
+use super::{Catalog, RootId, tree};
 use crate::clock::Wall;
 use crate::error::Result;
 use crate::format::pack::PackRecord;
-use crate::model::{ChunkId, SegmentNo, Seq, Sha256, Tier};
+use crate::model::{ChunkId, Rank, SegmentNo, Seq, Sha256, Tier};
 use rusqlite::{OptionalExtension, Transaction};
 
 /// A pack sealed into the spool.
@@ -13,6 +13,9 @@ use rusqlite::{OptionalExtension, Transaction};
 pub struct NewPackRow {
     pub id: i64,
     pub record: PackRecord,
+    pub rank: Rank,
+    /// Of the file for which it was opened.
+    pub root: RootId,
 }
 
 /// Where a chunk that needs no sending lies.
@@ -33,9 +36,12 @@ pub struct SegmentRow {
 /// Something sealed that waits for the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpooledObject {
-    Pack { id: i64, hash: Sha256, tier: Tier, size: u64 },
+    Pack { id: i64, hash: Sha256, tier: Tier, size: u64, rank: Rank },
     Segment(SegmentRow),
 }
+
+/// Packs of the next larger band that one may overtake in the spool: more than it holds of full packs as it is set.
+pub(super) const OVERTAKEN: i64 = 32;
 
 pub(super) fn tier_number(tier: Tier) -> i64 {
     i64::from(tier == Tier::Hot)
@@ -58,7 +64,7 @@ pub(super) fn insert_pack_as(
     segment: Option<u64>,
 ) -> rusqlite::Result<()> {
     let r = &pack.record;
-    tx.prepare_cached("INSERT INTO pack (id, hash, tier, size, state, segment, record) VALUES (?, ?, ?, ?, ?, ?, ?)")?
+    tx.prepare_cached("INSERT INTO pack (id, hash, tier, size, state, segment, record, rank, root) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute((
             pack.id,
             &r.hash.0[..],
@@ -67,6 +73,8 @@ pub(super) fn insert_pack_as(
             state,
             segment.map(u64::cast_signed),
             r.to_cbor(),
+            pack.rank.number() as i64,
+            pack.root.0,
         ))?;
     // In id order: the table is a tree of ids, and neighbours share its pages.
     let mut order: Vec<(ChunkId, usize)> = r.table.ids.iter().copied().enumerate().map(|(i, id)| (id, i)).collect();
@@ -93,7 +101,8 @@ impl Catalog {
         })
     }
 
-    /// What waits for the vault: the segment first, then packs in the order they were opened.
+    /// What waits for the vault: the segment first, then packs: by what was said of their files, and within it in the
+    /// order they were opened, where small files overtake up to [`OVERTAKEN`] packs of larger ones, and no more.
     pub fn spooled(&self, most: usize) -> Result<Vec<SpooledObject>> {
         self.read("read the spool's rows", |c| {
             let mut out = vec![];
@@ -110,14 +119,15 @@ impl Catalog {
                 out.push(SpooledObject::Segment(row));
             }
             let mut s =
-                c.prepare_cached("SELECT id, hash, tier, size FROM pack WHERE state = 0 ORDER BY id LIMIT ?")?;
-            let mut rows = s.query([most as i64])?;
+                c.prepare_cached("SELECT id, hash, tier, size, rank FROM pack WHERE state = 0 ORDER BY rank / 3, id + ? * (rank % 3) LIMIT ?")?;
+            let mut rows = s.query((OVERTAKEN, most as i64))?;
             while let Some(r) = rows.next()? {
                 out.push(SpooledObject::Pack {
                     id: r.get(0)?,
                     hash: hash(&r.get::<_, Vec<u8>>(1)?)?,
                     tier: tier(r.get(2)?),
                     size: tree::number(r, 3)?,
+                    rank: Rank::from_number(r.get(4)?),
                 });
             }
             Ok(out)
@@ -155,13 +165,18 @@ impl Catalog {
 
     /// Packs that are stored but that no segment names yet.
     pub fn unpublished_packs(&self, after: i64, most: usize) -> Result<Vec<NewPackRow>> {
-        let rows: Vec<(i64, Vec<u8>)> = self.read("read packs to publish", |c| {
+        let rows: Vec<(i64, Vec<u8>, i64, i64)> = self.read("read packs to publish", |c| {
             let mut s = c.prepare_cached(
-                "SELECT id, record FROM pack WHERE state = 1 AND segment IS NULL AND id > ? ORDER BY id LIMIT ?",
+                "SELECT id, record, rank, root FROM pack WHERE state = 1 AND segment IS NULL AND id > ? ORDER BY id LIMIT ?",
             )?;
-            s.query_map((after, most as i64), |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+            s.query_map((after, most as i64), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
         })?;
-        rows.into_iter().map(|(id, record)| Ok(NewPackRow { id, record: PackRecord::from_cbor(&record)? })).collect()
+        rows.into_iter()
+            .map(|(id, record, rank, root)| {
+                let (record, rank) = (PackRecord::from_cbor(&record)?, Rank::from_number(rank));
+                Ok(NewPackRow { id, record, rank, root: RootId(root) })
+            })
+            .collect()
     }
 
     pub fn unpublished_losses(&self) -> Result<Vec<(Sha256, Seq)>> {

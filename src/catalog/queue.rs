@@ -1,10 +1,10 @@
 //! Dirty rows: paths owed a look. Marked by hints and walks, taken by capture, removed only in the transaction that
 //! commits what was captured, or put back with the reason.
 
-use super::{Catalog, NodeId, NodeRow, RootId, tree};
+use super::{Catalog, NodeId, RootId, tree};
 use crate::clock::Wall;
 use crate::error::Result;
-use crate::model::TreePath;
+use crate::model::{Priority, Rank, TreePath};
 use rusqlite::{OptionalExtension, Row, Transaction};
 
 /// What is owed a look.
@@ -24,6 +24,7 @@ pub struct PathMark {
     pub path: TreePath,
     pub root: RootId,
     pub scope: Scope,
+    pub priority: Priority,
     pub due: i64,
     pub deadline: i64,
 }
@@ -43,12 +44,28 @@ pub struct Mark {
     pub deadline: i64,
     /// Size seen, for a file without a version.
     pub new_file: Option<u64>,
+    /// None: as its root.
+    pub priority: Option<Priority>,
+    /// Size seen; None: as the catalog has it.
+    pub size: Option<u64>,
 }
 
 impl Mark {
     /// Of a node that has a row: to be looked at without waiting for it to rest.
     pub fn at_once(node: NodeId, root: RootId, scope: Scope, notice: u64, noticed: Wall) -> Self {
-        Self { node, new: None, root, scope, notice, noticed, due: 0, deadline: 0, new_file: None }
+        Self {
+            node,
+            new: None,
+            root,
+            scope,
+            notice,
+            noticed,
+            due: 0,
+            deadline: 0,
+            new_file: None,
+            priority: None,
+            size: None,
+        }
     }
 }
 
@@ -61,6 +78,7 @@ pub struct DirtyRow {
     pub notice: u64,
     pub noticed: Wall,
     pub tries: u32,
+    pub rank: Rank,
 }
 
 /// A path that could not be captured.
@@ -80,7 +98,7 @@ pub struct Due {
     pub oldest: Option<Wall>,
 }
 
-fn row(r: &Row<'_>) -> rusqlite::Result<DirtyRow> {
+pub(super) fn row(r: &Row<'_>) -> rusqlite::Result<DirtyRow> {
     Ok(DirtyRow {
         node: NodeId(r.get(0)?),
         root: RootId(r.get(1)?),
@@ -89,9 +107,31 @@ fn row(r: &Row<'_>) -> rusqlite::Result<DirtyRow> {
         notice: tree::number(r, 4)?,
         noticed: Wall(r.get(5)?),
         tries: r.get(6)?,
+        rank: Rank::from_number(r.get(7)?),
     })
 }
-const COLUMNS: &str = "node, root, scope, generation, notice, noticed, tries";
+pub(super) const COLUMNS: &str = "node, root, scope, generation, notice, noticed, tries, rank";
+
+/// Said with the mark, else of the root; as large as was seen, else as the catalog has it: a hint knows no size, and
+/// takes none away that a walk saw.
+fn rank_of(tx: &Transaction<'_>, m: &Mark) -> rusqlite::Result<Rank> {
+    if let (Some(priority), Some(size)) = (m.priority, m.size) {
+        return Ok(Rank::of(priority, size));
+    }
+    let kept = tx
+        .prepare_cached(
+            "SELECT r.priority, CASE n.shape WHEN 0 THEN n.size ELSE 0 END, d.rank
+             FROM node n LEFT JOIN root r ON r.id = ?2 LEFT JOIN dirty d ON d.node = n.id WHERE n.id = ?1",
+        )?
+        .query_row((m.node.0, m.root.0), |r| {
+            Ok((r.get::<_, Option<i64>>(0)?, tree::number(r, 1)?, r.get::<_, Option<i64>>(2)?))
+        })
+        .optional()?;
+    let (root, size, before) = kept.unwrap_or_default();
+    let rank = Rank::of(m.priority.unwrap_or(Priority::from_number(root.unwrap_or(1))), m.size.unwrap_or(size));
+    let seen = before.filter(|_| m.size.is_none()).map_or(rank.band, |before| Rank::from_number(before).band);
+    Ok(Rank { band: rank.band.max(seen), ..rank })
+}
 
 pub(super) fn mark(tx: &Transaction<'_>, m: &Mark, generation: u64) -> rusqlite::Result<()> {
     if let Some((parent, name)) = &m.new {
@@ -101,11 +141,12 @@ pub(super) fn mark(tx: &Transaction<'_>, m: &Mark, generation: u64) -> rusqlite:
     if m.scope == Scope::Way {
         return Ok(());
     }
+    let rank = rank_of(tx, m)?;
     tx.prepare_cached(
-        "INSERT INTO dirty (node, root, scope, generation, notice, noticed, due, deadline, file, bytes)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS (SELECT 1 FROM node WHERE id = ?1)
+        "INSERT INTO dirty (node, root, scope, generation, notice, noticed, due, deadline, file, bytes, rank)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE EXISTS (SELECT 1 FROM node WHERE id = ?1)
          ON CONFLICT (node) DO UPDATE SET root = ?2, scope = MAX(scope, ?3), generation = ?4, notice = MIN(notice, ?5),
-           due = MIN(?7, CASE deadline WHEN 0 THEN ?8 ELSE deadline END), file = ?9, bytes = ?10",
+           due = MIN(?7, CASE deadline WHEN 0 THEN ?8 ELSE deadline END), file = ?9, bytes = ?10, rank = ?11",
     )?
     .execute((
         m.node.0,
@@ -118,6 +159,7 @@ pub(super) fn mark(tx: &Transaction<'_>, m: &Mark, generation: u64) -> rusqlite:
         m.deadline,
         m.new_file.is_some(),
         m.new_file.unwrap_or(0).cast_signed(),
+        rank.number() as i64,
     ))?;
     Ok(())
 }
@@ -146,6 +188,7 @@ impl Catalog {
                 let one = Mark {
                     due: p.due,
                     deadline: p.deadline,
+                    priority: Some(p.priority),
                     ..Mark::at_once(node, p.root, p.scope, self.new_notice(), noticed)
                 };
                 mark(tx, &one, generation)
@@ -161,17 +204,6 @@ impl Catalog {
                 (node.0, generation.cast_signed()),
             )?;
             Ok(done == 1)
-        })
-    }
-
-    /// Paths (not trees) that may be looked at now, in node order from `after` on: folder by folder, as the walk met them.
-    pub fn due(&self, now: i64, after: NodeId, most: usize) -> Result<Vec<(DirtyRow, NodeRow)>> {
-        self.read("read the queue", |c| {
-            let mut s = c.prepare_cached(
-                "SELECT node, root, scope, generation, notice, noticed, tries FROM dirty WHERE node > ? AND due <= ? AND scope = 0 ORDER BY node LIMIT ?",
-            )?;
-            let rows: Vec<DirtyRow> = s.query_map((after.0, now, most as i64), row)?.collect::<rusqlite::Result<_>>()?;
-            rows.into_iter().map(|r| Ok((r.clone(), tree::node(c, r.node)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?))).collect()
         })
     }
 
@@ -192,7 +224,7 @@ impl Catalog {
     }
 
     /// What may be looked at now (no more than 20,000 rows are counted), and when the next row comes due (steady
-    /// milliseconds), if any waits.
+    /// milliseconds), if any waits. What of it has which rank: [`Catalog::ranks_due`].
     pub fn queue(&self, now: i64) -> Result<(Due, Option<i64>)> {
         self.read("count the queue", |c| {
             let due = c

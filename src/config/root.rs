@@ -2,9 +2,9 @@
 
 use super::section::{File, Given, Section};
 use super::value::{choice, every, path, required, values};
-use super::{FilterList, Priority, RootSettings, defaults, duration};
+use super::{FilterList, RootSettings, defaults, duration};
 use crate::error::{Kind, Result};
-use crate::model::Tier;
+use crate::model::{OrderRule, Priority, Tier};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub(super) fn root(
             path: path.value,
             tier: section.read("tier", tier)?.map_or(defaults::TIER, |g| g.value),
             priority: section.read("priority", priority)?.map_or_else(Priority::default, |g| g.value),
+            order: order(section)?,
             quiet,
             quiet_max,
             filter: filter(file, section, load)?,
@@ -74,12 +75,23 @@ fn tier(text: &str) -> std::result::Result<Tier, String> {
 }
 
 fn priority(text: &str) -> std::result::Result<Priority, String> {
-    match text {
-        "first" => Ok(Priority::First),
-        "normal" => Ok(Priority::Normal),
-        "last" => Ok(Priority::Last),
-        _ => Err(choice(text, &["first", "normal", "last"])),
-    }
+    Priority::from_word(text).ok_or_else(|| choice(text, &Priority::ALL.map(Priority::word)))
+}
+
+/// Whether a glob can be read is found out where the filter's are.
+fn order(section: &mut Section) -> Result<Vec<OrderRule>> {
+    let Some(lines) = section.list("order")? else { return Ok(vec![]) };
+    let rule = |line: Given<String>| {
+        let (word, glob) = line.value.trim().split_once(char::is_whitespace).unwrap_or((line.value.trim(), ""));
+        let priority = priority(word).map_err(|e| section.error(line.line, "order", e))?;
+        match glob.trim() {
+            "" => Err(section
+                .error(line.line, "order", format!("'{word}' is said of nothing"))
+                .remedy(format!("write a glob behind it: \"{word} **/*.doc*\""))),
+            glob => Ok(OrderRule { priority, glob: glob.to_owned() }),
+        }
+    };
+    lines.into_iter().map(rule).collect()
 }
 
 /// Empty: no marker.

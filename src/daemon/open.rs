@@ -182,6 +182,7 @@ impl House {
         if engine.look_at_vault()? == Standing::CatalogBehind {
             engine = self.catch_up(engine, &home, &paths, fresh)?;
         }
+        engine.settle_order()?;
         engine.catalog.recount()?;
         if let Some(alarm) = frozen {
             engine.tell(Level::Alarm, &alarm);

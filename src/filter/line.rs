@@ -69,6 +69,12 @@ impl Line {
         Self::compile(number, text, sign, typed).map(Some).map_err(|fault| fault.named(list, number, line))
     }
 
+    /// A glob without a sign, as a rule of the order has it; `text` is the whole rule.
+    pub(super) fn of_glob(list: &str, number: usize, text: &str, glob: &str) -> Result<Self> {
+        Self::compile(number, text.into(), Sign::Plus, &letters(glob.as_bytes()))
+            .map_err(|fault| fault.named(list, number, text.as_bytes()))
+    }
+
     fn compile(number: usize, text: Box<str>, sign: Sign, typed: &[Letter]) -> std::result::Result<Self, Fault> {
         let (pattern, case) = match after_ignorecase(typed) {
             Some(rest) => (casefold(rest), Case::Ignored),

@@ -50,7 +50,7 @@ fn nobodys_row(bed: &mut Bed) -> Result<()> {
     let root = engine.catalog.roots(std::slice::from_ref(&path))?[&path];
     let node = engine.catalog.ensure(&path, root)?;
     let (notice, noticed) = (engine.catalog.new_notice(), engine.clock.wall());
-    let mark = Mark { node, new: None, root, scope: Scope::Path, notice, noticed, due: 0, deadline: 0, new_file: None };
+    let mark = Mark::at_once(node, root, Scope::Path, notice, noticed);
     engine.catalog.mark(&[mark])?;
     engine.capture_due()?;
     assert!(engine.catalog.node(node)?.is_none_or(|row| !row.dirty), "the row is settled");

@@ -75,6 +75,7 @@ impl Bed {
             path: TreePath::from_typed(&self.source()).unwrap(),
             tier: Tier::Cold,
             priority: Priority::Normal,
+            order: vec![],
             quiet: Duration::ZERO,
             quiet_max: Duration::ZERO,
             filter: FilterList::Lines(vec![]),
@@ -142,6 +143,7 @@ impl Bed {
         self.claims = Claims::default();
         let engine = self.engine.insert(engine);
         engine.agree_with_spool()?;
+        engine.settle_order()?;
         assert_eq!(patiently(|| engine.look_at_vault()).unwrap(), Standing::Agrees);
         engine.catalog.recount()
     }

@@ -6,9 +6,8 @@
 use super::{Part, STEP};
 use crate::backup::Engine;
 use crate::chunk::{Cut, FIXED, MAX, MIN, Rest};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::source::{Finish, Reading, Step};
-use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::Ordering;
 
 /// What is read ahead of the cut, which wants the longest chunk before it decides; twice that, so that what is not
@@ -22,32 +21,12 @@ pub struct Stretch {
     pub text: Vec<u8>,
 }
 
-/// Windows for long files, fewer than there are readers: those wait for one another, and read small files meanwhile.
-pub struct Windows(Sender<Window>, Receiver<Window>);
-
-impl Windows {
-    pub fn new(number: usize) -> Self {
-        let (back, free) = bounded(number);
-        for _ in 0..number {
-            back.send(Window(vec![0; WINDOW].into_boxed_slice())).expect("there is room for each");
-        }
-        Self(back, free)
-    }
-
-    /// As [`Window::read`], with the next one that is free.
-    pub fn read(
-        &self,
-        engine: &Engine,
-        file: Reading,
-        how: Cut,
-        out: &mut Stretch,
-        step_done: impl FnMut(&mut Stretch) -> Result<()>,
-    ) -> Result<Finish> {
-        let mut window = self.1.recv().map_err(|_| Error::stopping())?;
-        let read = window.read(engine, file, how, out, step_done);
-        let _ = self.0.send(window);
-        read
-    }
+/// Whether a file is read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carry {
+    On,
+    /// It is given up for now: something goes before it.
+    Off,
 }
 
 /// What is read and not cut yet.
@@ -59,15 +38,20 @@ impl Window {
         Self(vec![0; MIN].into_boxed_slice())
     }
 
-    /// Reads to the end. Each step's parts are added to `out`, and `step_done` may take them away.
+    pub(super) fn long() -> Self {
+        Self(vec![0; WINDOW].into_boxed_slice())
+    }
+
+    /// Reads to the end, or until `step_done` has enough (None). Each step's parts are added to `out`, and `step_done`
+    /// may take them away.
     pub fn read(
         &mut self,
         engine: &Engine,
         mut file: Reading,
         how: Cut,
         out: &mut Stretch,
-        mut step_done: impl FnMut(&mut Stretch) -> Result<()>,
-    ) -> Result<Finish> {
+        mut step_done: impl FnMut(&mut Stretch) -> Result<Carry>,
+    ) -> Result<Option<Finish>> {
         // What lies in the window and was not cut yet, and where in the file it begins (for cuts at fixed places).
         let (mut start, mut end, mut offset) = (0, 0, 0u64);
         loop {
@@ -98,9 +82,12 @@ impl Window {
                 out.parts.push(Part::Hole(n));
                 offset += n;
             }
-            step_done(out)?;
+            let carry = step_done(out)?;
             if step == Step::End {
-                return file.finish();
+                return file.finish().map(Some);
+            }
+            if carry == Carry::Off {
+                return Ok(None);
             }
             engine.stop.check()?;
         }

@@ -3,17 +3,23 @@
 //!
 //! A path that cannot be read keeps its row and says why (promise 12). Dying here leaves the rows dirty.
 
-use super::cut::{Stretch, Window, Windows};
-use super::{Group, Message, TOGETHER, TOGETHER_BYTES, TORN_AFTER, Taken, YOUNG_MS};
+use super::cut::{Carry, Stretch, Window};
+use super::turns::{AtWork, Going, Turns};
+use super::windows::Windows;
+use super::{Group, Lane, Message, TOGETHER, TOGETHER_BYTES, TORN_AFTER, Taken, YOUNG_MS};
 use crate::backup::roots::Watched;
 use crate::backup::{Engine, shape_of};
 use crate::catalog::{DirtyRow, KeptContent, KeptEntry, Mark, NewVersion, NodeId, NodeRow, Outcome, Scope};
 use crate::chunk::{Cut, FIXED, MIN};
 use crate::error::{Error, Kind, Result};
 use crate::filter::{FileOrDir, Verdict};
-use crate::model::{HardLink, Seq, Stamp, Tier, TreePath};
+use crate::model::{Band, HardLink, Rank, Seq, Stamp, TreePath};
 use crate::source::{Finish, Folder, Form, Found, Look, Reading, Subject};
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
+
+/// How often a reader that stands still looks whether it may go on.
+const WAIT: Duration = Duration::from_millis(20);
 
 /// One reading thread.
 pub(super) struct Reader<'a> {
@@ -22,22 +28,48 @@ pub(super) struct Reader<'a> {
     spares: Receiver<Stretch>,
     window: Window,
     windows: &'a Windows,
-    /// Small paths that go off together, all of one tier.
+    turns: &'a Turns,
+    /// Small paths that go off together, all of one lane.
     paths: Vec<(usize, Taken)>,
     stretch: Stretch,
+    /// The groups they are of.
+    at_work: Vec<AtWork<'a>>,
+    /// Rows that were larger than they said.
+    larger: Vec<(NodeId, Rank, u64)>,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(engine: &'a Engine, messages: Sender<Message>, spares: Receiver<Stretch>, windows: &'a Windows) -> Self {
+    pub fn new(
+        engine: &'a Engine,
+        messages: Sender<Message>,
+        spares: Receiver<Stretch>,
+        windows: &'a Windows,
+        turns: &'a Turns,
+    ) -> Self {
         let (window, stretch) = (Window::small(), Stretch::default());
-        Self { engine, messages, spares, window, windows, paths: vec![], stretch }
+        let (at_work, larger) = (vec![], vec![]);
+        Self { engine, messages, spares, window, windows, turns, paths: vec![], stretch, at_work, larger }
     }
 
-    pub fn run(mut self, groups: &Receiver<Group>) -> Result<()> {
-        for group in groups {
-            self.group(&group)?;
+    pub fn run(mut self, groups: &Receiver<Group<'a>>) -> Result<()> {
+        loop {
+            let group = match groups.try_recv() {
+                Ok(group) => group,
+                Err(TryRecvError::Disconnected) => return self.hand_over(),
+                Err(TryRecvError::Empty) => {
+                    // Nothing waits here while there is nothing to do.
+                    self.hand_over()?;
+                    let Ok(group) = groups.recv() else { return Ok(()) };
+                    group
+                }
+            };
+            let read = self.group(&group);
+            self.at_work.push(group.at_work);
+            read?;
+            if self.paths.is_empty() {
+                self.at_work.clear();
+            }
         }
-        self.hand_over()
     }
 
     /// Fails only when the packer is gone: something failed there, and says so there.
@@ -51,11 +83,13 @@ impl<'a> Reader<'a> {
     }
 
     fn hand_over(&mut self) -> Result<()> {
-        let Some(tier) = self.paths.first().map(|(_, taken)| taken.tier) else { return Ok(()) };
+        let Some(lane) = self.paths.first().map(|(_, taken)| taken.lane) else { return Ok(()) };
         let spare = self.spare();
         let stretch = std::mem::replace(&mut self.stretch, spare);
         let paths = std::mem::take(&mut self.paths);
-        self.send(Message::Whole { stretch, tier, paths })
+        self.send(Message::Whole { stretch, lane, paths })?;
+        self.at_work.clear();
+        Ok(())
     }
 
     /// A path that is whole, with the last `parts` of what was gathered.
@@ -67,10 +101,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn group(&mut self, group: &Group) -> Result<()> {
+    fn group(&mut self, group: &Group<'a>) -> Result<()> {
         let watched = &self.engine.roots[group.watched];
-        // What is handed over together is of one tier: known chunks are looked up for it.
-        if self.paths.first().is_some_and(|(_, t)| t.tier != watched.tier) {
+        let lane = Lane { rank: group.rank, tier: watched.tier };
+        // What is handed over together is of one lane: known chunks are looked up for it, and packed together.
+        if self.paths.first().is_some_and(|(_, t)| t.lane != lane) {
             self.hand_over()?;
         }
         // The root's own top lies above it: it is looked at through its own handle.
@@ -81,8 +116,12 @@ impl<'a> Reader<'a> {
             _ => Ok(true),
         };
         let mut parent_checked = false;
-        for (row, node) in &group.rows {
+        for (at, (row, node)) in group.rows.iter().enumerate() {
             self.engine.stop.check()?;
+            if self.wait_for_turn(group.rank)? == Carry::Off {
+                self.turns.take_back(group.rank, group.rows[at..].iter().map(|(row, _)| row.node));
+                break;
+            }
             let one = match (&folder, &chosen) {
                 (Ok(None), _) => self.top(group, watched, row, node),
                 (Ok(Some(folder)), Ok(true)) => self.name(group, folder, watched, row, node),
@@ -101,6 +140,38 @@ impl<'a> Reader<'a> {
                 Err(e) => return Err(e),
             }
         }
+        self.rank_anew()
+    }
+
+    /// Until there is room for this rank; Off: something goes before it, and it is handed out again later.
+    fn wait_for_turn(&mut self, rank: Rank) -> Result<Carry> {
+        loop {
+            match self.turns.going(rank) {
+                Going::On => return Ok(Carry::On),
+                Going::Yield => {
+                    self.hand_over()?;
+                    return Ok(Carry::Off);
+                }
+                Going::Wait => {
+                    self.hand_over()?;
+                    if self.engine.stop.wait(WAIT) {
+                        return Err(Error::stopping());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rows of files that are larger than their rows knew wait again, in their true place.
+    fn rank_anew(&mut self) -> Result<()> {
+        if self.larger.is_empty() {
+            return Ok(());
+        }
+        self.engine.faults.at("capture.rank")?;
+        self.engine.catalog.rank_anew(&self.larger)?;
+        for (node, rank, _) in self.larger.drain(..) {
+            self.turns.take_back(rank, std::iter::once(node));
+        }
         Ok(())
     }
 
@@ -108,17 +179,19 @@ impl<'a> Reader<'a> {
     fn put_back(&self, row: &DirtyRow, error: &str) -> Result<()> {
         let wait = 15_000_i64.saturating_mul(1 << row.tries.min(8)).min(3_600_000);
         self.engine.faults.at("capture.put_back")?;
-        self.engine.catalog.put_back(row.node, self.engine.now_ms() + wait, Some(error))
+        self.engine.catalog.put_back(row.node, self.engine.now_ms() + wait, Some(error))?;
+        self.turns.let_go(row.node);
+        Ok(())
     }
 
     fn taken(&self, watched: &Watched, row: &DirtyRow, node: &NodeRow, outcome: Outcome) -> Taken {
         let mut row = row.clone();
         row.root = watched.id;
         Taken {
+            lane: Lane { rank: row.rank, tier: watched.tier },
             row,
             captured: self.engine.clock.wall(),
             outcome,
-            tier: watched.tier,
             before: node.shape.is_some().then_some(node.seq),
         }
     }
@@ -259,6 +332,7 @@ impl<'a> Reader<'a> {
                 notice,
                 noticed,
                 tries: 0,
+                rank: group.rank,
             };
             self.described(watched, &row, &node, &subject)?;
             id = node.parent;
@@ -282,17 +356,23 @@ impl<'a> Reader<'a> {
             self.other_names(link, &subject.look.stamp, row)?;
         }
         let version = self.version(subject, fixed);
-        let small = subject.look.stamp.size <= if fixed { FIXED as u64 } else { MIN as u64 };
+        let size = subject.look.stamp.size;
+        if Band::of(size) > row.rank.band {
+            self.larger.push((row.node, Rank::of(row.rank.priority, size), size));
+            return Ok(Captured::Settled);
+        }
+        let small = size <= if fixed { FIXED as u64 } else { MIN as u64 };
         let mut taken = self.taken(watched, row, node, Outcome::Version(Box::new(version)));
         let before = (self.stretch.parts.len(), self.stretch.text.len());
         let finish = if small {
-            self.window.read(self.engine, file, how, &mut self.stretch, |_| Ok(()))
+            self.window.read(self.engine, file, how, &mut self.stretch, |_| Ok(Carry::On))
         } else {
-            self.long(file, how, node.id, watched.tier)
+            self.long(file, how, &taken)
         };
         let given_up = match &finish {
-            Ok(Finish::Changed) => row.tries < TORN_AFTER,
-            Ok(_) => false,
+            Ok(Some(Finish::Changed)) => row.tries < TORN_AFTER,
+            Ok(Some(_)) => false,
+            Ok(None) => true,
             Err(_) => true,
         };
         if given_up {
@@ -303,10 +383,15 @@ impl<'a> Reader<'a> {
                 self.send(Message::Dropped { file: node.id })?;
             }
         }
-        if finish? == Finish::Changed {
+        let Some(finish) = finish? else {
+            self.turns.take_back(row.rank, std::iter::once(row.node));
+            return Ok(Captured::Settled);
+        };
+        if finish == Finish::Changed {
             if given_up {
                 self.engine.faults.at("capture.put_back")?;
                 self.engine.catalog.put_back(row.node, self.engine.now_ms() + 2000 * (1 << row.tries), None)?;
+                self.turns.let_go(row.node);
                 return Ok(Captured::Settled);
             }
             if let Outcome::Version(v) = &mut taken.outcome {
@@ -325,13 +410,32 @@ impl<'a> Reader<'a> {
     }
 
     /// A long file's parts go off step by step.
-    fn long(&self, reading: Reading, how: Cut, file: NodeId, tier: Tier) -> Result<Finish> {
-        self.windows.read(self.engine, reading, how, &mut self.spare(), |stretch| {
-            if stretch.parts.is_empty() {
-                return Ok(());
+    ///
+    /// None: something goes before it, and it is read again later. A large one is given up only for another large one:
+    /// else it stands still at the border of its pack, and goes on where it is.
+    fn long(&self, reading: Reading, how: Cut, taken: &Taken) -> Result<Option<Finish>> {
+        let (file, root, lane) = (taken.row.node, taken.row.root, taken.lane);
+        let (turns, stop, rank) = (self.turns, &self.engine.stop, lane.rank);
+        let goes_before = || turns.going(rank) == Going::Yield;
+        let Some(mut lent) = self.windows.take(rank, stop, goes_before)? else { return Ok(None) };
+        let gives_up = || match rank.band {
+            Band::Large => self.windows.make_way(rank.priority),
+            _ => !turns.may_pack(rank) && goes_before(),
+        };
+        lent.window().read(self.engine, reading, how, &mut self.spare(), |stretch| {
+            if !stretch.parts.is_empty() {
+                let stretch = std::mem::replace(stretch, self.spare());
+                self.send(Message::Stretch { file, root, lane, stretch })?;
             }
-            let stretch = std::mem::replace(stretch, self.spare());
-            self.send(Message::Stretch { file, tier, stretch })
+            while !gives_up() {
+                if turns.may_pack(rank) {
+                    return Ok(Carry::On);
+                }
+                if stop.wait(WAIT) {
+                    return Err(Error::stopping());
+                }
+            }
+            Ok(Carry::Off)
         })
     }
 
@@ -342,9 +446,6 @@ impl<'a> Reader<'a> {
             if other != row.node && self.engine.catalog.node(other)?.is_some_and(|n| n.stamp != *stamp && !n.dirty) {
                 marks.push(Mark::at_once(other, row.root, Scope::Path, row.notice, row.noticed));
             }
-        }
-        if marks.is_empty() {
-            return Ok(());
         }
         if marks.is_empty() {
             return Ok(());

@@ -5,21 +5,20 @@
 
 use super::{Meter, Order, Texts};
 use crate::backup::Engine;
-use crate::catalog::{NewPackRow, Settled};
+use crate::backup::capture::{Lane, Turns};
+use crate::catalog::{NewPackRow, RootId, Settled};
 use crate::error::{Error, Result};
 use crate::format::Name;
 use crate::format::pack::{NewPack, Table};
 use crate::spool::Writing;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// What the packer may know of packs it has closed.
 #[derive(Debug, Default)]
 pub(super) struct Closings {
-    /// Told to be closed and not committed yet: they take room in the spool that no row names.
-    pub under_way: AtomicU64,
     /// Committed since the packer last looked: their chunks are found in the catalog from now on.
     pub committed: Mutex<Vec<i64>>,
 }
@@ -27,6 +26,8 @@ pub(super) struct Closings {
 /// A pack being written.
 pub(super) struct Spooling<'a> {
     pack: NewPack,
+    lane: Lane,
+    root: RootId,
     table: Table,
     file: Writing<'a>,
     meter: Arc<Meter>,
@@ -57,11 +58,11 @@ impl<'a> Writer<'a> {
 
     fn carry_out(&mut self, order: Order) -> Result<()> {
         match order {
-            Order::Begin { id, pack, tier, meter } => {
+            Order::Begin { id, pack, lane, root, meter } => {
                 self.engine.faults.at("pack.begin")?;
                 let mut file = self.engine.spool.begin()?;
                 file.write(&pack.head())?;
-                self.open.insert(id, Spooling { pack, table: Table::new(tier), file, meter });
+                self.open.insert(id, Spooling { pack, lane, root, table: Table::new(lane.tier), file, meter });
                 Ok(())
             }
             Order::Block { id, sealed } => {
@@ -89,18 +90,20 @@ impl<'a> Writer<'a> {
 
 impl Engine {
     /// Syncs, names and commits what the writer hands over, until it is gone.
-    pub(super) fn close_packs(&self, closings: &Receiver<Closing<'_>>, told: &Closings) -> Result<()> {
+    pub(super) fn close_packs(&self, closings: &Receiver<Closing<'_>>, told: &Closings, turns: &Turns) -> Result<()> {
         closings.iter().try_for_each(|closing| match closing {
             Closing::Pack { id, open, settled } => {
                 self.close_pack(id, *open, &settled)?;
                 told.committed.lock().expect("committed lock").push(id);
-                told.under_way.fetch_sub(1, Ordering::SeqCst);
+                turns.committed();
+                turns.settled(&settled);
                 self.bells.upload.ring();
                 Ok(())
             }
             Closing::Paths(settled) => {
                 self.faults.at("capture.commit")?;
                 self.catalog.commit(None, &settled)?;
+                turns.settled(&settled);
                 self.bells.publish.ring();
                 Ok(())
             }
@@ -108,13 +111,14 @@ impl Engine {
     }
 
     fn close_pack(&self, id: i64, open: Spooling<'_>, settled: &[Settled]) -> Result<()> {
-        let Spooling { pack, table, mut file, .. } = open;
+        let Spooling { pack, lane, root, table, mut file, .. } = open;
         let tail = pack.tail(&table, file.size(), &*self.entropy);
         file.write(&tail)?;
         let (hash, size) = (file.hash_so_far(), file.size());
         self.faults.at("pack.sync")?;
         file.finish(&Name::Pack(table.tier, hash).to_string())?;
         self.faults.at("pack.commit")?;
-        self.catalog.commit(Some(&NewPackRow { id, record: pack.record(hash, size, table) }), settled)
+        let record = pack.record(hash, size, table);
+        self.catalog.commit(Some(&NewPackRow { id, record, rank: lane.rank, root }), settled)
     }
 }

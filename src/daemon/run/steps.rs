@@ -23,26 +23,17 @@ pub(super) fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
     if due.rows == 0 {
         return Ok(Step::Wait(until_next));
     }
-    // While a walk is still finding, a pack's worth is worth a start: else every few files made a pack of their own.
     let walking = engine.figures.walking.load(Ordering::SeqCst) > 0;
-    if walking && due.bytes < engine.settings.pack_size.0 {
-        return Ok(Step::Wait(Duration::from_millis(200)));
-    }
-    let gather = engine.settings.gather;
-    let waited = due.oldest.is_none_or(|at| {
-        let now = engine.clock.wall();
-        at > now || now.since(at) >= gather
-    });
-    // Gathering saves requests; but as long as nothing at all is safe, nothing waits for company.
-    let is_time = engine.is_hurried() || gather.is_zero() || waited || due.bytes >= engine.settings.pack_size.0;
-    if is_time || engine.catalog.last_segment()?.is_none() {
+    // Gathering saves requests; but as long as nothing at all is safe, nothing waits for company but a walk's.
+    let nothing_is_safe = !walking && engine.catalog.last_segment()?.is_none();
+    if nothing_is_safe || !engine.ranks_to_capture()?.is_empty() {
         let captured = engine.capture_due();
         // Only now is nothing under way any more: the publisher looks again.
         engine.bells.publish.ring();
         captured?;
         return Ok(Step::Wait(Duration::from_millis(5)));
     }
-    Ok(Step::Wait(until_next))
+    Ok(Step::Wait(if walking { Duration::from_millis(200) } else { until_next }))
 }
 
 pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {

@@ -280,7 +280,8 @@ impl Given {
     }
 
     fn fade_to(&mut self, now: Wall) {
-        let passed = self.last.map_or(0.0, |last| now.since(last).as_secs_f64());
+        // A clock that jumps ahead makes nobody forget more than a day or two.
+        let passed = self.last.map_or(0.0, |last| now.since(last).as_secs_f64().min(2.0 * DAY));
         self.last = Some(now);
         if passed > 0.0 {
             let by = (-passed / HALF_LIFE).exp2();

@@ -1,0 +1,351 @@
+//! Due rows to the readers, in their order: rank by rank, the newest first, what one walk found folder by folder.
+//!
+//! The feeder stays for as long as anything is under way, and so what comes due meanwhile has its turn at once, also while
+//! a film of fifty gigabytes is read. A rank that ran dry has its packs closed, and gathers anew before it is taken up
+//! again. Dying here leaves the rows as they are.
+
+use super::turns::Turns;
+use super::{Group, LARGE_AT_ONCE, Message};
+use crate::backup::Engine;
+use crate::backup::roots::Watched;
+use crate::catalog::{DirtyRow, NodeId, NodeRow, Outcome, Place};
+use crate::error::{Error, Result};
+use crate::model::{Band, Rank, TreePath};
+use crate::source::Root;
+use crossbeam_channel::{SendTimeoutError, Sender};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rows taken at once, and rows of one folder handed to one reader: what a reader may have to hand back.
+const TAKE: usize = 2048;
+const GROUP: [usize; 3] = [256, 8, 1];
+/// Pages of one rank after which one comes from the other end, where the oldest wait; and rows of such a page.
+const PAGES: u32 = 5;
+const OLDEST: usize = 64;
+/// How long the readers are waited for before looking whether something else goes first.
+const LOOK: Duration = Duration::from_millis(100);
+/// While there is nothing to hand out, how soon and how late to look again.
+const SOONEST: Duration = Duration::from_millis(5);
+const LATEST: Duration = Duration::from_millis(250);
+
+type Rows = Vec<(DirtyRow, NodeRow)>;
+
+/// How far one rank has come.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// Whether its rows are taken now, or gather.
+    taken_up: bool,
+    /// Whether anything was handed out since its packs were closed.
+    fed: bool,
+    at: Place,
+    pages: u32,
+}
+
+pub(super) struct Feeder<'a> {
+    engine: &'a Engine,
+    turns: &'a Turns,
+    groups: Sender<Group<'a>>,
+    messages: Sender<Message>,
+    open: HashMap<TreePath, Option<Arc<Root>>>,
+    lines: [Line; Rank::COUNT],
+}
+
+/// What is to be done.
+enum Next {
+    /// These, and where to go on after them.
+    Rows(Rank, Rows, Place),
+    Later,
+    Done,
+}
+
+/// What a look at a rank is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    /// Whether there is anything.
+    Sight,
+    Page,
+}
+
+/// How the handing out ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handed {
+    All,
+    /// Something goes before the rest.
+    Part,
+    /// The readers are gone: something failed there, and says so there.
+    NoReaders,
+}
+
+impl<'a> Feeder<'a> {
+    pub fn new(
+        engine: &'a Engine,
+        turns: &'a Turns,
+        groups: Sender<Group<'a>>,
+        messages: Sender<Message>,
+    ) -> Result<Self> {
+        let due = engine.ranks_to_capture()?;
+        // Asked for though nothing is in a hurry: then everything.
+        let taken_up = |n| due.is_empty() || due.iter().any(|rank| rank.number() == n);
+        let line = |n| Line { taken_up: taken_up(n), fed: false, at: Place::TOP, pages: 0 };
+        let lines = std::array::from_fn(line);
+        Ok(Self { engine, turns, groups, messages, open: HashMap::new(), lines })
+    }
+
+    pub fn run(mut self) -> Result<()> {
+        let mut wait = SOONEST;
+        loop {
+            self.engine.stop.check()?;
+            self.turns.tell_room(self.engine.room(self.turns)?);
+            match self.next()? {
+                Next::Rows(rank, rows, next) => {
+                    wait = SOONEST;
+                    match self.hand_out(rank, rows)? {
+                        Handed::All => self.lines[rank.number()].at = next,
+                        Handed::Part => self.lines[rank.number()].at = Place::TOP,
+                        Handed::NoReaders => return Ok(()),
+                    }
+                }
+                Next::Later => {
+                    self.engine.stop.wait(wait);
+                    wait = (wait * 2).min(LATEST);
+                }
+                Next::Done => return Ok(()),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<Next> {
+        self.take_up()?;
+        if let Some((rank, rows)) = self.passed_by()? {
+            let at = self.lines[rank.number()].at;
+            self.begin(rank)?;
+            return Ok(Next::Rows(rank, rows, at));
+        }
+        let mut more = false;
+        for rank in Rank::all().filter(|r| self.lines[r.number()].taken_up).collect::<Vec<_>>() {
+            let may = self.may_begin(rank);
+            let (rows, next) = self.page(rank, if may { Want::Page } else { Want::Sight })?;
+            if rows.is_empty() {
+                self.ran_dry(rank);
+                continue;
+            }
+            self.turns.tell_busy(rank, true);
+            if may {
+                self.begin(rank)?;
+                return Ok(Next::Rows(rank, rows, next));
+            }
+            more = true;
+        }
+        Ok(if more || self.turns.anybody_at_work() { Next::Later } else { Next::Done })
+    }
+
+    /// Ranks that gathered for long enough.
+    fn take_up(&mut self) -> Result<()> {
+        for rank in Rank::all() {
+            if !self.lines[rank.number()].taken_up {
+                let due = self.engine.catalog.rank_due(rank, self.engine.now_ms())?;
+                self.lines[rank.number()].taken_up = self.engine.is_time(&due, rank.priority);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a reader would get on with rows of this rank.
+    fn may_begin(&self, rank: Rank) -> bool {
+        self.turns.may_pack(rank) && (rank.band != Band::Large || self.turns.large_at_work(rank) < LARGE_AT_ONCE)
+    }
+
+    fn begin(&mut self, rank: Rank) -> Result<()> {
+        self.lines[rank.number()].fed = true;
+        // What is half full behind it would wait for as long as this lasts.
+        for later in Rank::all().filter(|r| r.priority > rank.priority) {
+            if self.lines[later.number()].fed && self.turns.at_work(later) == 0 {
+                self.close(later);
+            }
+        }
+        self.engine.stop.check()
+    }
+
+    /// A rank without rows: once nothing of it is under way, its packs are closed, and it gathers anew.
+    fn ran_dry(&mut self, rank: Rank) {
+        let at_work = self.turns.at_work(rank) > 0;
+        self.turns.tell_busy(rank, at_work);
+        if !at_work && self.lines[rank.number()].fed && self.turns.anybody_at_work() && self.close(rank) {
+            self.lines[rank.number()].taken_up = false;
+        }
+    }
+
+    /// False: the packer has no time just now.
+    fn close(&mut self, rank: Rank) -> bool {
+        let closed = self.messages.try_send(Message::Border(rank)).is_ok();
+        if closed {
+            self.lines[rank.number()].fed = false;
+        }
+        closed
+    }
+
+    /// The next rows of a rank and where to go on after them; what was noticed since comes first.
+    fn page(&mut self, rank: Rank, want: Want) -> Result<(Rows, Place)> {
+        let most = if want == Want::Sight || rank.band == Band::Large { 1 } else { TAKE };
+        let (turns, catalog, now) = (self.turns, &self.engine.catalog, self.engine.now_ms());
+        let taken = |node| turns.is_taken(node);
+        let line = &mut self.lines[rank.number()];
+        if turns.came_back(rank) {
+            line.at = Place::TOP;
+        }
+        if line.at != Place::TOP {
+            let newer = catalog.turn(rank, now, Place::TOP, Some(line.at), most, &taken)?;
+            if !newer.rows.is_empty() {
+                return Ok((newer.rows, line.at));
+            }
+        }
+        loop {
+            let from = line.at;
+            let page = catalog.turn(rank, now, from, None, most, &taken)?;
+            if let Some(first) = page.rows.first().map(|(row, _)| row.notice) {
+                line.pages += u32::from(want == Want::Page);
+                if line.pages % PAGES == 0 && want == Want::Page {
+                    let oldest = catalog.waited_longest(rank, now, most.min(OLDEST), &taken)?;
+                    if oldest.first().is_some_and(|(row, _)| row.notice < first) {
+                        return Ok((oldest, from));
+                    }
+                }
+                return Ok((page.rows, page.next.unwrap_or(Place::TOP)));
+            }
+            match page.next {
+                Some(next) => line.at = next,
+                // A walk writes what it finds in no strict order: once more from the top.
+                None if from != Place::TOP => line.at = Place::TOP,
+                None => return Ok((vec![], Place::TOP)),
+            }
+        }
+    }
+
+    /// The one that waited longest of the larger files that were passed by too often.
+    fn passed_by(&mut self) -> Result<Option<(Rank, Rows)>> {
+        let turns = self.turns;
+        for rank in Rank::all().filter(|r| r.band != Band::Small).rev() {
+            if !turns.was_passed_by(rank) || turns.at_work(rank) > 0 || !self.lines[rank.number()].taken_up {
+                continue;
+            }
+            let now = self.engine.now_ms();
+            let rows = self.engine.catalog.waited_longest(rank, now, 1, &|node| turns.is_taken(node))?;
+            turns.tell_busy(rank, !rows.is_empty());
+            if rows.is_empty() {
+                turns.none_was_passed_by(rank);
+                continue;
+            }
+            turns.tell_room(self.engine.room(turns)?);
+            if self.may_begin(rank) {
+                return Ok(Some((rank, rows)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Folder by folder.
+    fn hand_out(&mut self, rank: Rank, rows: Rows) -> Result<Handed> {
+        let most = GROUP[rank.band as usize];
+        let mut rows = rows.into_iter().peekable();
+        while let Some(first) = rows.next() {
+            let parent = first.1.parent;
+            let mut group = vec![first];
+            while group.len() < most && rows.peek().is_some_and(|r| r.1.parent == parent) {
+                group.extend(rows.next());
+            }
+            let folder = if parent == NodeId::TOP { TreePath::root() } else { self.engine.catalog.path_of(parent)? };
+            for one in self.by_root(folder, group)? {
+                let handed = self.give(rank, one)?;
+                if handed != Handed::All {
+                    return Ok(handed);
+                }
+            }
+        }
+        Ok(Handed::All)
+    }
+
+    /// To the next reader that is free. Whoever reads what goes later is called, and what comes due meanwhile goes first.
+    fn give(&mut self, rank: Rank, part: PartOfFolder) -> Result<Handed> {
+        let (turns, nodes) = (self.turns, || part.rows.iter().map(|(row, _)| row.node).collect::<Vec<_>>());
+        let (nodes, newest) = (nodes(), part.rows[0].0.notice);
+        let at_work = turns.hand_out(rank, nodes.iter().copied());
+        let PartOfFolder { root, watched, folder, rows } = part;
+        let mut group = Group { rank, at_work, root, watched, folder, rows };
+        loop {
+            match self.groups.send_timeout(group, LOOK) {
+                Ok(()) => {
+                    turns.call(None);
+                    return Ok(Handed::All);
+                }
+                Err(SendTimeoutError::Disconnected(_)) => return Ok(Handed::NoReaders),
+                Err(SendTimeoutError::Timeout(back)) => group = back,
+            }
+            turns.call(Some(rank));
+            self.engine.stop.check()?;
+            turns.tell_room(self.engine.room(turns)?);
+            if self.something_goes_before(rank, newest)? {
+                drop(group);
+                turns.take_back(rank, nodes.into_iter());
+                return Ok(Handed::Part);
+            }
+        }
+    }
+
+    /// Whether rows that go before this one came due: of a rank before it, or newer of its own.
+    fn something_goes_before(&mut self, rank: Rank, notice: u64) -> Result<bool> {
+        self.take_up()?;
+        let (turns, now) = (self.turns, self.engine.now_ms());
+        for before in Rank::all().take_while(|r| *r <= rank) {
+            if !self.lines[before.number()].taken_up || !self.may_begin(before) {
+                continue;
+            }
+            let until = (before == rank).then_some(Place::of_notice(notice));
+            let page = self.engine.catalog.turn(before, now, Place::TOP, until, 1, &|node| turns.is_taken(node))?;
+            if !page.rows.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Splits a folder's rows by the root they belong to (a nested root's top lies in another root's folder). Rows of
+    /// no root are settled at once; rows of a root in trouble wait.
+    fn by_root(&mut self, folder: TreePath, rows: Rows) -> Result<Vec<PartOfFolder>> {
+        let engine = self.engine;
+        let mut out: Vec<PartOfFolder> = Vec::new();
+        for (row, node) in rows {
+            let path = folder.join(&node.name).ok_or_else(|| Error::damaged("read the queue: a name is no name"))?;
+            let Some(at) = engine.root_of(&path).map(|r| engine.root_index(r)) else {
+                engine.settle_alone(row, Outcome::NotChosen)?;
+                continue;
+            };
+            let watched: &Watched = &engine.roots[at];
+            let root =
+                self.open.entry(watched.path.clone()).or_insert_with(|| engine.open_root(watched).ok().map(Arc::new));
+            let Some(root) = root else {
+                engine.faults.at("capture.put_back")?;
+                engine.catalog.put_back(row.node, engine.now_ms() + 30_000, None)?;
+                continue;
+            };
+            match out.iter_mut().find(|g| g.watched == at) {
+                Some(part) => part.rows.push((row, node)),
+                None => out.push(PartOfFolder {
+                    root: Arc::clone(root),
+                    watched: at,
+                    folder: folder.clone(),
+                    rows: vec![(row, node)],
+                }),
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Rows of one folder and one root.
+struct PartOfFolder {
+    root: Arc<Root>,
+    watched: usize,
+    folder: TreePath,
+    rows: Rows,
+}
