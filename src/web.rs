@@ -25,7 +25,7 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::worker::Stop;
 use ask::Ask;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
@@ -125,6 +125,7 @@ fn router(room: Arc<Room>) -> Router {
         .route("/mark/{mood}", get(tab_mark))
         .route("/live", get(events::live_page))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/forecast", get(foretold))
         .route("/api/v1/events", get(events::live_status))
         .route("/healthz", get(healthz))
         .route("/metrics", get(prometheus))
@@ -177,6 +178,25 @@ async fn status(State(room): Shared) -> Response {
     match room.status().await {
         Ok(status) => axum::Json(status).into_response(),
         Err(error) => unavailable(&error),
+    }
+}
+
+/// `?what_if=…`, as often as something is supposed.
+async fn foretold(State(room): Shared, Query(supposed): Query<Vec<(String, String)>>) -> Response {
+    let mut what_if = vec![];
+    for (key, text) in supposed {
+        if key != "what_if" || what_if.len() >= ask::MOST_SUPPOSED {
+            let error = Error::operator(format!("understand the request: forecast knows no \"{key}\" here"));
+            return said(StatusCode::BAD_REQUEST, &error);
+        }
+        if !text.trim().is_empty() {
+            what_if.push(text);
+        }
+    }
+    match room.ask(move |console| console.forecast(&what_if)).await {
+        Ok(Ok(document)) => axum::Json(document).into_response(),
+        Ok(Err(error)) if error.kind() == Kind::Operator => said(StatusCode::BAD_REQUEST, &error),
+        Ok(Err(error)) | Err(error) => said(StatusCode::SERVICE_UNAVAILABLE, &error),
     }
 }
 

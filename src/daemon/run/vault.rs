@@ -4,6 +4,7 @@ use crate::backup::Engine;
 use crate::backup::upload::Claims;
 use crate::clock::Steady;
 use crate::config::{VaultSettings, VaultUrl};
+use crate::daemon::forecast::Learnt;
 use crate::daemon::uplink::{Hold, May, Now};
 use crate::error::Kind;
 use crate::store::s3::S3Store;
@@ -23,6 +24,8 @@ pub struct Vault {
     pub paused: AtomicBool,
     /// What may be sent, by the calendar, the caps, the links and the operator.
     may: Mutex<May>,
+    /// What is learnt of the line and the files of this vault.
+    pub learnt: Mutex<Learnt>,
     /// Whether packs go one at a time.
     one_at_a_time: AtomicBool,
     /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
@@ -59,6 +62,7 @@ impl Vault {
             claims: Claims::default(),
             paused: AtomicBool::new(false),
             may: Mutex::new(May::Everything),
+            learnt: Mutex::default(),
             one_at_a_time: AtomicBool::new(false),
             barred: AtomicBool::new(false),
             checking: Mutex::default(),

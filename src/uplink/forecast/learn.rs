@@ -379,7 +379,9 @@ impl Files {
 
     /// Sealed bytes to a byte of files; None: too few were seen.
     pub fn ratio(&self) -> Option<Spread> {
-        let (source, sealed) = (self.source + self.open[0], self.sealed + self.open[1]);
+        // Of an open sample nobody knows how much of it belongs to a long file that is not whole yet.
+        let known = self.source > 0.0;
+        let (source, sealed) = if known { (self.source, self.sealed) } else { (self.open[0], self.open[1].min(self.open[0])) };
         if source < 1e6 {
             return None;
         }
@@ -398,7 +400,7 @@ impl Files {
             _ => Spread { low: 0.25, likely: 0.55, high: 1.02 },
         };
         let Some(seen) = self.ratio() else { return expected };
-        let source = self.source + self.open[0];
+        let source = if self.source > 0.0 { self.source } else { self.open[0] };
         let own = source / (source + UNSEEN_WEIGHT);
         let mix = |seen: f64, expected: f64| seen * own + expected * (1.0 - own);
         Spread {
@@ -406,6 +408,11 @@ impl Files {
             likely: mix(seen.likely, expected.likely),
             high: mix(seen.high, expected.high),
         }
+    }
+
+    /// Bytes of files that are not whole yet and yet lie in packs already: a film of 50 GB is on its way for days.
+    pub fn under_way(&self, ratio: f64) -> u64 {
+        whole((self.open[1] - self.open[0] * ratio).max(0.0) / ratio.max(0.05))
     }
 
     pub fn figures(&self) -> Vec<f64> {
