@@ -20,7 +20,7 @@ mod phrase;
 
 use crate::clock::{Clock, Wall};
 use crate::config::HostName;
-use crate::daemon::console::{Console, Status};
+use crate::daemon::console::{Console, ForecastStatus, Status};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::worker::Stop;
 use ask::Ask;
@@ -126,6 +126,7 @@ fn router(room: Arc<Room>) -> Router {
         .route("/live", get(events::live_page))
         .route("/api/v1/status", get(status))
         .route("/api/v1/forecast", get(foretold))
+        .route("/forecast", get(when))
         .route("/api/v1/events", get(events::live_status))
         .route("/healthz", get(healthz))
         .route("/metrics", get(prometheus))
@@ -181,23 +182,35 @@ async fn status(State(room): Shared) -> Response {
     }
 }
 
-/// `?what_if=…`, as often as something is supposed.
-async fn foretold(State(room): Shared, Query(supposed): Query<Vec<(String, String)>>) -> Response {
-    let mut what_if = vec![];
-    for (key, text) in supposed {
-        if key != "what_if" || what_if.len() >= ask::MOST_SUPPOSED {
-            let error = Error::operator(format!("understand the request: forecast knows no \"{key}\" here"));
-            return said(StatusCode::BAD_REQUEST, &error);
-        }
-        if !text.trim().is_empty() {
-            what_if.push(text);
-        }
+type Asked = Query<Vec<(String, String)>>;
+
+/// `?what_if=…`, as often as something is supposed. Operator: it asks for anything else.
+fn supposed(asked: Vec<(String, String)>) -> Result<Vec<String>> {
+    if let Some((key, _)) = asked.iter().find(|(key, _)| key != "what_if") {
+        return Err(Error::operator(format!("understand the request: a forecast knows no \"{key}\"")));
     }
-    match room.ask(move |console| console.forecast(&what_if)).await {
-        Ok(Ok(document)) => axum::Json(document).into_response(),
-        Ok(Err(error)) if error.kind() == Kind::Operator => said(StatusCode::BAD_REQUEST, &error),
-        Ok(Err(error)) | Err(error) => said(StatusCode::SERVICE_UNAVAILABLE, &error),
+    let said: Vec<String> = asked.into_iter().map(|(_, text)| text).filter(|text| !text.trim().is_empty()).collect();
+    if said.len() > ask::MOST_SUPPOSED {
+        return Err(Error::operator("understand the request: so much cannot be supposed at once"));
     }
+    Ok(said)
+}
+
+async fn told_ahead(room: &Room, asked: Vec<(String, String)>) -> Result<ForecastStatus> {
+    let what_if = supposed(asked)?;
+    room.ask(move |console| console.forecast(&what_if)).await?
+}
+
+async fn foretold(State(room): Shared, Query(asked): Asked) -> Response {
+    match told_ahead(&room, asked).await {
+        Ok(document) => axum::Json(document).into_response(),
+        Err(error) if error.kind() == Kind::Operator => said(StatusCode::BAD_REQUEST, &error),
+        Err(error) => said(StatusCode::SERVICE_UNAVAILABLE, &error),
+    }
+}
+
+async fn when(State(room): Shared, Query(asked): Asked) -> Response {
+    page::when::html(&told_ahead(&room, asked).await, room.now())
 }
 
 async fn healthz(State(room): Shared) -> Response {
