@@ -24,7 +24,7 @@ use crate::catalog::{Catalog, Level, NodeShape, RootId};
 use crate::chunk::Chunker;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::model::{Rank, Size, TreePath};
+use crate::model::{Band, Rank, Size, TreePath};
 use crate::seal::Entropy;
 use crate::seal::keys::SealKeys;
 use crate::source::{Form, Look};
@@ -117,6 +117,10 @@ pub struct Figures {
     pub read_bytes: AtomicU64,
     /// Bytes the store sent since it was opened that are counted in the catalog.
     pub sent: AtomicU64,
+    /// Bytes of objects that became stored since the start.
+    pub stored: AtomicU64,
+    /// What capture made of what, for the forecast: taken away by whoever learns from it.
+    pub yields: Mutex<BTreeMap<(RootId, Band), Yield>>,
     /// Most bytes of a pack, by what the line allows; 0: as configured.
     pub pack_bound: AtomicU64,
     /// The foremost of what was stored or committed since the last publication, as the number of its rank and one; 0:
@@ -126,6 +130,13 @@ pub struct Figures {
     pub root_trouble: Mutex<BTreeMap<TreePath, String>>,
     /// Roots walked since the start.
     pub walked: Mutex<BTreeMap<TreePath, i64>>,
+}
+
+/// Bytes of files that were settled, and sealed bytes of packs that were closed: of one root, and of files of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Yield {
+    pub source: u64,
+    pub sealed: u64,
 }
 
 impl Engine {

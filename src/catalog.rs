@@ -7,6 +7,7 @@
 //! Dying here: a transaction is whole or absent. A file that fails SQLite's own check is never guessed at: the
 //! caller moves it aside and rebuilds it from the vault. A file written by a later release is refused.
 
+mod ahead;
 mod counts;
 mod drills;
 mod history;
@@ -22,6 +23,7 @@ mod turn;
 mod verify;
 mod view;
 
+pub use ahead::Ahead;
 pub use counts::{RootCounts, VaultCounts};
 pub use drills::{DrillFile, DrillId, DrillPack, Drilled};
 pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled, pieces_of};

@@ -8,7 +8,8 @@ pub mod begin;
 mod cost;
 mod doctor;
 mod drill;
-pub mod key;
+pub mod forecast;
+mod key;
 mod log;
 mod log_state;
 mod look;
@@ -102,7 +103,8 @@ fn dispatch(line: &Line) -> Answer {
         Command::Init(i) => begin::init(line, i, &Faults::default()),
         Command::Run => serve::run(line),
         Command::Backup => serve::backup(line),
-        Command::Status => ask::status(line),
+        Command::Status { forecast: false, what_if } if what_if.is_empty() => ask::status(line),
+        Command::Status { what_if, .. } => forecast::forecast(line, what_if),
         Command::Pause { term } => uplink::pause(line, term),
         Command::Resume => ask::simple(line, &crate::web::ask::Ask::Resume),
         Command::Limit { rate, term } => uplink::limit(line, rate.as_deref(), term),

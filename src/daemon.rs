@@ -5,6 +5,7 @@ pub mod checks;
 pub mod console;
 pub mod desk;
 pub mod drill;
+pub mod forecast;
 pub mod found;
 pub mod gate;
 pub mod home;

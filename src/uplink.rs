@@ -2,11 +2,12 @@
 //!
 //! [`bucket`] keeps one limit, [`share`] divides a line between the vaults that use it,
 //! [`calendar`] says what each hour of the week allows, [`cap`] what is left of a month or a day, [`manners`] yields to
-//! everybody else on it.
+//! everybody else on it, [`forecast`] says when what waits is safe.
 
 pub mod bucket;
 pub mod calendar;
 pub mod cap;
+pub mod forecast;
 pub mod link;
 pub mod manners;
 pub mod share;

@@ -20,12 +20,12 @@ mod phrase;
 
 use crate::clock::{Clock, Wall};
 use crate::config::HostName;
-use crate::daemon::console::{Console, Status};
+use crate::daemon::console::{Console, ForecastStatus, Status};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::worker::Stop;
 use ask::Ask;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
@@ -125,6 +125,8 @@ fn router(room: Arc<Room>) -> Router {
         .route("/mark/{mood}", get(tab_mark))
         .route("/live", get(events::live_page))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/forecast", get(foretold))
+        .route("/forecast", get(when))
         .route("/api/v1/events", get(events::live_status))
         .route("/healthz", get(healthz))
         .route("/metrics", get(prometheus))
@@ -178,6 +180,37 @@ async fn status(State(room): Shared) -> Response {
         Ok(status) => axum::Json(status).into_response(),
         Err(error) => unavailable(&error),
     }
+}
+
+type Asked = Query<Vec<(String, String)>>;
+
+/// `?what_if=…`, as often as something is supposed. Operator: it asks for anything else.
+fn supposed(asked: Vec<(String, String)>) -> Result<Vec<String>> {
+    if let Some((key, _)) = asked.iter().find(|(key, _)| key != "what_if") {
+        return Err(Error::operator(format!("understand the request: a forecast knows no \"{key}\"")));
+    }
+    let said: Vec<String> = asked.into_iter().map(|(_, text)| text).filter(|text| !text.trim().is_empty()).collect();
+    if said.len() > ask::MOST_SUPPOSED {
+        return Err(Error::operator("understand the request: so much cannot be supposed at once"));
+    }
+    Ok(said)
+}
+
+async fn told_ahead(room: &Room, asked: Vec<(String, String)>) -> Result<ForecastStatus> {
+    let what_if = supposed(asked)?;
+    room.ask(move |console| console.forecast(&what_if)).await?
+}
+
+async fn foretold(State(room): Shared, Query(asked): Asked) -> Response {
+    match told_ahead(&room, asked).await {
+        Ok(document) => axum::Json(document).into_response(),
+        Err(error) if error.kind() == Kind::Operator => said(StatusCode::BAD_REQUEST, &error),
+        Err(error) => said(StatusCode::SERVICE_UNAVAILABLE, &error),
+    }
+}
+
+async fn when(State(room): Shared, Query(asked): Asked) -> Response {
+    page::when::html(&told_ahead(&room, asked).await, room.now())
 }
 
 async fn healthz(State(room): Shared) -> Response {

@@ -127,7 +127,7 @@ fn every_answer_carries_the_headers_that_keep_a_browser_in_bounds() {
     for path in GETS {
         let head = served.get(path).head;
         for header in [
-            "content-security-policy: default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "content-security-policy: default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
             "x-frame-options: deny",
             "x-content-type-options: nosniff",
             "referrer-policy: no-referrer",

@@ -114,6 +114,7 @@ impl Engine {
         }
         self.faults.at("upload.stored")?;
         self.catalog.pack_stored(id, self.clock.wall())?;
+        self.figures.stored.fetch_add(size, Ordering::Relaxed);
         self.faults.at("upload.unspool")?;
         self.spool.remove(&name.to_string())?;
         self.bells.capture.ring();
@@ -153,6 +154,7 @@ impl Engine {
         self.faults.at("upload.segment")?;
         self.alone(row)?;
         self.catalog.segment_stored(row.number, self.clock.wall())?;
+        self.figures.stored.fetch_add(row.size, Ordering::Relaxed);
         self.faults.at("upload.unspool")?;
         self.spool.remove(&name.to_string())?;
         self.bells.publish.ring();

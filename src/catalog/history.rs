@@ -31,6 +31,9 @@ pub struct KeptEntry {
 }
 
 impl KeptEntry {
+    pub fn size(&self) -> Size {
+        self.size
+    }
     pub fn of(entry: &Entry) -> Self {
         Self {
             cbor: entry_to_cbor(entry).into_boxed_slice(),

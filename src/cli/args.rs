@@ -35,7 +35,14 @@ pub enum Command {
     /// One pass without quiet periods, then exit; asks a running daemon where there is one
     Backup,
     /// Show what is safe and what is not (exit 0 healthy, 1 not)
-    Status,
+    Status {
+        /// When is each root safe, and what that rests on
+        #[arg(long)]
+        forecast: bool,
+        /// When would it be, if: a calendar entry, as in "daily 23:00-06:00 5 Mbit/s", or "limit 5 Mbit/s"
+        #[arg(long, value_name = "ENTRY")]
+        what_if: Vec<String>,
+    },
     /// Stop sending: until resumed, for some time, or until a time
     Pause {
         #[command(flatten)]
@@ -155,6 +162,7 @@ mod tests {
             "run",
             "backup --json",
             "status --json",
+            "status --forecast --what-if RATE --what-if RATE --json",
             "pause",
             "pause --for 1h",
             "pause --until tomorrow",

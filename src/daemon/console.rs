@@ -175,7 +175,18 @@ pub struct RootStatus {
     pub failed: u64,
     pub changed_while_read: u64,
     pub lag_s: Option<u64>,
+    /// Seconds until all of it is likely to be safe, and the range; null: not known, or never as things are.
     pub eta_s: Option<u64>,
+    #[serde(default)]
+    pub eta_earliest_s: Option<u64>,
+    #[serde(default)]
+    pub eta_latest_s: Option<u64>,
+    /// RFC 3339: the likely time; null where `eta_s` is, and where all is safe.
+    #[serde(default)]
+    pub eta_at: Option<String>,
+    /// Per mille of its bytes that are safe; null until it was walked.
+    #[serde(default)]
+    pub progress: Option<u64>,
     pub error: Option<String>,
     /// Every vault of this root lies on the root's own disk.
     pub same_disk: bool,
@@ -196,7 +207,14 @@ pub struct VaultStatus {
     pub rate_bytes_per_s: Option<u64>,
     pub sent_bytes_total: u64,
     pub requests: RequestCounts,
+    /// Age of the oldest change of any of its roots that is not safe in it; null: not known.
+    #[serde(default)]
+    pub lag_s: Option<u64>,
     pub eta_s: Option<u64>,
+    #[serde(default)]
+    pub eta_earliest_s: Option<u64>,
+    #[serde(default)]
+    pub eta_latest_s: Option<u64>,
     /// RFC 3339.
     pub last_segment: Option<String>,
     pub last_error: Option<String>,
@@ -408,6 +426,42 @@ pub struct Explanation {
     pub stages: Vec<String>,
 }
 
+/// When each root is safe, as things are or as it is supposed they were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForecastStatus {
+    /// RFC 3339: when this was worked out.
+    pub at: String,
+    /// What was supposed, as it was asked.
+    pub what_if: Vec<String>,
+    /// One for each root and vault.
+    pub roots: Vec<RootForecast>,
+    /// What it rests on, in sentences.
+    pub assumptions: Vec<String>,
+}
+
+/// When one root is safe in one vault.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootForecast {
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    pub vault: String,
+    /// safe | waiting | never (not within ten years, as things are) | unknown
+    pub state: String,
+    /// Bytes of files that wait, before dedup and compression, and what of it is likely to be sent.
+    pub waiting_bytes: u64,
+    pub to_send_bytes: u64,
+    pub new_bytes_per_day: u64,
+    /// Seconds from `at`; null: not within ten years, or not known.
+    pub earliest_s: Option<u64>,
+    pub likely_s: Option<u64>,
+    pub latest_s: Option<u64>,
+    /// RFC 3339: the same.
+    pub earliest: Option<String>,
+    pub likely: Option<String>,
+    pub latest: Option<String>,
+}
+
 /// What an operator may ask of a running daemon.
 pub trait Console: Send + Sync {
     fn status(&self) -> Status;
@@ -420,6 +474,8 @@ pub trait Console: Send + Sync {
     fn limit(&self, bound: Bound, lasting: Lasting) -> Result<()>;
     fn rescan(&self) -> Result<()>;
     fn explain(&self, path: &TreePath) -> Result<Explanation>;
+    /// When is each root safe; `what_if`: entries of the calendar, or `limit RATE`. Operator: one is neither.
+    fn forecast(&self, what_if: &[String]) -> Result<ForecastStatus>;
     /// Asks for one pass without quiet periods; returns when everything noticed by then is safe or failed.
     fn backup_now(&self) -> Result<()>;
     /// Looks through vaults without a thaw; returns when that is done: hours, perhaps.

@@ -7,12 +7,15 @@
 
 mod drill;
 mod explain;
+mod forecast;
 mod gather;
 mod headline;
 mod sheet;
 pub mod verify;
 
-use super::console::{Bound, Console, Explanation, Lasting, Mood, Overall, Status, Verified, VerifyAsk};
+use super::console::{
+    Bound, Console, Explanation, ForecastStatus, Lasting, Mood, Overall, Status, Verified, VerifyAsk,
+};
 use super::orders::Orders;
 use super::run::{Daemon, Vault};
 use super::spell::rfc3339;
@@ -35,6 +38,7 @@ pub struct Desk {
     daemon: Arc<Daemon>,
     counted: Mutex<BTreeMap<String, Counted>>,
     last: Mutex<Option<(Steady, Duration, Status)>>,
+    foretold: Mutex<BTreeMap<String, forecast::Foretold>>,
 }
 
 /// A vault, and its engine where it is open at this moment.
@@ -45,7 +49,7 @@ struct Seen {
 
 impl Desk {
     pub fn new(daemon: Arc<Daemon>) -> Arc<Self> {
-        Arc::new(Self { daemon, counted: Mutex::default(), last: Mutex::new(None) })
+        Arc::new(Self { daemon, counted: Mutex::default(), last: Mutex::new(None), foretold: Mutex::default() })
     }
 
     pub fn daemon(&self) -> &Arc<Daemon> {
@@ -81,6 +85,7 @@ impl Desk {
 
     /// Whoever asks next gets a new document.
     fn forget(&self) {
+        self.foretold.lock().expect("forecast lock").clear();
         *self.last.lock().expect("status lock") = None;
     }
 
@@ -191,6 +196,10 @@ impl Console for Desk {
         let open = seen.iter().filter_map(|s| s.engine.as_deref().map(|e| (&s.vault.settings.name, e)));
         let stages = open.map(|(name, e)| explain::stage(name, e, path)).collect::<Result<Vec<_>>>()?;
         Ok(Explanation { path: path.to_string(), rule, chosen, stages })
+    }
+
+    fn forecast(&self, what_if: &[String]) -> Result<ForecastStatus> {
+        self.forecast_document(what_if)
     }
 
     fn backup_now(&self) -> Result<()> {

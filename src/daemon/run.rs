@@ -11,6 +11,7 @@ mod vault;
 pub use vault::{Trouble, Vault};
 
 use super::checks::{self, Timetable};
+use super::forecast;
 use super::link;
 use super::open::{House, Opened};
 use super::orders::Orders;
@@ -103,6 +104,8 @@ impl Daemon {
         threads.push(spawn("uplink".to_owned(), move || me.keep_to_the_calendar())?);
         let me = Arc::clone(self);
         threads.push(spawn("link".to_owned(), move || link::look_out(&me))?);
+        let me = Arc::clone(self);
+        threads.push(spawn("forecast".to_owned(), move || me.look_ahead())?);
         if self.watcher.is_some() {
             let me = Arc::clone(self);
             threads.push(spawn("notice".to_owned(), move || me.listen())?);
@@ -135,6 +138,30 @@ impl Daemon {
         if let Err(e) = self.uplink.close(&self.vaults) {
             tracing::warn!("{e}");
         }
+    }
+
+    /// Learns what a forecast rests on, a look a minute. What it learnt is kept by the engine's supervisor when it closes.
+    fn look_ahead(&self) {
+        while !self.house.stop.wait(forecast::LOOK) {
+            self.learn();
+        }
+    }
+
+    pub fn learn(&self) {
+        for vault in &self.vaults {
+            if let Some(engine) = vault.engine() {
+                let mut learnt = vault.learnt.lock().expect("learnt lock");
+                if let Err(e) = learnt.look(vault, &engine, self.sharing()) {
+                    tracing::warn!(vault = %engine.name, "learn for the forecast: {e}");
+                }
+            }
+        }
+    }
+
+    /// How many vaults have something to send now, at least one.
+    pub fn sharing(&self) -> u64 {
+        let sends = |e: &Arc<Engine>| e.catalog.spooled(1).is_ok_and(|s| !s.is_empty());
+        self.engines().iter().filter(|e| sends(e)).count().max(1) as u64
     }
 
     /// Hints go to every vault; each writes them down for itself.
@@ -175,6 +202,10 @@ impl Daemon {
                     // Opening it proved that it is the one.
                     vault.barred.store(false, Ordering::SeqCst);
                     self.work(vault, &engine);
+                    let kept = vault.learnt.lock().expect("learnt lock").keep(&engine);
+                    if let Err(e) = kept {
+                        tracing::warn!(vault = %engine.name, "keep what a forecast rests on: {e}");
+                    }
                     if let Err(e) = engine.catalog.close() {
                         tracing::warn!(vault = %engine.name, "close the catalog: {e}");
                     }
@@ -215,6 +246,7 @@ impl Daemon {
             engine.mark_root(root)?;
         }
         let engine = Arc::new(engine);
+        vault.learnt.lock().expect("learnt lock").open(&engine)?;
         *vault.s3.lock().expect("s3 lock") = s3;
         if let Some(lost) = self.uplink.lost() {
             engine.tell(Level::Warning, &lost);

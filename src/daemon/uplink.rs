@@ -18,6 +18,7 @@ use crate::clock::{Clock, Steady, Wall};
 use crate::config::UplinkSettings;
 use crate::daemon::open::House;
 use crate::error::Result;
+use crate::model::Rate;
 use crate::store::throttle::Line;
 use crate::uplink::calendar::Calendar;
 use crate::worker::{Faults, Nudge};
@@ -143,6 +144,10 @@ impl Uplink {
 
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
+    }
+    /// What holds outside all windows; None: no limit.
+    pub fn plain_limit(&self) -> Option<Rate> {
+        self.settings.limit
     }
     pub fn zone(&self) -> TimeZone {
         self.place.zone()

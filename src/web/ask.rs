@@ -20,6 +20,8 @@ pub enum Ask {
     Rescan,
     Limit(Bound, Lasting),
     Explain(TreePath),
+    /// What is supposed: entries of the calendar, or `limit RATE`.
+    Forecast(Vec<String>),
     /// Answered when everything noticed by then is safe or failed: hours, perhaps.
     Backup,
     /// Answered when the vaults were looked through: hours, perhaps.
@@ -35,6 +37,7 @@ impl Ask {
             "limit" => &["ask", "rate", "for", "until"],
             "pause" => &["ask", "for", "until"],
             "explain" => &["ask", "path_b64"],
+            "forecast" => &["ask", "what_if"],
             "verify" => &["ask", "vault", "level", "sample", "heal", "acknowledge"],
             _ => &["ask"],
         };
@@ -49,6 +52,7 @@ impl Ask {
             "backup" => Ok(Self::Backup),
             "limit" => Ok(Self::Limit(rate(fields)?, lasting(fields)?)),
             "explain" => Ok(Self::Explain(path(fields)?)),
+            "forecast" => Ok(Self::Forecast(what_if(fields)?)),
             "verify" => Ok(Self::Verify(verify(fields)?)),
             other => Err(unknown(&format!("nothing is called \"{other}\""))),
         }
@@ -84,6 +88,7 @@ impl Ask {
             }
             Self::Verify(v) => json!({ "ask": "verify", "vault": v.vault, "level": v.level, "sample": v.sample,
                 "heal": v.heal, "acknowledge": v.acknowledge }),
+            Self::Forecast(what_if) => json!({ "ask": "forecast", "what_if": what_if }),
             Self::Explain(path) => json!({ "ask": "explain", "path_b64": STANDARD.encode(path.as_bytes()) }),
         }
     }
@@ -93,6 +98,7 @@ impl Ask {
         match self {
             Self::Status => document(&console.status()),
             Self::Explain(path) => document(&console.explain(path)?),
+            Self::Forecast(what_if) => document(&console.forecast(what_if)?),
             Self::Verify(asked) => document(&console.verify(asked)?),
             Self::Pause(how_long) => console.pause(*how_long).map(|()| Value::Bool(true)),
             Self::Resume => console.resume().map(|()| Value::Bool(true)),
@@ -103,6 +109,8 @@ impl Ask {
     }
 }
 
+/// So much may be supposed at once.
+pub(super) const MOST_SUPPOSED: usize = 50;
 /// What takes an ordered limit back.
 pub const CONFIGURED: &str = "configured";
 
@@ -177,6 +185,18 @@ fn path(fields: &Map<String, Value>) -> Result<TreePath> {
         .and_then(|text| STANDARD.decode(text).ok())
         .and_then(TreePath::from_bytes)
         .ok_or_else(|| unknown("\"path_b64\" is an absolute path in base64"))
+}
+
+/// Nothing supposed may be left out.
+fn what_if(fields: &Map<String, Value>) -> Result<Vec<String>> {
+    let bad = || unknown("\"what_if\" is a list of at most 50 texts like \"daily 23:00-06:00 5 Mbit/s\"");
+    match fields.get("what_if") {
+        None | Some(Value::Null) => Ok(vec![]),
+        Some(Value::Array(list)) if list.len() <= MOST_SUPPOSED => {
+            list.iter().map(|one| one.as_str().map(str::to_owned).ok_or_else(bad)).collect()
+        }
+        Some(_) => Err(bad()),
+    }
 }
 
 /// Every key but the level may be left out; none may be of another kind.
@@ -255,6 +275,7 @@ mod tests {
             Ask::Limit(Bound::Configured, Lasting::Always),
             Ask::Limit(Bound::At(Rate::bytes_per_second(250_000).unwrap()), Lasting::Change),
             Ask::Explain(odd),
+            Ask::Forecast(vec!["limit none".into()]),
             Ask::Verify(VerifyAsk {
                 vault: Some("usb".into()),
                 level: "read".into(),

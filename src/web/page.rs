@@ -7,6 +7,7 @@
 //! `data-list="x"` holds one copy of the template `x` per item, known by its `key`.
 
 mod line;
+pub(super) mod when;
 
 use super::phrase::{UNKNOWN, ago, count, counted, moment, span, time_of_day};
 use crate::clock::Wall;
@@ -236,6 +237,18 @@ fn sum(roots: &[RootStatus]) -> String {
     )
 }
 
+/// With the range, where it says more than the likely time alone.
+fn in_about(likely: u64, earliest: Option<u64>, latest: Option<u64>) -> String {
+    let (most, least) = (span(likely), earliest.map(span));
+    match (least, latest.map(span)) {
+        (Some(least), Some(latest)) if least != most || latest != most => {
+            format!("in about {most} ({least} to {latest})")
+        }
+        (Some(least), None) => format!("in about {most}, at best {least}"),
+        _ => format!("in about {most}"),
+    }
+}
+
 /// Number and unit stay on one line.
 fn size(bytes: u64) -> String {
     Size(bytes).to_string().replace(' ', "\u{a0}")
@@ -276,7 +289,7 @@ impl RootWords {
             eta: match root.eta_s {
                 _ if !working => String::new(),
                 None => UNKNOWN.into(),
-                Some(seconds) => format!("in about {}", span(seconds)),
+                Some(seconds) => in_about(seconds, root.eta_earliest_s, root.eta_latest_s),
             },
             failed: some_of(root.failed, "file could not be read", "files could not be read"),
             torn: some_of(root.changed_while_read, "file changed while read", "files changed while read"),
@@ -334,7 +347,7 @@ impl VaultWords {
             eta: match vault.eta_s {
                 _ if vault.queued_files == 0 && vault.spool_bytes == 0 => String::new(),
                 None => UNKNOWN.into(),
-                Some(seconds) => format!("in about {}", span(seconds)),
+                Some(seconds) => in_about(seconds, vault.eta_earliest_s, vault.eta_latest_s),
             },
             segment: vault.last_segment.as_deref().map_or_else(|| UNKNOWN.into(), |at| ago(at, now, zone)),
             verified: vault.verify.as_ref().map_or_else(|| UNKNOWN.into(), |verify| verified(verify, now, zone)),
@@ -410,6 +423,10 @@ mod tests {
             changed_while_read: 0,
             lag_s: None,
             eta_s: None,
+            eta_earliest_s: None,
+            eta_latest_s: None,
+            eta_at: None,
+            progress: None,
             error: None,
             same_disk: false,
         }

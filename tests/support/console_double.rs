@@ -2,8 +2,9 @@
 //! are states of the world the page must show well, nasty names included.
 
 use panicroom::daemon::console::{
-    Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, Lasting, Mood, Overall, PartStatus,
-    RequestCounts, RootStatus, Status, UplinkStatus, VaultStatus, Verified, VerifyAsk, VerifyStatus,
+    Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, ForecastStatus, Lasting, Mood, Overall,
+    PartStatus, RequestCounts, RootForecast, RootStatus, Status, UplinkStatus, VaultStatus, Verified, VerifyAsk,
+    VerifyStatus,
 };
 use panicroom::error::{Error, Result};
 use panicroom::model::TreePath;
@@ -59,6 +60,29 @@ impl Console for ConsoleDouble {
     fn explain(&self, path: &TreePath) -> Result<Explanation> {
         Ok(Explanation { path: path.to_string(), rule: "no rule: kept".into(), chosen: true, stages: vec![] })
     }
+    fn forecast(&self, what_if: &[String]) -> Result<ForecastStatus> {
+        self.note(format!("forecast {}", what_if.join("|")));
+        if what_if.iter().any(|text| text == "nonsense") {
+            return Err(Error::operator("understand what is supposed: 'nonsense'"));
+        }
+        let root = |path: &str, state: &str, likely: Option<u64>| RootForecast {
+            path: path.into(),
+            vault: "cloud".into(),
+            state: state.into(),
+            waiting_bytes: 9_000_000_000,
+            likely_s: likely,
+            earliest_s: likely.map(|s| s / 2),
+            latest_s: likely.map(|s| s * 2),
+            likely: likely.map(|_| "2026-08-04T18:00:00Z".into()),
+            ..RootForecast::default()
+        };
+        Ok(ForecastStatus {
+            at: "2026-08-03T14:00:00Z".into(),
+            what_if: what_if.to_vec(),
+            roots: vec![root("/volume1/documents", "waiting", Some(100_800)), root(NASTY, "never", None)],
+            assumptions: vec!["cloud: 31 h of sending were seen; the line was there 98 % of that time.".into()],
+        })
+    }
     fn backup_now(&self) -> Result<()> {
         self.note("backup");
         Ok(())
@@ -94,6 +118,10 @@ fn root(path: &str, files: u64, bytes: u64) -> RootStatus {
         changed_while_read: 0,
         lag_s: Some(0),
         eta_s: None,
+        eta_earliest_s: None,
+        eta_latest_s: None,
+        eta_at: None,
+        progress: Some(1000),
         error: None,
         same_disk: false,
     }
@@ -113,7 +141,10 @@ fn vault(name: &str, url: &str) -> VaultStatus {
         rate_bytes_per_s: Some(0),
         sent_bytes_total: 415_300_000_000,
         requests: RequestCounts { put: 16_530, get: 0, head: 0, list: 212, thaw: 0 },
+        lag_s: Some(0),
         eta_s: None,
+        eta_earliest_s: None,
+        eta_latest_s: None,
         last_segment: Some("2026-08-03T13:51:00Z".into()),
         last_error: None,
         sheet_checked: Some("2026-07-30T19:02:00Z".into()),

@@ -6,10 +6,11 @@
 use super::{Meter, Order, Texts};
 use crate::backup::Engine;
 use crate::backup::capture::{Lane, Turns};
-use crate::catalog::{NewPackRow, RootId, Settled};
+use crate::catalog::{NewPackRow, Outcome, RootId, Settled};
 use crate::error::{Error, Result};
 use crate::format::Name;
 use crate::format::pack::{NewPack, Table};
+use crate::model::Band;
 use crate::spool::Writing;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::HashMap;
@@ -96,6 +97,7 @@ impl Engine {
                 self.close_pack(id, *open, &settled)?;
                 told.committed.lock().expect("committed lock").push(id);
                 turns.committed();
+                self.count_yield(&settled);
                 turns.settled(&settled);
                 self.bells.upload.ring();
                 Ok(())
@@ -103,6 +105,7 @@ impl Engine {
             Closing::Paths(settled) => {
                 self.faults.at("capture.commit")?;
                 self.catalog.commit(None, &settled)?;
+                self.count_yield(&settled);
                 turns.settled(&settled);
                 if let Some(rank) = settled.iter().map(|one| one.row.rank).min() {
                     self.is_ready(rank);
@@ -122,6 +125,19 @@ impl Engine {
         file.finish(&Name::Pack(table.tier, hash).to_string())?;
         self.faults.at("pack.commit")?;
         let record = pack.record(hash, size, table);
-        self.catalog.commit(Some(&NewPackRow { id, record, rank: lane.rank, root }), settled)
+        self.catalog.commit(Some(&NewPackRow { id, record, rank: lane.rank, root }), settled)?;
+        self.figures.yields.lock().expect("yields lock").entry((root, lane.rank.band)).or_default().sealed += size;
+        Ok(())
+    }
+
+    /// Files that are captured, for the forecast: what they weighed.
+    fn count_yield(&self, settled: &[Settled]) {
+        let mut yields = self.figures.yields.lock().expect("yields lock");
+        for one in settled {
+            if let Outcome::Version(version) = &one.outcome {
+                let size = version.entry.size().0;
+                yields.entry((one.row.root, Band::of(size))).or_default().source += size;
+            }
+        }
     }
 }

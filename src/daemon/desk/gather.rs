@@ -8,6 +8,7 @@ use crate::config::VaultUrl;
 use crate::daemon::console::{
     Event, FailedPath, LostVersion, Mood, Overall, RequestCounts, RootStatus, Status, VaultStatus, VerifyStatus,
 };
+use crate::daemon::forecast::after;
 use crate::daemon::run::Vault;
 use crate::daemon::spell::{legible, rfc3339};
 use crate::daemon::uplink::May;
@@ -25,7 +26,7 @@ const MOST_EVENTS: usize = 50;
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
     changes: i64,
-    roots: BTreeMap<TreePath, RootCounts>,
+    pub(super) roots: BTreeMap<TreePath, RootCounts>,
     vault: VaultCounts,
     verify: VerifyStatus,
 }
@@ -62,7 +63,7 @@ impl Desk {
     }
 
     /// Counting costs with the number of rows: it is done again only when one changed.
-    fn counted(&self, engine: &Engine) -> Result<Counted> {
+    pub(super) fn counted(&self, engine: &Engine) -> Result<Counted> {
         let changes = engine.catalog.changes()?;
         let known =
             self.counted.lock().expect("counts lock").get(&engine.name).filter(|c| c.changes == changes).cloned();
@@ -108,6 +109,7 @@ impl Desk {
             _ => "safe",
         };
         let (shown, path_b64) = legible(path);
+        let eta = self.eta(path, &mine, walked, state == "safe");
         RootStatus {
             path: shown,
             path_b64,
@@ -122,7 +124,11 @@ impl Desk {
             changed_while_read: torn,
             // Nothing unsafe is no lag, once that is known.
             lag_s: lag.or(walked.then_some(0)),
-            eta_s: eta(&known, &mine, walked),
+            eta_s: eta.likely,
+            eta_earliest_s: eta.earliest,
+            eta_latest_s: eta.latest,
+            eta_at: eta.likely.filter(|s| *s > 0).map(|s| rfc3339(after(now, s))),
+            progress: walked.then(|| progress(min(&|s| s.counts.safe_bytes), max(&|s| s.counts.bytes))),
             error: trouble,
             same_disk: all_known && known.iter().all(|s| s.same_disk),
         }
@@ -139,6 +145,11 @@ impl Desk {
     fn vault(&self, vault: &Vault, engine: Option<&Engine>) -> VaultStatus {
         let counted = engine.and_then(|e| self.counted(e).ok());
         let c = counted.as_ref().map(|c| c.vault).unwrap_or_default();
+        let all_walked = engine.is_some_and(Engine::all_walked);
+        let oldest = counted.as_ref().and_then(|c| c.roots.values().filter_map(|r| r.oldest).min());
+        let now = self.daemon.house.clock.wall();
+        let lag = oldest.map(|at| now.since(at).as_secs()).or(all_walked.then_some(0));
+        let eta = self.eta_of_vault(vault, engine, all_walked, oldest.is_none());
         let verify = counted.map(|c| c.verify);
         let unsound = verify.as_ref().and_then(|v| v.unsound.clone());
         let worst = vault.worst();
@@ -177,7 +188,10 @@ impl Desk {
                 list: requests.list,
                 thaw: requests.thaw,
             },
-            eta_s: (rate > 0).then(|| (c.queued_bytes + c.spool_bytes) / rate),
+            lag_s: lag,
+            eta_s: eta.likely,
+            eta_earliest_s: eta.earliest,
+            eta_latest_s: eta.latest,
             last_segment: c.last_segment.map(rfc3339),
             last_error: worst.map(|t| t.text).or(unsound),
             sheet_checked: sheet.and_then(|s| s.0).map(rfc3339),
@@ -198,17 +212,12 @@ fn share_disk(engine: &Engine, root: &TreePath) -> bool {
     }
 }
 
-/// Bytes to go over the measured rate, for the slowest vault; None while either is unknown.
-fn eta(known: &[&Share], mine: &[&Seen], walked: bool) -> Option<u64> {
-    if !walked {
-        return None;
+/// Per mille, all of it only when it is all.
+fn progress(safe: u64, all: u64) -> u64 {
+    if safe >= all {
+        return 1000;
     }
-    let to_go = known.iter().map(|s| s.counts.bytes.saturating_sub(s.counts.safe_bytes)).max()?;
-    if to_go == 0 {
-        return Some(0);
-    }
-    let rate = mine.iter().map(|s| s.vault.throttle.rate_bytes_per_s()).filter(|r| *r > 0).min()?;
-    Some(to_go / rate)
+    u64::try_from(u128::from(safe) * 1000 / u128::from(all.max(1))).unwrap_or(0).min(999)
 }
 
 fn failed(vaults: &[Seen]) -> Vec<FailedPath> {

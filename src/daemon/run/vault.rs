@@ -4,6 +4,7 @@ use crate::backup::Engine;
 use crate::backup::upload::Claims;
 use crate::clock::Steady;
 use crate::config::{UplinkSettings, VaultSettings, VaultUrl};
+use crate::daemon::forecast::Learnt;
 use crate::daemon::uplink::{Hold, May, Now};
 use crate::error::Kind;
 use crate::store::s3::S3Store;
@@ -25,6 +26,8 @@ pub struct Vault {
     pub paused: AtomicBool,
     /// What may be sent, by the calendar, the caps, the links and the operator.
     may: Mutex<May>,
+    /// What is learnt of the line and the files of this vault.
+    pub learnt: Mutex<Learnt>,
     /// Whether packs go one at a time.
     one_at_a_time: AtomicBool,
     /// Why nothing is to be sent over the network there is now; see [`super::super::link`].
@@ -73,6 +76,7 @@ impl Vault {
             claims: Claims::default(),
             paused: AtomicBool::new(false),
             may: Mutex::new(May::Everything),
+            learnt: Mutex::default(),
             one_at_a_time: AtomicBool::new(false),
             link: Mutex::default(),
             barred: AtomicBool::new(false),
