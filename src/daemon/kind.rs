@@ -6,6 +6,7 @@
 //! is asked for is inherited. A kernel or sandbox that refuses is said in the log and is no hindrance.
 
 use crate::config::Cpu;
+use crate::kernel;
 use rustix::process::{getpriority_process, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -19,6 +20,9 @@ pub fn step_back(cpu: Cpu) {
         && let Err(e) = setpriority_process(None, NICE)
     {
         tracing::info!("run with a lower priority: {e}");
+    }
+    if !kernel::idle_io() {
+        tracing::info!("use the disks only when nobody else does: this system has no idle class");
     }
     if cpu != Cpu::All
         && let Err(e) = keep_to(cpu)
