@@ -47,6 +47,7 @@ pub struct Bed {
 /// What the benches differ in.
 pub struct Site {
     pub order: Vec<OrderRule>,
+    pub pack_size: Size,
     pub spool_size: Size,
     pub publish_every: Duration,
     pub hurried: bool,
@@ -54,7 +55,13 @@ pub struct Site {
 
 impl Default for Site {
     fn default() -> Self {
-        Self { order: vec![], spool_size: Size::mib(256), publish_every: Duration::ZERO, hurried: true }
+        Self {
+            order: vec![],
+            pack_size: Size::mib(1),
+            spool_size: Size::mib(256),
+            publish_every: Duration::ZERO,
+            hurried: true,
+        }
     }
 }
 
@@ -143,7 +150,7 @@ impl Bed {
             faults,
             stop: Stop::new(),
             settings: EngineSettings {
-                pack_size: Size::mib(1),
+                pack_size: self.site.pack_size,
                 spool_size: self.site.spool_size,
                 gather: Duration::ZERO,
                 level: 1,
