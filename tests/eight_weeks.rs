@@ -19,7 +19,7 @@ fn live(number: usize) -> (Scenario, Weeks) {
     for told in &weeks.told {
         let d = |s: Option<u64>| s.map_or("-".into(), |s| format!("{:.2}", s as f64 / DAY as f64));
         println!(
-            "{} day {:5.1} {:10} told {} ({} to {}), came after {}: {}",
+            "{} day {:5.1} {:10} told {} ({} to {}), came after {}: {}{}",
             scenario.name,
             told.at as f64 / DAY as f64,
             weeks.folder(told.folder),
@@ -28,6 +28,7 @@ fn live(number: usize) -> (Scenario, Weeks) {
             d(told.outlook.latest),
             d(told.came.map(|c| c - told.at)),
             told.off().map_or("-".into(), |o| format!("{:+.1} %", o * 100.0)),
+            if told.within_range() == Some(false) { ", out of its range" } else { "" },
         );
     }
     (scenario, weeks)
@@ -38,11 +39,14 @@ fn within_ten_percent(number: usize) {
     let offs = offs(&weeks);
     let worst = offs.last().copied().unwrap_or(0.0);
     println!(
-        "{}: {} forecasts, median {:.1} %, worst {:.1} %",
+        "{}: {} forecasts, median {:.1} %, worst {:.1} %; {} power cuts, {} of {} bytes sent twice",
         scenario.name,
         offs.len(),
         offs[offs.len() / 2] * 100.0,
-        worst * 100.0
+        worst * 100.0,
+        weeks.cuts(),
+        weeks.wasted,
+        weeks.sent
     );
     assert!(offs.len() > 20, "{} forecasts came true or not", offs.len());
     assert!(worst <= 0.10, "{}: the worst forecast was off by {:.1} %", scenario.name, worst * 100.0);

@@ -109,12 +109,14 @@ struct Answer {
     body: String,
 }
 
-const GETS: [&str; 9] = [
+const GETS: [&str; 11] = [
     "/",
     "/page.css",
     "/page.js",
     "/mark/good.svg",
     "/api/v1/status",
+    "/api/v1/forecast",
+    "/forecast",
     "/healthz",
     "/metrics",
     "/nothing",
@@ -599,4 +601,18 @@ fn pictures_of_a_daemon_that_runs() {
         assert!(browser.sees(LIVE));
         browser.picture(&folder.join(format!("running-{name}.png")));
     }
+}
+
+#[test]
+fn the_forecast_is_told_as_json_and_as_a_page_with_what_was_supposed() {
+    let served = Served::showing(all_good());
+    let json = served.get("/api/v1/forecast?what_if=limit+5+Mbit%2Fs&what_if=sat%2Csun%20off");
+    assert!(json.code == 200 && json.body.contains("\"limit 5 Mbit/s\",\"sat,sun off\""), "{}", json.body);
+    let page = served.get("/forecast?what_if=%3Cscript%3Ealert(1)%3C%2Fscript%3E").body;
+    assert!(page.contains("/volume1/documents") && page.contains("never, as things are"), "{page}");
+    assert!(!page.contains("<script>"), "{page}");
+    for wrong in ["/api/v1/forecast?what_if=nonsense", "/api/v1/forecast?what=1"] {
+        assert_eq!(served.get(wrong).code, 400, "{wrong}");
+    }
+    assert!(served.get("/forecast?what_if=nonsense").body.contains("nonsense"));
 }

@@ -217,7 +217,8 @@ impl Learnt {
         };
         let (plan, link, is_paused_for_good) = self.plan(vault, engine, uplink, sharing, supposed);
         let list: Vec<Need> = needs.iter().map(|(_, need)| *need).collect();
-        let outlooks = forecast(now, &list, &self.given, &habits, || plan.teller());
+        let given = self.given_or_now(vault, now);
+        let outlooks = forecast(now, &list, &given, &habits, || plan.teller());
         let is_known = outlooks.is_some();
         let mut roots: BTreeMap<RootId, RootAhead> = BTreeMap::new();
         let outlooks = outlooks.unwrap_or_else(|| vec![Outlook::default(); needs.len()]);
@@ -252,6 +253,17 @@ impl Learnt {
             link,
             is_paused_for_good,
         })
+    }
+
+    /// In the first minutes of a line nobody knows: what goes at this moment.
+    fn given_or_now(&self, vault: &Vault, now: Wall) -> Given {
+        let mut given = self.given.clone();
+        let sent = vault.throttle.rate_bytes_per_s() * LOOK.as_secs();
+        if given.seconds() <= 0.0 && sent > 0 {
+            let allowed = vault.throttle.rate().into();
+            given.hear(&Heard { at: now, seconds: LOOK.as_secs_f64(), allowed, sent });
+        }
+        given
     }
 
     fn needs(&self, engine: &Engine, unsafe_roots: &BTreeSet<RootId>) -> Vec<(Option<RootId>, Need)> {

@@ -111,7 +111,7 @@ impl Desk {
     ) -> RootForecast {
         let now = self.daemon.house.clock.wall();
         let (path, path_b64) = legible(path);
-        let outlook = found.filter(|_| walked && ahead.is_known).map_or(Outlook::default(), |r| r.outlook);
+        let outlook = found.filter(|_| walked).map_or(Outlook::default(), |r| r.outlook);
         let at = |s: Option<u64>| s.map(|s| rfc3339(after(now, s)));
         let state = match outlook.likely {
             Some(0) => "safe",
