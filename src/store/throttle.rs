@@ -176,7 +176,7 @@ impl Throttle {
         let now = self.now();
         let mut state = self.state();
         if state.shut.is_none() {
-            let had = state.meter.mean(now);
+            let had = state.meter.lately(now);
             state.shut = Some(Shut { at: now, had });
         }
     }
