@@ -1,11 +1,18 @@
-//! Which link leads to an address, and when that changed, in a network namespace of this test's own. Needs root and
-//! `unshare` and `ip`: skipped, and said, where they are not to be had.
+//! Which link leads to an address, and when that changed, in a network namespace of this test's own; and the real daemon
+//! on links it may use and may not. Needs root, `unshare` and `ip`, the daemon a server of `PANICROOM_PYTHON` besides:
+//! skipped, and said, where they are not to be had.
+
+#[path = "support/servers.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod servers;
 
 use panicroom::link::{Changes, addresses_of, links_to};
 use panicroom::model::LinkChoice;
 use panicroom::uplink::link::{Decision, Link, Metered, decide};
-use std::net::IpAddr;
-use std::process::Command;
+use panicroom::worker::Stop;
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Set in the child that runs inside.
@@ -119,4 +126,129 @@ fn a_route_that_comes_back_is_heard() {
     }
     assert!(changes.wait(LONG));
     assert_eq!(to("198.18.200.1")[0].interface, "phone");
+}
+
+/// The server's address as the daemon knows it, wherever that leads.
+const SERVER: &str = "203.0.113.9";
+
+/// Carries connections to every address of this machine on to `to`, a port of 127.0.0.1; the port it has itself.
+fn relay(to: u16) -> u16 {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { continue };
+            for (mut from, mut into) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 16 << 10];
+                    while let Ok(n @ 1..) = from.read(&mut buffer) {
+                        if into.write_all(&buffer[..n]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = into.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    port
+}
+
+/// Connections this namespace ever began.
+fn began() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/snmp").unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names.split_whitespace().position(|name| name == "ActiveOpens").unwrap();
+    values.split_whitespace().nth(at).unwrap().parse().unwrap()
+}
+
+struct Daemon {
+    dir: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    fn panicroom(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_panicroom"));
+        command.arg("--config").arg(self.dir.path().join("config.toml")).args(args).stdin(Stdio::null());
+        command
+    }
+    fn status(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.panicroom(&["--json", "status"]).output().unwrap().stdout).ok()
+    }
+    fn wait(&self, what: &str, is_so: impl Fn(&serde_json::Value) -> bool) {
+        let mut last = None;
+        for _ in 0..600 {
+            last = self.status();
+            if last.as_ref().is_some_and(&is_so) {
+                return;
+            }
+            Stop::new().wait(Duration::from_millis(200));
+        }
+        panic!("waited in vain for: {what}: {last:#?}");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn the_daemon_leaves_a_phone_alone_and_is_back_with_the_cable() {
+    if std::env::var_os("PANICROOM_PYTHON").is_none() {
+        eprintln!("SKIPPED: no real S3 server; set PANICROOM_PYTHON");
+        return;
+    }
+    if !inside("the_daemon_leaves_a_phone_alone_and_is_back_with_the_cable") {
+        return;
+    }
+    ip("link set lo up");
+    cable_and_phone();
+    ip("route add default via 192.168.43.1 dev phone");
+    ip(&format!("addr add {SERVER}/32 dev lo"));
+    let server = servers::Server::moto().unwrap();
+    server.make_bucket("linked");
+    let query = server.query();
+    let (before, port) = query.rsplit_once(":").unwrap();
+    let port = relay(port.parse().unwrap());
+    let query = before.replace("127.0.0.1", SERVER) + &format!(":{port}");
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("source")).unwrap();
+    std::fs::write(dir.path().join("source/letter"), "dear").unwrap();
+    let config = format!(
+        "[[root]]\npath = \"{0}/source\"\nquiet = \"0s\"\n[[vault]]\nname = \"v\"\nurl = \"s3://linked/v?{query}\"\n\
+         credentials_file = \"{1}\"\ngather = \"0s\"\n[uplink]\npause_on = [\"ph*\"]\n[state]\ndir = \"{0}/state\"\n\
+         [http]\nlisten = \"off\"\n",
+        dir.path().display(),
+        server.credentials().display()
+    );
+    std::fs::write(dir.path().join("config.toml"), config).unwrap();
+    let mut daemon = Daemon { dir, child: None };
+    let words = daemon.dir.path().join("words");
+    let made = daemon.panicroom(&["init", "--words-file", words.to_str().unwrap()]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+
+    // Now the way there is the phone.
+    ip(&format!("addr del {SERVER}/32 dev lo"));
+    let connections = began();
+    daemon.child = Some(daemon.panicroom(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    daemon.wait("it says why it waits", |status| status.to_string().contains("the network is phone by 192.168.43.1"));
+    assert_eq!(began(), connections, "not one connection was tried");
+    // The cable is back.
+    ip(&format!("addr add {SERVER}/32 dev lo"));
+    daemon.wait("all is safe", |status| status["roots"][0]["safe_files"] == 1 && status["roots"][0]["dirty"] == 0);
+    // The phone again, and something to send.
+    ip(&format!("addr del {SERVER}/32 dev lo"));
+    daemon.wait("it says so again", |status| status.to_string().contains("the network is phone"));
+    let connections = began();
+    std::fs::write(daemon.dir.path().join("source/another"), "dear").unwrap();
+    daemon.wait("it was noticed", |status| status["roots"][0]["dirty"].as_u64() >= Some(1));
+    assert_eq!(began(), connections, "not one connection was tried");
 }
