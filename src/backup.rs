@@ -113,6 +113,8 @@ pub struct Figures {
     pub read_bytes: AtomicU64,
     /// Bytes the store sent since it was opened that are counted in the catalog.
     pub sent: AtomicU64,
+    /// Packs may not be sent now, the log may: a cap is used up.
+    pub packs_wait: AtomicBool,
     /// Most bytes of a pack, by what the line allows; 0: as configured.
     pub pack_bound: AtomicU64,
     /// Roots that cannot be read, and why.
