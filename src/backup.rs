@@ -121,6 +121,8 @@ pub struct Figures {
     pub stored: AtomicU64,
     /// What capture made of what, for the forecast: taken away by whoever learns from it.
     pub yields: Mutex<BTreeMap<(RootId, Band), Yield>>,
+    /// Packs may not be sent now, the log may: a cap is used up.
+    pub packs_wait: AtomicBool,
     /// Most bytes of a pack, by what the line allows; 0: as configured.
     pub pack_bound: AtomicU64,
     /// The foremost of what was stored or committed since the last publication, as the number of its rank and one; 0:

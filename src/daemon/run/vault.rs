@@ -146,6 +146,7 @@ impl Vault {
         let before = std::mem::replace(&mut *self.may.lock().expect("may lock"), may);
         if let Some(engine) = self.engine() {
             engine.figures.pack_bound.store(now.pack_bound_of(self.settings.limit), Ordering::Relaxed);
+            engine.figures.packs_wait.store(may == May::Log, Ordering::SeqCst);
             if before != may {
                 engine.bells.ring_all();
             }

@@ -14,8 +14,10 @@ use crate::uplink::calendar::Calendar;
 use crate::uplink::cap::{Cap, Span};
 use jiff::tz::TimeZone;
 
-/// A pack is no more than this part of a cap, so that little of it is left over.
+/// Packs go while this part of a cap is left…
 const PARTS_OF_CAP: u64 = 16;
+/// …and are closed at this part of it: the last block of one may lie beyond that.
+const PACKS_OF_CAP: u64 = 32;
 /// Packs get no smaller than this, bytes.
 const LEAST_PACK: u64 = 1 << 20;
 /// An object that is cut off costs at most so much of the line, seconds.
@@ -155,7 +157,7 @@ impl Given<'_> {
             up.map(|rate| rate.get().saturating_mul(PACK_SECONDS)),
             // Half of it, for it begins somewhere in the run.
             run.map(|bytes| bytes / 2),
-            self.usage.caps().map(|cap| cap.bytes / PARTS_OF_CAP).min(),
+            self.usage.caps().map(|cap| cap.bytes / PACKS_OF_CAP).min(),
         ];
         bounds.into_iter().flatten().min().map(|bytes| bytes.max(LEAST_PACK))
     }

@@ -136,7 +136,7 @@ fn packs_are_made_for_the_line_they_will_go_over() {
     assert_eq!(bound(&["daily off", "daily 01:00-06:00 16 kB/s"], None), Some(9_600_000));
     assert_eq!(bound(&["daily off", "daily 01:00-01:05 100 kB/s"], None), Some(15_000_000));
     assert_eq!(bound(&["daily unlimited"], None), None);
-    assert_eq!(bound(&["daily unlimited"], Some((1_000_000_000, 160_000_000))), Some(10_000_000));
+    assert_eq!(bound(&["daily unlimited"], Some((1_000_000_000, 320_000_000))), Some(10_000_000));
     assert_eq!(scene(&[], None).now().pack_bound_of(rate("16 kbit/s")), 1_200_000);
     assert_eq!(scene(&["daily unlimited"], None).now().pack_bound_of(None), 0);
 }
