@@ -70,18 +70,16 @@ impl Share {
         let begin = turn.waits.map_or(turn.end.max(self.at), |(begin, _)| begin);
         match self.bucket.offer(want, now) {
             Grant::Wait(by) => self.turned_away(taker, begin, by, now),
-            Grant::Go(n) => match self.before(taker, begin.saturating_sub(slice(rate) / LEAD), now) {
-                Some(back) => {
+            Grant::Go(n) => {
+                if let Some(back) = self.before(taker, begin.saturating_sub(slice(rate) / LEAD), now) {
                     let own = Duration::from_nanos(n.saturating_mul(1_000_000_000) / rate.get());
-                    self.turned_away(taker, begin, (back.since(now) + own).max(AGAIN), now)
+                    return self.turned_away(taker, begin, (back.since(now) + own).max(AGAIN), now);
                 }
-                None => {
-                    self.bucket.charge(n, now);
-                    self.at = self.at.max(begin.saturating_sub(slice(rate)));
-                    self.turns.insert(taker, Turn { end: begin + n, waits: None });
-                    Grant::Go(n)
-                }
-            },
+                self.bucket.charge(n, now);
+                self.at = self.at.max(begin.saturating_sub(slice(rate)));
+                self.turns.insert(taker, Turn { end: begin + n, waits: None });
+                Grant::Go(n)
+            }
         }
     }
 

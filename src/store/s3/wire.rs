@@ -82,7 +82,7 @@ impl Pulse {
             gauge.carries(self.freight);
             *self.on.lock().expect("pulse lock") = Some((bound, gauge.written()));
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
