@@ -69,7 +69,7 @@ impl Engine {
             let walking = self.figures.walking.load(Ordering::SeqCst) > 0;
             let (packs, _) = catalog.spooled_packs()?;
             // Packs that may not go hold up no others: what is stored is named by the log, which still goes.
-            let held = self.figures.packs_wait.load(std::sync::atomic::Ordering::SeqCst);
+            let held = self.figures.packs_wait.load(Ordering::SeqCst);
             let rest = held && !catalog.unpublished_packs(0, 1)?.is_empty();
             let drained = (due.rows == 0 && packs == 0 || rest) && !capturing && !walking;
             let first_mark = catalog.fact::<i64>("unpublished_since")?;

@@ -378,7 +378,7 @@ fn kept((root, band): Kind3, files: &Files) -> Vec<f64> {
 fn files_of(kept: &[f64]) -> Option<(Kind3, Files)> {
     let (head, figures) = kept.split_at_checked(2)?;
     let bands = [Band::Small, Band::Medium, Band::Large];
-    let band = bands.into_iter().find(|b| f64::from(*b as u8) == head[1])?;
+    let band = bands.into_iter().find(|b| *b as i64 == head[1] as i64)?;
     Some(((RootId(head[0] as i64), band), Files::of_figures(figures)?))
 }
 

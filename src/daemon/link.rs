@@ -67,7 +67,10 @@ pub(super) fn look_out(daemon: &Daemon) {
         }
         news = match &changes {
             Some(changes) => changes.wait(STOP) && settled(changes),
-            None => stop.wait(STOP) && false,
+            None => {
+                stop.wait(STOP);
+                false
+            }
         };
     }
 }

@@ -68,7 +68,7 @@ impl Band {
     pub fn of(size: u64) -> Self {
         match size {
             0..=Self::SMALL => Self::Small,
-            ..=Self::MEDIUM => Self::Medium,
+            size if size <= Self::MEDIUM => Self::Medium,
             _ => Self::Large,
         }
     }

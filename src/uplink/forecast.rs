@@ -367,7 +367,7 @@ fn name(groups: &mut [Group], line: f64, t: f64, passed: f64, given: &Given) {
         if needed <= open {
             g.safe_at = Some(from + needed);
         } else {
-            g.tail = (rest - open * line).min(SEGMENT - 1.0).max(1.0);
+            g.tail = (rest - open * line).clamp(1.0, SEGMENT - 1.0);
         }
     }
 }

@@ -40,6 +40,7 @@ pub struct Kit {
 
 /// What only the owner knows of the account the bucket lies in; a line to write it on where it is not given.
 #[derive(Debug, Clone, Default, Args)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the flags")]
 pub struct Account {
     /// The provider's number or name of the account
     #[arg(long, value_name = "ID")]
@@ -53,6 +54,7 @@ pub struct Account {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the flags")]
 pub struct Passphrase {
     #[command(flatten)]
     pub which: Which,

@@ -95,7 +95,7 @@ impl Desk {
                 let found = ahead.roots.iter().find(|r| r.root == root.id);
                 document.roots.push(self.row(&root.path, name, found, &ahead, walked));
             }
-            document.assumptions.extend(self.assumptions(&vault, &ahead, &supposed));
+            document.assumptions.extend(Self::assumptions(&vault, &ahead, &supposed));
         }
         document.roots.sort_by(|a, b| a.path.cmp(&b.path).then(a.vault.cmp(&b.vault)));
         Ok(document)
@@ -136,7 +136,7 @@ impl Desk {
         }
     }
 
-    fn assumptions(&self, vault: &Vault, ahead: &VaultAhead, supposed: &[Supposed]) -> Vec<String> {
+    fn assumptions(vault: &Vault, ahead: &VaultAhead, supposed: &[Supposed]) -> Vec<String> {
         let mut said = vec![];
         said.push(match (ahead.hours, ahead.there_percent, ahead.is_known) {
             (_, _, false) => "no limit is set and nothing was sent yet: how fast the line is, is not known".to_owned(),
