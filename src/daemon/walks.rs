@@ -22,7 +22,7 @@ impl Daemon {
     /// Walks that came due by the timetable become dirty roots. Called every minute.
     pub fn walks_due(&self) {
         let settings = self.house.settings.walk;
-        let asleep = self.asleep(&settings);
+        let asleep = self.asleep(settings);
         for engine in self.engines() {
             let (now, steady) = (engine.clock.wall(), engine.now_ms());
             for root in &engine.roots {
@@ -43,7 +43,7 @@ impl Daemon {
     }
 
     /// Roots whose disks a walk might wake.
-    fn asleep(&self, settings: &WalkSettings) -> Vec<TreePath> {
+    fn asleep(&self, settings: WalkSettings) -> Vec<TreePath> {
         if settings.wake {
             return vec![];
         }

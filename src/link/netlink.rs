@@ -135,9 +135,8 @@ impl Changes {
         if set_socket_timeout(&self.socket, Timeout::Recv, Some(by)).is_err() {
             return false;
         }
-        match recv(&self.socket, &mut datagram[..], RecvFlags::empty()) {
-            Err(Errno::AGAIN | Errno::INTR) => return false,
-            _ => {}
+        if let Err(Errno::AGAIN | Errno::INTR) = recv(&self.socket, &mut datagram[..], RecvFlags::empty()) {
+            return false;
         }
         // What does not fit is cut, and where the kernel could not keep all of it (ENOBUFS) there was news as well.
         while recv(&self.socket, &mut datagram[..], RecvFlags::DONTWAIT).is_ok() {}
