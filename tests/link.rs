@@ -215,7 +215,7 @@ fn the_daemon_leaves_a_phone_alone_and_is_back_with_the_cable() {
     let server = servers::Server::moto().unwrap();
     server.make_bucket("linked");
     let query = server.query();
-    let (before, port) = query.rsplit_once(":").unwrap();
+    let (before, port) = query.rsplit_once(':').unwrap();
     let port = relay(port.parse().unwrap());
     let query = before.replace("127.0.0.1", SERVER) + &format!(":{port}");
 

@@ -65,12 +65,11 @@ pub(super) fn look_out(daemon: &Daemon) {
             }
             tell(daemon, &ways);
         }
-        news = match &changes {
-            Some(changes) => changes.wait(STOP) && settled(changes),
-            None => {
-                stop.wait(STOP);
-                false
-            }
+        news = if let Some(changes) = &changes {
+            changes.wait(STOP) && settled(changes)
+        } else {
+            stop.wait(STOP);
+            false
         };
     }
 }

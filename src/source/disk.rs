@@ -93,11 +93,11 @@ impl Disks {
         let name = mount.source.strip_prefix("/dev/").unwrap_or_default();
         // Device mapper's names are links of udev's, which a sandbox hides; its numbers are right anyway.
         if by_number.exists() {
-            Self::whole(&by_number, DEEP, &mut out);
+            whole(&by_number, DEEP, &mut out);
         } else if !name.is_empty() {
             // Btrfs has a number of its own: by the name of one of its devices all are found.
             for device in self.fellows(name) {
-                Self::whole(&self.sys.join("class/block").join(device), DEEP, &mut out);
+                whole(&self.sys.join("class/block").join(device), DEEP, &mut out);
             }
         }
         out
@@ -111,23 +111,24 @@ impl Disks {
             .find(|devices| devices.join(name).exists())
             .map_or_else(|| vec![name.into()], |devices| names(devices).collect())
     }
+}
 
-    fn whole(device: &Path, deep: usize, out: &mut Vec<PathBuf>) {
-        let Ok(device) = fs::canonicalize(device) else { return };
-        let device = match device.parent() {
-            Some(whole) if device.join("partition").exists() => whole.to_owned(),
-            _ => device,
-        };
-        let mut is_disk = true;
-        for slave in fs::read_dir(device.join("slaves")).into_iter().flatten().flatten() {
-            is_disk = false;
-            if deep > 0 {
-                Self::whole(&slave.path(), deep - 1, out);
-            }
+/// The whole disks a device lies on.
+fn whole(device: &Path, deep: usize, out: &mut Vec<PathBuf>) {
+    let Ok(device) = fs::canonicalize(device) else { return };
+    let device = match device.parent() {
+        Some(whole) if device.join("partition").exists() => whole.to_owned(),
+        _ => device,
+    };
+    let mut is_disk = true;
+    for slave in fs::read_dir(device.join("slaves")).into_iter().flatten().flatten() {
+        is_disk = false;
+        if deep > 0 {
+            whole(&slave.path(), deep - 1, out);
         }
-        if is_disk && !out.contains(&device) {
-            out.push(device);
-        }
+    }
+    if is_disk && !out.contains(&device) {
+        out.push(device);
     }
 }
 
