@@ -46,10 +46,10 @@ fn walk(bed: &Bed) {
 
 /// The next pack that would be sent.
 fn next(bed: &Bed) -> Option<Rank> {
-    match bed.engine().catalog.spooled(1).unwrap().first() {
-        Some(SpooledObject::Pack { rank, .. }) => Some(*rank),
-        _ => None,
-    }
+    bed.engine().catalog.spooled(1).unwrap().into_iter().find_map(|object| match object {
+        SpooledObject::Pack { rank, .. } => Some(rank),
+        SpooledObject::Segment(_) => None,
+    })
 }
 
 fn is_full(bed: &Bed) -> bool {
@@ -66,7 +66,7 @@ fn is_safe(bed: &Bed, name: &str) -> bool {
 fn send_one_pack(bed: &Bed) {
     let engine = bed.engine();
     loop {
-        let pack = next(bed).is_some();
+        let pack = matches!(engine.catalog.spooled(1).unwrap().first(), Some(SpooledObject::Pack { .. }));
         bed.clock.advance(Duration::from_secs(400));
         let sent = engine.upload_one(&bed.claims).unwrap();
         for _ in 0..2 {

@@ -40,9 +40,10 @@ pub(crate) struct Room {
 
 #[derive(Debug)]
 pub(crate) struct Turns {
-    /// Ranks that may begin a pack, and those that have one open; a bit each.
+    /// Ranks that may begin a pack, those that have one open, and those that had leave to begin it; a bit each.
     room: AtomicU32,
     open: AtomicU32,
+    granted: AtomicU32,
     /// Ranks of which rows were handed back.
     returned: AtomicU32,
     /// Ranks of which rows wait or are at work.
@@ -64,6 +65,7 @@ impl Default for Turns {
         Self {
             room: AtomicU32::new(u32::MAX),
             open: AtomicU32::default(),
+            granted: AtomicU32::default(),
             returned: AtomicU32::default(),
             busy: AtomicU32::default(),
             called: AtomicUsize::new(NOBODY),
@@ -104,19 +106,25 @@ impl Turns {
         }
     }
 
-    /// Whether it has a pack open, or may begin one.
+    /// Whether it may fill the pack it has, or begin one. A pack begun for the little that was on its way when the room
+    /// ended is no leave to fill it.
     pub fn may_pack(&self, rank: Rank) -> bool {
-        has(&self.open, rank) || has(&self.room, rank)
+        has(&self.granted, rank) || has(&self.room, rank)
     }
 
     /// Counts the room anew.
     pub fn tell_room(&self, room: Room) {
-        let mut bits = 0;
+        let (open, mut bits) = (self.open.load(Ordering::SeqCst), 0);
         for rank in Rank::all() {
-            let least = self.least_room(rank, room);
-            if room.free >= least {
+            // Its own pack is not in its way.
+            let own = u64::from(open & bit(rank) != 0);
+            if room.free + own >= self.least_room(rank, room) {
                 bits |= bit(rank);
             }
+        }
+        if room.free + self.unnamed() >= room.all {
+            // Only open packs take room: somebody must fill one.
+            bits |= Rank::all().map(bit).find(|bit| open & bit != 0).unwrap_or(0);
         }
         self.room.store(bits, Ordering::SeqCst);
     }
@@ -161,6 +169,9 @@ impl Turns {
     /// The packer opened a pack of this rank, or closed its last one.
     pub fn opened(&self, rank: Rank) {
         self.unnamed.fetch_add(1, Ordering::SeqCst);
+        if has(&self.room, rank) {
+            set(&self.granted, rank, true);
+        }
         set(&self.open, rank, true);
     }
     pub fn committed(&self) {
@@ -171,6 +182,7 @@ impl Turns {
     }
     pub fn closed(&self, rank: Rank) {
         set(&self.open, rank, false);
+        set(&self.granted, rank, false);
         self.passed_by[rank.number()].store(0, Ordering::SeqCst);
         for later in Rank::all().filter(|r| r.priority == rank.priority && r.band > rank.band) {
             self.passed_by[later.number()].fetch_add(1, Ordering::SeqCst);
@@ -275,7 +287,9 @@ mod tests {
         assert!(Rank::all().all(|r| !turns.may_pack(r)));
         let last = rank(Priority::Last, Band::Large);
         turns.opened(last);
-        assert_eq!(turns.going(last), Going::On, "it fills the pack it has");
+        assert_eq!(turns.going(last), Going::Wait, "it was begun without leave");
+        turns.tell_room(Room { free: 1, all: 2 });
+        assert_eq!(turns.going(last), Going::On);
     }
 
     #[test]
