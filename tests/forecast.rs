@@ -36,7 +36,8 @@ fn a_slow_line_says_when_and_what_would_be_faster() {
         s["roots"][0]["eta_latest_s"].as_u64().is_some_and(|s| s > 0) && s["vaults"][0]["spool_bytes"] != 0
     });
     let root = &status["roots"][0];
-    let (earliest, likely, latest) = (seconds(root, "eta_earliest_s"), seconds(root, "eta_s"), seconds(root, "eta_latest_s"));
+    let (earliest, likely, latest) =
+        (seconds(root, "eta_earliest_s"), seconds(root, "eta_s"), seconds(root, "eta_latest_s"));
     assert!(1 <= earliest && earliest <= likely && likely <= latest, "{root}");
     assert!(likely < 3600 && root["eta_at"].is_string() && root["progress"].as_u64() < Some(1000), "{root}");
     assert!(status["vaults"][0]["lag_s"].is_u64() && status["vaults"][0]["eta_s"].as_u64() >= Some(1), "{status}");

@@ -2,13 +2,23 @@
 //! quote. Eight weeks take about two seconds: `cargo run --release --example forecast [SEEDS]`.
 
 #[path = "../../tests/support/weeks.rs"]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "a model in round numbers: bytes and seconds are far below 2^53"
+)]
 mod weeks;
 
 use weeks::{DAY, Weeks, scenarios};
 
+#[expect(clippy::cast_precision_loss, reason = "per cent with two digits")]
 fn main() {
     let seeds: u64 = std::env::args().nth(1).map_or(5, |n| n.parse().expect("a number of seeds"));
-    println!("| line | forecasts | median off | 90th | 95th | worst | within 10 % | inside the range | power cuts | sent twice |");
+    println!(
+        "| line | forecasts | median off | 90th | 95th | worst | within 10 % | inside the range | power cuts | sent twice |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for scenario in scenarios() {
         let (mut offs, mut inside, mut ranged, mut cuts, mut sent, mut wasted) = (vec![], 0, 0, 0, 0, 0);
@@ -25,7 +35,8 @@ fn main() {
             wasted += weeks.wasted;
         }
         offs.sort_by(f64::total_cmp);
-        let at = |part: usize| offs.get((offs.len() * part / 100).min(offs.len().saturating_sub(1))).copied().unwrap_or(0.0);
+        let at =
+            |part: usize| offs.get((offs.len() * part / 100).min(offs.len().saturating_sub(1))).copied().unwrap_or(0.0);
         let good = offs.iter().filter(|o| **o <= 0.1).count();
         println!(
             "| {} | {} | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {:.0} % | {cuts} | {:.2} % |",

@@ -31,18 +31,10 @@ fn print(told: &ForecastStatus, zone: &TimeZone, to: &mut dyn Write) -> std::io:
     let many = told.roots.iter().any(|r| r.vault != told.roots[0].vault);
     let rows: Vec<[String; 4]> = told.roots.iter().map(|root| row(root, &told.at, many, zone)).collect();
     let head = ["ROOT", "WAITING", "SAFE BY", "RANGE"].map(str::to_owned);
-    let width = |column: usize| {
-        rows.iter().chain([&head]).map(|r| r[column].chars().count()).max().unwrap_or(0)
-    };
+    let width = |column: usize| rows.iter().chain([&head]).map(|r| r[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2)];
     for [root, waiting, safe, range] in std::iter::once(&head).chain(&rows) {
-        writeln!(
-            to,
-            "{root:a$}  {waiting:>b$}  {safe:c$}  {range}",
-            a = widths[0],
-            b = widths[1],
-            c = widths[2]
-        )?;
+        writeln!(to, "{root:a$}  {waiting:>b$}  {safe:c$}  {range}", a = widths[0], b = widths[1], c = widths[2])?;
     }
     writeln!(to)?;
     for text in &told.what_if {

@@ -13,7 +13,9 @@ mod headline;
 mod sheet;
 pub mod verify;
 
-use super::console::{ForecastStatus, Bound, Console, Explanation, Lasting, Mood, Overall, Status, Verified, VerifyAsk};
+use super::console::{
+    Bound, Console, Explanation, ForecastStatus, Lasting, Mood, Overall, Status, Verified, VerifyAsk,
+};
 use super::orders::Orders;
 use super::run::{Daemon, Vault};
 use super::spell::rfc3339;

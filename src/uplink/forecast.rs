@@ -367,7 +367,7 @@ fn name(groups: &mut [Group], line: f64, t: f64, passed: f64, given: &Given) {
         if needed <= open {
             g.safe_at = Some(from + needed);
         } else {
-            g.tail = (rest - open * line).min(SEGMENT - 1.0).max(1.0);
+            g.tail = (rest - open * line).clamp(1.0, SEGMENT - 1.0);
         }
     }
 }
@@ -395,8 +395,12 @@ mod tests {
     use crate::model::Rate;
     use proptest::prelude::*;
 
-    const HABITS: Habits =
-        Habits { publish_every: Duration::from_secs(3600), gather: Duration::from_secs(3600), pack: 25 << 20, spool: 512 << 20 };
+    const HABITS: Habits = Habits {
+        publish_every: Duration::from_secs(3600),
+        gather: Duration::from_secs(3600),
+        pack: 25 << 20,
+        spool: 512 << 20,
+    };
     const DAY: u64 = 86_400;
     const NOW: Wall = Wall(1_800_000_000_000);
 

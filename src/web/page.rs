@@ -241,7 +241,9 @@ fn sum(roots: &[RootStatus]) -> String {
 fn in_about(likely: u64, earliest: Option<u64>, latest: Option<u64>) -> String {
     let (most, least) = (span(likely), earliest.map(span));
     match (least, latest.map(span)) {
-        (Some(least), Some(latest)) if least != most || latest != most => format!("in about {most} ({least} to {latest})"),
+        (Some(least), Some(latest)) if least != most || latest != most => {
+            format!("in about {most} ({least} to {latest})")
+        }
         (Some(least), None) => format!("in about {most}, at best {least}"),
         _ => format!("in about {most}"),
     }

@@ -1,7 +1,11 @@
 //! A console for tests of the faces: shows the status it is given and writes down what it is asked to do. The scenes
 //! are states of the world the page must show well, nasty names included.
 
-use panicroom::daemon::console::{Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, ForecastStatus, Lasting, Mood, Overall, PartStatus, RequestCounts, RootForecast, RootStatus, Status, UplinkStatus, VaultStatus, Verified, VerifyAsk, VerifyStatus};
+use panicroom::daemon::console::{
+    Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, ForecastStatus, Lasting, Mood, Overall,
+    PartStatus, RequestCounts, RootForecast, RootStatus, Status, UplinkStatus, VaultStatus, Verified, VerifyAsk,
+    VerifyStatus,
+};
 use panicroom::error::{Error, Result};
 use panicroom::model::TreePath;
 use std::sync::{Arc, Mutex};

@@ -401,7 +401,7 @@ impl Weeks {
 
     /// Files come by day, mostly.
     fn people(&mut self) {
-        if self.now % 1800 != 0 {
+        if !self.now.is_multiple_of(1800) {
             return;
         }
         let awake = (7..23).contains(&(self.now / 3600 % 24));
@@ -420,7 +420,7 @@ impl Weeks {
     }
 
     fn weather(&mut self) {
-        if self.now % 600 == 0 {
+        if self.now.is_multiple_of(600) {
             self.mood = 0.85 + 0.3 * self.dice.roll();
         }
         if self.now as f64 >= self.next_outage {
@@ -517,7 +517,9 @@ impl Weeks {
             let waits: u64 = self.roots.iter().flat_map(|r| &r.queue).map(|l| l.left).sum();
             let oldest = self.roots.iter().flat_map(|r| &r.queue).map(|l| l.noticed).min();
             let due = waits >= target || oldest.is_some_and(|o| self.now - o >= GATHER_S);
-            let Some(i) = (0..self.roots.len()).find(|i| !self.roots[*i].queue.is_empty()).filter(|_| due) else { return };
+            let Some(i) = (0..self.roots.len()).find(|i| !self.roots[*i].queue.is_empty()).filter(|_| due) else {
+                return;
+            };
             let (mut size, mut whole, mut source) = (0.0, vec![], 0);
             let root = &mut self.roots[i];
             while let Some(lot) = root.queue.last_mut() {

@@ -381,7 +381,8 @@ impl Files {
     pub fn ratio(&self) -> Option<Spread> {
         // Of an open sample nobody knows how much of it belongs to a long file that is not whole yet.
         let known = self.source > 0.0;
-        let (source, sealed) = if known { (self.source, self.sealed) } else { (self.open[0], self.open[1].min(self.open[0])) };
+        let (source, sealed) =
+            if known { (self.source, self.sealed) } else { (self.open[0], self.open[1].min(self.open[0])) };
         if source < 1e6 {
             return None;
         }
@@ -416,24 +417,20 @@ impl Files {
     }
 
     pub fn figures(&self) -> Vec<f64> {
-        vec![
-            self.source,
-            self.sealed,
-            self.samples,
-            self.squares,
-            self.open[0],
-            self.open[1],
-            self.new,
-            self.watched,
-        ]
+        vec![self.source, self.sealed, self.samples, self.squares, self.open[0], self.open[1], self.new, self.watched]
     }
 
     pub fn of_figures(figures: &[f64]) -> Option<Self> {
         let [source, sealed, samples, squares, a, b, new, watched] = *figures else { return None };
-        figures
-            .iter()
-            .all(|f| f.is_finite() && *f >= 0.0)
-            .then_some(Self { source, sealed, samples, squares, open: [a, b], new, watched })
+        figures.iter().all(|f| f.is_finite() && *f >= 0.0).then_some(Self {
+            source,
+            sealed,
+            samples,
+            squares,
+            open: [a, b],
+            new,
+            watched,
+        })
     }
 }
 
