@@ -3,10 +3,10 @@
 
 #[path = "../../tests/support/weeks.rs"]
 #[expect(
+    dead_code,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    clippy::float_cmp,
     reason = "a model in round numbers: bytes and seconds are far below 2^53"
 )]
 mod weeks;
