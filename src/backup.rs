@@ -24,7 +24,7 @@ use crate::catalog::{Catalog, Level, NodeShape, RootId};
 use crate::chunk::Chunker;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::model::{Band, Size, TreePath};
+use crate::model::{Band, Rank, Size, TreePath};
 use crate::seal::Entropy;
 use crate::seal::keys::SealKeys;
 use crate::source::{Form, Look};
@@ -36,6 +36,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// What goes first waits no longer than this for company: for a pack to fill, and for a publication while others are still
+/// on their way.
+const SOON: Duration = Duration::from_secs(300);
 
 /// Settings of one vault's way in.
 #[derive(Clone, Debug)]
@@ -117,8 +121,13 @@ pub struct Figures {
     pub stored: AtomicU64,
     /// What capture made of what, for the forecast: taken away by whoever learns from it.
     pub yields: Mutex<BTreeMap<(RootId, Band), Yield>>,
+    /// Packs may not be sent now, the log may: a cap is used up.
+    pub packs_wait: AtomicBool,
     /// Most bytes of a pack, by what the line allows; 0: as configured.
     pub pack_bound: AtomicU64,
+    /// The foremost of what was stored or committed since the last publication, as the number of its rank and one; 0:
+    /// nothing.
+    pub ready: AtomicU64,
     /// Roots that cannot be read, and why.
     pub root_trouble: Mutex<BTreeMap<TreePath, String>>,
     /// Roots walked since the start.
@@ -145,6 +154,14 @@ impl Engine {
             0 => self.settings.pack_size.0,
             bound => bound.min(self.settings.pack_size.0),
         }
+    }
+
+    /// Something of this rank may be named in the log from now on.
+    fn is_ready(&self, rank: Rank) {
+        let number = rank.number() as u64 + 1;
+        let _ = self.figures.ready.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |before| {
+            (before == 0 || number < before).then_some(number)
+        });
     }
 
     pub fn is_hurried(&self) -> bool {

@@ -57,7 +57,8 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0002_verify.sql")),
     M::up(include_str!("../migrations/0003_drill.sql")),
     M::up(include_str!("../migrations/0004_reread.sql")),
-    M::up(include_str!("../migrations/0005_order.sql")),
+    M::up(include_str!("../migrations/0005_segment_etag.sql")),
+    M::up(include_str!("../migrations/0006_order.sql")),
 ];
 
 /// Identity of a root within one catalog.

@@ -9,6 +9,8 @@
 pub mod defaults;
 pub mod duration;
 mod host;
+mod kind;
+mod link;
 mod nearest;
 mod percent;
 mod read;
@@ -28,7 +30,7 @@ pub use url::{Addressing, Bucket, VaultUrl};
 pub use value::money;
 
 pub use crate::model::Priority;
-use crate::model::{OrderRule, Rate, Size, Tier, TreePath, Window};
+use crate::model::{Hours, LinkChoice, OrderRule, Rate, Size, Tier, TreePath, Window};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,10 +46,15 @@ pub struct Settings {
     /// At least one, in the order of the file; no name and no place twice.
     pub vaults: Vec<VaultSettings>,
     pub uplink: UplinkSettings,
+    /// `pause_on` and `only_on`: over which links anything is sent.
+    pub links: LinkChoice,
     /// Catalogs, keys, spool, socket.
     pub state_dir: TreePath,
     /// Bound of the sealed bytes waiting for one vault; at least twice its pack size.
     pub spool_size: Size,
+    pub walk: WalkSettings,
+    /// On how many processors to work.
+    pub cpu: Cpu,
     /// How often segments are published while the queue does not drain.
     pub publish_every: Duration,
     /// None: no page.
@@ -147,6 +154,8 @@ pub struct UplinkSettings {
     pub billing_day: u8,
     /// What of a cap is kept for the log.
     pub reserve: Reserve,
+    /// Whether uploads to buckets give way before other users of the line notice.
+    pub polite: bool,
 }
 
 /// A part of a cap.
@@ -195,6 +204,24 @@ impl Default for DrillSettings {
     }
 }
 
+/// When walks of the timetable come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalkSettings {
+    /// Local time; None: whenever they are due.
+    pub hours: Option<Hours>,
+    /// Whether they may wake sleeping disks.
+    pub wake: bool,
+}
+
+/// A part of the machine's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    All,
+    Processors(u16),
+    /// 1 to 100, of those there are.
+    Percent(u16),
+}
+
 /// How often vaults are looked at; None: never by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifySettings {
@@ -228,7 +255,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every section and its keys, as the file spells them.
-pub const KEYS: [(&str, &[&str]); 11] = [
+pub const KEYS: [(&str, &[&str]); 12] = [
     (
         "root",
         &[
@@ -267,10 +294,14 @@ pub const KEYS: [(&str, &[&str]); 11] = [
             "rescue_program",
         ],
     ),
-    ("uplink", &["limit", "download", "calendar", "month", "day", "billing_day", "reserve"]),
+    (
+        "uplink",
+        &["limit", "download", "calendar", "month", "day", "billing_day", "reserve", "polite", "pause_on", "only_on"],
+    ),
     ("state", &["dir", "spool_size"]),
     ("publish", &["every"]),
-    ("walk", &["every"]),
+    ("walk", &["every", "hours", "wake"]),
+    ("kind", &["cpu"]),
     ("http", &["listen", "hosts"]),
     ("alert", &["command", "ping_url", "lag"]),
     ("prices", &["file"]),

@@ -23,7 +23,7 @@
 //! | L0 words | `model`, `error`, `clock`, `worker` |
 //! | L1 pure | `config`, `filter`, `chunk`, `seal`, `uplink`, `price` |
 //! | L2 bytes | `format`, `kernel` |
-//! | L3 edges | `catalog`, `source`, `spool`, `place`, `store`, `alert` |
+//! | L3 edges | `catalog`, `source`, `spool`, `place`, `store`, `alert`, `link` |
 //! | L4 flows | `backup`, `restore`, `upkeep` |
 //! | L5 shell | `daemon` |
 //! | L6 faces | `web` |
@@ -43,6 +43,7 @@ pub mod error;
 pub mod filter;
 pub mod format;
 pub mod kernel;
+pub mod link;
 pub mod model;
 pub mod place;
 pub mod price;

@@ -3,6 +3,8 @@
 
 pub mod drill;
 pub mod entry;
+pub mod hours;
+pub mod link;
 pub mod order;
 pub mod path;
 pub mod quantity;
@@ -11,6 +13,8 @@ pub mod window;
 
 pub use drill::{Proof, Verdict};
 pub use entry::{Content, Device, Entry, FileTime, HardLink, Piece, Shape, Stamp, Version};
+pub use hours::Hours;
+pub use link::{LinkChoice, LinkRule, Network};
 pub use order::{Band, OrderRule, Priority, Rank};
 pub use path::TreePath;
 pub use quantity::{Rate, Size};

@@ -12,6 +12,7 @@
 //! asked for is an error whose `io_kind()` is `NotFound`, or `None` where the signature says so.
 
 mod attributes;
+pub mod disk;
 mod entry;
 mod folder;
 mod look;

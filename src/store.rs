@@ -146,6 +146,14 @@ pub enum Depth {
     Surface(&'static str),
 }
 
+/// How an inventory ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inventory {
+    pub depth: Depth,
+    /// Names and folders that lie there, begin as asked, and are none that any vault gives: only counted.
+    pub strange: u64,
+}
+
 impl Requests {
     /// Those made after an earlier count.
     #[must_use]
@@ -186,9 +194,10 @@ pub trait ObjectStore: Send + Sync {
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()>;
 
     /// As [`list`](Self::list), and behind what lies on top, where the place keeps versions: as many calls as a listing.
-    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    /// Names that no vault gives are not told, but counted.
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         self.list(prefix, &mut |object| each(Held { object, cover: Cover::Bare }))?;
-        Ok(Depth::Versions)
+        Ok(Inventory { depth: Depth::Versions, strange: 0 })
     }
 
     /// Of an object whose bytes are not what its name says: looks among its versions for the one that is, by the checksum

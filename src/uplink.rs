@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod calendar;
 pub mod cap;
 pub mod forecast;
+pub mod link;
 pub mod manners;
 pub mod share;
 

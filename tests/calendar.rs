@@ -2,26 +2,30 @@
 //! by the zone it runs in; and what may go while a cap is used up, on a bench.
 
 #[path = "support/bed.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod bed;
 #[path = "support/machine.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod machine;
 #[path = "support/read_vault.rs"]
 mod read_vault;
+#[path = "support/servers.rs"]
+#[expect(dead_code, reason = "shared: each test uses its part of it")]
+mod servers;
 #[path = "support/tree.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod tree;
 #[path = "support/witness.rs"]
-#[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod witness;
 
 use bed::Bed;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use machine::{Machine, Ran};
+use machine::{Machine, Ran, noise};
 use panicroom::backup::upload::{Freight, Uploaded};
 use panicroom::catalog::SpooledObject;
 use panicroom::clock::SystemClock;
+use servers::Server;
 use std::fs;
 use std::process::Stdio;
 
@@ -93,7 +97,8 @@ fn a_pause_without_an_end_is_an_alarm_after_days() {
     let machine = Machine::new();
     let four_days_ago = SystemClock::shared().wall().0 - 4 * 86_400_000;
     fs::write(machine.path("state/orders.json"), format!("{{\"paused\":{four_days_ago}}}")).unwrap();
-    let daemon = machine.daemon();
+    let mut daemon = machine.daemon();
+    daemon.until("the pause to hold", |s| s["state"] == "paused");
     machine.run(&["status"]).exits(1).says("Paused for 4 days, perhaps forgotten");
     machine.run(&["resume"]).exits(0);
     daemon.stop().exits(0);
@@ -136,4 +141,42 @@ fn while_a_cap_is_used_up_the_log_still_goes_and_packs_wait() {
     assert_eq!(engine.upload(&bed.claims, Freight::Log).unwrap(), Uploaded::Nothing);
     let counts = engine.catalog.root_counts(engine.roots[0].id).unwrap();
     assert_eq!((counts.files, counts.safe_files), (2, 1));
+}
+
+/// Against a real server, with what really goes over the wire. Needs `PANICROOM_PYTHON`; says so where it is not set.
+#[test]
+fn a_cap_stops_the_packs_of_a_bucket_in_time_and_what_was_used_outlives_a_restart() {
+    const CAP: u64 = 40_000_000;
+    let Some(server) = Server::seaweedfs() else { return };
+    server.make_bucket("box");
+    let machine = Machine::bare();
+    for n in 0..12 {
+        fs::write(machine.data().join(format!("video{n}")), noise(n, 5_000_000)).unwrap();
+    }
+    machine.configure("[uplink]\nday = \"40 MB\"\nmonth = \"1 TB\"\n");
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let folder = format!("url = \"file://{}\"", machine.vault().display());
+    let bucket = format!(
+        "url = \"s3://box/nas?{}\"\ncredentials_file = \"{}\"\ngather = \"0s\"",
+        server.query(),
+        server.credentials().display()
+    );
+    fs::write(machine.config(), config.replace(&folder, &bucket)).unwrap();
+    machine.init();
+    let mut daemon = machine.daemon();
+    let wanted = |s: &serde_json::Value| s["uplink"]["hold"]["kind"] == "cap" && s["vaults"][0]["queued_files"] == 0;
+    let status = daemon.until("the cap to be used up", wanted);
+    let day = |s: &serde_json::Value| s["uplink"]["caps"][1]["used"].as_u64().unwrap();
+    assert!((CAP * 8 / 10..CAP).contains(&day(&status)), "{:#}", status["uplink"]);
+    assert_eq!((&status["uplink"]["hold"]["log_goes"], &status["state"]), (&true.into(), &"working".into()));
+    let stored = status["vaults"][0]["stored_bytes"].as_u64().unwrap();
+    assert!(stored < CAP && stored > CAP / 2, "{stored}");
+    // What is stored becomes safe all the same.
+    daemon.until("the log to name it", |s| s["roots"][0]["safe_files"].as_u64() >= Some(5));
+    machine.run(&["limit"]).exits(0).says("The 40.0 MB for today are used up: only the log still goes until");
+    daemon.stop().exits(0);
+    let mut daemon = machine.daemon();
+    let again = daemon.until("the cap to hold", |s| s["uplink"]["hold"]["kind"] == "cap");
+    assert!(day(&again) >= day(&status), "{:#}", again["uplink"]);
+    daemon.stop().exits(0).says_not("panic");
 }

@@ -347,7 +347,7 @@ fn promise_9_a_vault_whose_objects_somebody_deleted_comes_back_whole_and_is_not_
     assert_eq!(plan["failed"], 0, "{plan:#}");
     alone(&["restore", "--to", "out", "--plan"])
         .exits(0)
-        .says("packs lie behind delete markers")
+        .says("behind delete markers: somebody deleted them")
         .says("objects of the vault's log lie behind delete markers")
         .says_not("lost what they need");
     alone(&["restore", "--to", "out", "--yes"]).exits(0);

@@ -76,6 +76,7 @@ fn every_setting_is_taken_as_written() {
 path = "/volume1/photos"
 tier = "hot"
 priority = "first"
+order = ["last **/*.iso", "  normal   ignorecase:**/my films/** "]
 quiet = "2s"
 quiet_max = "1h"
 filter_file = "exclude.txt"
@@ -113,6 +114,7 @@ month = "200 GB"
 day = "20 GB"
 billing_day = 15
 reserve = "500 MB"
+polite = false
 [state]
 dir = "/state"
 spool_size = "1 GiB"
@@ -139,6 +141,8 @@ file = "prices.toml"
     assert_eq!(asked, [Path::new("/etc/panicroom/exclude.txt")]);
     let [outer, inner] = settings.roots.as_slice() else { panic!("two roots") };
     assert_eq!((outer.tier, outer.priority), (Tier::Hot, Priority::First));
+    let rules: Vec<_> = outer.order.iter().map(|r| (r.priority, &*r.glob)).collect();
+    assert_eq!(rules, [(Priority::Last, "**/*.iso"), (Priority::Normal, "ignorecase:**/my films/**")]);
     assert_eq!((outer.quiet, outer.quiet_max), (Duration::from_secs(2), Duration::from_secs(3600)));
     let file = FilterList::File {
         path: "/etc/panicroom/exclude.txt".into(),
@@ -174,6 +178,7 @@ file = "prices.toml"
     assert_eq!(windows, ["mon-fri 08:00-18:00 500 kbit/s", "sat,sun off"]);
     assert_eq!((uplink.month, uplink.day), (Some(Size(200_000_000_000)), Some(Size(20_000_000_000))));
     assert_eq!((uplink.billing_day, uplink.reserve), (15, Reserve::Bytes(Size(500_000_000))));
+    assert!(!uplink.polite);
     assert_eq!((settings.state_dir.clone(), settings.spool_size), (path("/state"), Size::mib(1024)));
     assert_eq!((settings.publish_every.as_secs(), settings.http_listen), (600, None));
     assert_eq!(settings.http_hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nas.lan", "nas:8420"]);
@@ -215,6 +220,8 @@ fn a_value_out_of_range_or_of_the_wrong_kind_is_refused_with_the_remedy() {
         (small("quiet = \"2h\"\nquiet_max = \"1h\"", "", ""), 4, "at least as long"),
         (small("tier = \"warm\"", "", ""), 3, "\"cold\", \"hot\""),
         (small("priority = \"high\"", "", ""), 3, "\"first\", \"normal\", \"last\""),
+        (small("order = [\"first\"]", "", ""), 3, "write a glob behind it"),
+        (small("order = [\"last **/*.iso\",\n\"sooner **/*.doc\"]", "", ""), 4, "\"first\", \"normal\", \"last\""),
         (small("default_excludes = \"yes\"", "", ""), 3, "default_excludes = true"),
         (small("filter = \"- a\"", "", ""), 3, "filter = [\"…\""),
         (small("filter = [\n  \"- a\",\n  1,\n]", "", ""), 5, "filter = [\"…\""),
@@ -342,9 +349,42 @@ fn vaults_are_looked_at_as_often_as_is_said_or_never() {
 }
 
 #[test]
+fn links_are_chosen_by_interface_gateway_network_or_price() {
+    let settings = parse(&small("", "", "")).unwrap();
+    assert!(settings.links.is_free(), "unless told, any link will do");
+    let text =
+        small("", "", "[uplink]\npause_on = [\"wwan*\", \"metered\"]\nonly_on = [\"192.168.1.1\", \"10.0.0.0/8\"]");
+    let links = parse(&text).unwrap().links;
+    let shown = |rules: &[panicroom::model::LinkRule]| rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&links.pause_on), ["wwan*", "metered"]);
+    assert_eq!(shown(&links.only_on), ["192.168.1.1", "10.0.0.0/8"]);
+    for (line, entry) in
+        [("pause_on = [\"eth0\",\n\"10.0.0.1/8\"]", "'10.0.0.1/8'"), ("only_on = [\n\"metered\"]", "'metered'")]
+    {
+        let said = refusal(&small("", "", &format!("[uplink]\n{line}")), 10);
+        assert!(said.contains(entry), "{said}");
+    }
+}
+
+#[test]
+fn walks_and_processors_are_bounded_where_told() {
+    let settings = parse(&small("", "", "")).unwrap();
+    assert_eq!((settings.walk.hours, settings.walk.wake, settings.cpu), (None, true, config::Cpu::All));
+    let text = small("", "", "[walk]\nhours = \"22:00-05:30\"\nwake = false\n[kind]\ncpu = \"50 %\"");
+    let settings = parse(&text).unwrap();
+    assert_eq!(settings.walk.hours.unwrap().to_string(), "22:00-05:30");
+    assert_eq!((settings.walk.wake, settings.cpu), (false, config::Cpu::Percent(50)));
+    for bad in
+        ["[walk]\nhours = \"nights\"", "[walk]\nhours = \"02:00-02:00\"", "[kind]\ncpu = \"0\"", "[kind]\ncpu = 2"]
+    {
+        refusal(&small("", "", bad), 9);
+    }
+}
+
+#[test]
 fn the_line_is_free_unless_told_and_a_reserve_is_a_part_or_a_size() {
     let uplink = parse(&small("", "", "")).unwrap().uplink;
-    assert!(uplink.calendar.is_empty() && uplink.download.is_none());
+    assert!(uplink.calendar.is_empty() && uplink.download.is_none() && uplink.polite);
     assert_eq!((uplink.month, uplink.day, uplink.billing_day), (None, None, 1));
     assert_eq!((uplink.reserve.of(200_000_000_000), uplink.reserve.of(99)), (2_000_000_000, 0));
     assert_eq!(Reserve::Bytes(Size(600)).of(1000), 500, "never more than half");

@@ -404,6 +404,27 @@ fn another_etag_is_settled_by_the_servers_checksum_and_is_for_the_owner_where_th
 }
 
 #[test]
+fn a_segment_of_another_etag_is_read_and_only_other_bytes_are_an_alarm() {
+    let bed = backed_up();
+    let store = OddList::over(&bed.store.memory);
+    let segment = bed.store.memory.names().into_iter().find(|n| n.as_str().starts_with("meta_log_")).unwrap();
+    let told = |etag: &str| {
+        store.etags.lock().unwrap().insert(segment.to_string(), etag.to_owned());
+        check_with(&bed, &store, Check::Inventory, Keeping::Catalog).unwrap()
+    };
+    assert!(told("one").is_sound(), "learnt");
+    let reads = bed.store.memory.requests().get;
+    assert!(told("two").is_sound(), "the bytes are the same");
+    assert!(told("two").is_sound(), "learnt anew");
+    assert_eq!(bed.store.memory.requests().get - reads, 1);
+    bed.store.memory.damage(&segment, |bytes| bytes[300] ^= 1);
+    let report = told("three");
+    assert_eq!((report.run.wrong, report.defects[0].wrong), (1, Wrong::Bytes), "{report:?}");
+    assert_eq!(report.defects[0].name, segment.to_string());
+    assert_eq!(told("three").run.wrong, 1, "for as long as it is so");
+}
+
+#[test]
 fn a_server_without_checksums_says_so_and_is_not_asked_for_ever() {
     let bed = Bed::new();
     for n in 0..20 {

@@ -297,6 +297,76 @@ fn a_stop_ends_a_body_that_trickles_and_nothing_is_created() {
     assert!(wire.heard().is_empty());
 }
 
+fn trickling(size: usize) -> NewObject {
+    let bytes = vec![7; size];
+    NewObject {
+        size: size as u64,
+        sha256: Sha256(sha2::Sha256::digest(&bytes).into()),
+        body: Body::Bytes(bytes),
+        ..object()
+    }
+}
+
+/// Until so many bytes went out.
+fn gone(throttle: &Throttle, bytes: u64) {
+    while throttle.wire_bytes().up < bytes {
+        Stop::new().wait(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn when_sending_is_shut_a_long_object_is_given_up_and_its_bytes_count() {
+    let wire = Wire::new(|_, _| kept());
+    let throttle = throttle(Some(20_000));
+    let slow = store(&wire, aws(), throttle.clone());
+    let ended = std::thread::scope(|s| {
+        let creating = s.spawn(|| slow.create(&trickling(5_000_000), &Stop::new()));
+        gone(&throttle, 4000);
+        throttle.shut();
+        creating.join().unwrap()
+    });
+    let error = ended.unwrap_err();
+    assert_eq!(error.kind(), Kind::Retry);
+    assert!(error.to_string().contains("the window closed; it is sent again"), "{error}");
+    assert!(wire.heard().is_empty() && throttle.wire_bytes().up >= 4000);
+}
+
+#[test]
+fn when_sending_is_shut_an_object_that_is_nearly_done_ends() {
+    let bytes = vec![7; 30_000];
+    let (tag, sum) = (format!("\"{}\"", md5(&bytes)), base64_sum(&bytes));
+    let wire = Wire::new(move |_, _| Answer::ok(vec![("etag", tag.clone()), ("x-amz-checksum-sha256", sum.clone())]));
+    let throttle = throttle(Some(20_000));
+    let slow = store(&wire, aws(), throttle.clone());
+    let ended = std::thread::scope(|s| {
+        let creating = s.spawn(|| slow.create(&trickling(30_000), &Stop::new()));
+        gone(&throttle, 4000);
+        throttle.shut();
+        creating.join().unwrap()
+    });
+    assert_eq!(ended.unwrap(), Created::Now);
+}
+
+#[test]
+fn in_a_pause_an_object_stands_still_and_questions_are_answered() {
+    let (wire, other) = (Wire::new(|_, _| kept()), Wire::new(|_, _| Answer::listing(&[])));
+    let throttle = throttle(Some(50_000));
+    let slow = store(&wire, aws(), throttle.clone());
+    let asks = store(&other, aws(), throttle.clone());
+    let stop = Stop::new();
+    let ended = std::thread::scope(|s| {
+        let creating = s.spawn(|| slow.create(&trickling(5_000_000), &stop));
+        gone(&throttle, 4000);
+        throttle.pause();
+        let listed = asks.list("data_", &mut |_| Ok(()));
+        stop.ask();
+        listed.unwrap();
+        creating.join().unwrap()
+    });
+    assert_eq!(ended.unwrap_err().kind(), Kind::Stopping);
+    assert_eq!((methods(&wire).len(), methods(&other)), (0, vec!["LIST".to_owned()]));
+}
+
 // --- cold storage ------------------------------------------------------------------------------------------------
 
 /// A listing of archived packs; `status` goes into each of them.

@@ -14,7 +14,7 @@ mod turns;
 mod windows;
 
 use super::roots::Watched;
-use super::{Engine, UnderWay};
+use super::{Engine, SOON, UnderWay};
 use crate::catalog::{DirtyRow, Due, NodeId, NodeRow, Outcome, RootId};
 use crate::clock::Wall;
 use crate::error::Result;
@@ -39,8 +39,6 @@ const TORN_AFTER: u32 = 5;
 const READERS: usize = 4;
 const LONG_AT_ONCE: usize = 3;
 const LARGE_AT_ONCE: usize = 2;
-/// What goes first waits no longer than this for company, whatever `gather` says.
-const SOON: Duration = Duration::from_secs(300);
 /// Read at once, and so about what goes off together.
 const STEP: usize = 1 << 20;
 /// Small files handed over together: by number and by bytes.

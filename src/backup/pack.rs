@@ -217,8 +217,14 @@ impl Packer<'_> {
                 self.long.remove(&file);
             }
             Message::Border(rank) => {
-                for tier in [Tier::Cold, Tier::Hot] {
-                    self.finish(Lane { rank, tier })?;
+                // Its own, and those that hold something it needs.
+                let ends = |(lane, open): (&Lane, &Open)| {
+                    (lane.rank == rank || open.settled.iter().any(|one| one.row.rank <= rank)).then_some(*lane)
+                };
+                let lanes: Vec<Lane> = self.open.iter().filter_map(ends).collect();
+                lanes.into_iter().try_for_each(|lane| self.finish(lane))?;
+                if self.several.iter().any(|one| one.row.rank <= rank) {
+                    self.finish_all()?;
                 }
                 self.commit_free()?;
             }

@@ -7,7 +7,7 @@
 //! Nothing is named that was not stored before (promise 1); a deletion only after all of its root that was noticed
 //! before it (promise 14).
 
-use super::Engine;
+use super::{Engine, SOON};
 use crate::catalog::{CatalogPiece, DrillId, LogRow, NodeId, SegmentRow, State};
 use crate::clock::Wall;
 use crate::error::{Error, Result};
@@ -16,6 +16,7 @@ use crate::format::segment::{Builder, Heartbeat, PART, SealedObject, SegmentHead
 use crate::model::{Content, Piece, SegmentNo, Seq, Sha256, TreePath, Version, WriterId};
 use crate::seal::compress::Compressor;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 /// Records asked for at once, by number.
 const PAGE: usize = 2000;
@@ -54,7 +55,8 @@ pub enum Occasion {
 }
 
 impl Engine {
-    /// Whether to publish now: when the queue is drained, on the timetable while it is not, and to say that we live.
+    /// Whether to publish now: when the queue is drained; while it is not, on the timetable, and soon after the last of
+    /// what goes before all that waits was stored; and to say that we live.
     pub fn occasion(&self) -> Result<Option<Occasion>> {
         let catalog = &self.catalog;
         if self.segment_is_under_way()? {
@@ -63,10 +65,13 @@ impl Engine {
         let since = catalog.last_segment()?.map(|s| self.clock.wall().since(s.written));
         if anything_to_publish(self)? {
             let (due, _) = catalog.queue(self.now_ms())?;
-            let capturing = self.figures.capturing.load(std::sync::atomic::Ordering::SeqCst) > 0;
-            let walking = self.figures.walking.load(std::sync::atomic::Ordering::SeqCst) > 0;
+            let capturing = self.figures.capturing.load(Ordering::SeqCst) > 0;
+            let walking = self.figures.walking.load(Ordering::SeqCst) > 0;
             let (packs, _) = catalog.spooled_packs()?;
-            let drained = due.rows == 0 && packs == 0 && !capturing && !walking;
+            // Packs that may not go hold up no others: what is stored is named by the log, which still goes.
+            let held = self.figures.packs_wait.load(std::sync::atomic::Ordering::SeqCst);
+            let rest = held && !catalog.unpublished_packs(0, 1)?.is_empty();
+            let drained = (due.rows == 0 && packs == 0 || rest) && !capturing && !walking;
             let first_mark = catalog.fact::<i64>("unpublished_since")?;
             let now = self.clock.wall();
             let Some(first) = first_mark.map(Wall) else {
@@ -75,10 +80,19 @@ impl Engine {
                 return Ok(drained.then_some(Occasion::News));
             };
             let waited = first > now || now.since(first) >= self.settings.publish_every;
-            return Ok((drained || waited).then_some(Occasion::News));
+            let soon = since.is_none_or(|s| s >= self.settings.publish_every.min(SOON)) && self.foremost_is_stored()?;
+            return Ok((drained || waited || soon).then_some(Occasion::News));
         }
         let heartbeat = since.is_some_and(|s| s >= self.settings.heartbeat);
         Ok(heartbeat.then_some(Occasion::Heartbeat))
+    }
+
+    /// Whether something may be named now, and nothing sealed waits that goes before it or with it: what goes first does
+    /// not wait for what goes later to be sent.
+    fn foremost_is_stored(&self) -> Result<bool> {
+        let Some(number) = self.figures.ready.load(Ordering::SeqCst).checked_sub(1) else { return Ok(false) };
+        let foremost = self.catalog.foremost_spooled()?;
+        Ok(foremost.is_none_or(|waits| waits.number() as u64 > number))
     }
 
     fn segment_is_under_way(&self) -> Result<bool> {
@@ -88,6 +102,7 @@ impl Engine {
     /// Seals the next segments into the spool. How many.
     pub fn publish(&self) -> Result<u64> {
         let mut page = Publication::new(self)?;
+        self.figures.ready.store(0, Ordering::SeqCst);
         let takeover = self.catalog.fact::<Vec<u8>>("takeover_from")?;
         if let (Some(before), Some((_, writer))) = (&takeover, self.catalog.identity()?) {
             page.builder.takeover(writer, WriterId::from_slice(before), self.clock.wall());

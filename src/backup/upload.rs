@@ -1,4 +1,5 @@
-//! Spooled objects to stored ones: segments first, then packs in the order they were opened.
+//! Spooled objects to stored ones: segments first, then packs, those of the foremost files first: between two packs, what
+//! goes first overtakes whatever waits in the spool.
 //!
 //! An object is stored when the vault confirmed the checksum computed at sealing (promise 2), in its own transaction;
 //! only then does its spool file go. Dying in between sends it again: the vault answers that it is there.
@@ -59,8 +60,10 @@ impl Engine {
         let _under_way = UnderWay::new(&self.figures.uploading);
         let Some((object, _claim)) = self.claim(claims, freight)? else { return Ok(Uploaded::Nothing) };
         match object {
-            SpooledObject::Pack { id, hash, tier, size, .. } => {
-                self.upload_pack(id, Name::Pack(tier, hash), hash, size)?
+            SpooledObject::Pack { id, hash, tier, size, rank } => {
+                self.upload_pack(id, Name::Pack(tier, hash), hash, size)?;
+                self.is_ready(rank);
+                self.bells.publish.ring();
             }
             SpooledObject::Segment(row) => self.upload_segment(&row)?,
         }
@@ -114,7 +117,6 @@ impl Engine {
         self.figures.stored.fetch_add(size, Ordering::Relaxed);
         self.faults.at("upload.unspool")?;
         self.spool.remove(&name.to_string())?;
-        self.bells.publish.ring();
         self.bells.capture.ring();
         Ok(())
     }

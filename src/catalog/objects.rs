@@ -134,6 +134,15 @@ impl Catalog {
         })
     }
 
+    /// The rank of the pack that goes first of those in the spool.
+    pub fn foremost_spooled(&self) -> Result<Option<Rank>> {
+        self.read("look at the spool's rows", |c| {
+            c.prepare_cached("SELECT MIN(rank) FROM pack WHERE state = 0")?
+                .query_row([], |r| r.get::<_, Option<i64>>(0))
+                .map(|rank| rank.map(Rank::from_number))
+        })
+    }
+
     /// Number and bytes of packs in the spool.
     pub fn spooled_packs(&self) -> Result<(u64, u64)> {
         self.read("count the spool's rows", |c| {

@@ -234,3 +234,7 @@ fn page(
     }
     Ok(page)
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

@@ -108,6 +108,22 @@ impl Catalog {
         })
     }
 
+    /// The same of segments of the log.
+    pub fn learn_segment_etags(&self, learnt: &[(SegmentNo, String)]) -> Result<()> {
+        self.write("note what a listing told", |tx| {
+            let mut s = tx.prepare_cached("INSERT OR REPLACE INTO segment_seen (number, etag) VALUES (?, ?)")?;
+            learnt.iter().try_for_each(|(number, etag)| s.execute((number.0.cast_signed(), etag)).map(drop))
+        })
+    }
+
+    pub fn segment_etag(&self, number: SegmentNo) -> Result<Option<String>> {
+        self.read("read what a listing told", |c| {
+            c.prepare_cached("SELECT etag FROM segment_seen WHERE number = ?")?
+                .query_row([number.0.cast_signed()], |r| r.get(0))
+                .optional()
+        })
+    }
+
     /// Begins anew: what an earlier inventory suspected, and died over, is forgotten.
     pub fn forget_suspects(&self) -> Result<()> {
         self.write("begin an inventory", |tx| tx.execute("DELETE FROM suspect", []).map(drop))

@@ -14,6 +14,7 @@ use super::source::{self, Source};
 use super::{Answer, Exit, Failure, patience, prices, settings, time};
 use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
+use crate::daemon::checks::count;
 use crate::daemon::open::{Folders, open_configured};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Size, TreePath};
@@ -250,11 +251,11 @@ fn show_plan(line: &Line, args: &Restore, plan: &Plan, book: &PriceBook, source:
     let mut out = std::io::stderr();
     let _ = writeln!(
         out,
-        "{} files, {}; {} to be read from {} packs",
-        plan.files,
+        "{}, {}; {} to be read from {}",
+        count(plan.files, "file", "files"),
         Size(plan.bytes),
         Size(plan.pack_bytes),
-        plan.packs
+        count(plan.packs, "pack", "packs")
     );
     if plan.already + plan.skipped > 0 {
         let _ = writeln!(
@@ -269,16 +270,16 @@ fn show_plan(line: &Line, args: &Restore, plan: &Plan, book: &PriceBook, source:
     if plan.hidden_packs > 0 {
         let _ = writeln!(
             out,
-            "ALARM: {} packs lie behind delete markers: somebody deleted them. They are not lost and are restored as the \
-             others; find out whose key it was",
-            plan.hidden_packs
+            "ALARM: {} behind delete markers: somebody deleted them. They are not lost and are restored as the others; find \
+             out whose key it was",
+            count(plan.hidden_packs, "pack lies", "packs lie")
         );
     }
     if plan.overwritten_packs > 0 {
         let _ = writeln!(
             out,
-            "ALARM: {} packs were overwritten by somebody; what lies beneath is restored",
-            plan.overwritten_packs
+            "ALARM: {} overwritten by somebody; what lies beneath is restored",
+            count(plan.overwritten_packs, "pack was", "packs were")
         );
     }
     let place = prices::place(&source.url, plan.class.as_deref());

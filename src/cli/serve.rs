@@ -10,6 +10,7 @@ use crate::daemon::console::{Console, Mood, Overall, Status};
 use crate::daemon::desk::Desk;
 use crate::daemon::gate::Gate;
 use crate::daemon::home::Home;
+use crate::daemon::kind::step_back;
 use crate::daemon::open::House;
 use crate::daemon::run::{Daemon, Watching};
 use crate::error::{Error, Kind, Result};
@@ -45,6 +46,7 @@ pub fn run(line: &Line) -> Answer {
 
 /// Runs until a signal. `shown` sees every new status, about once a second.
 pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status)) -> Answer {
+    step_back(settings.cpu);
     let runtime = super::runtime()?;
     let house = house(settings, &runtime);
     let _lock = house.home.lock()?;
@@ -244,6 +246,7 @@ pub fn backup(line: &Line) -> Answer {
         let status: Status = super::ask::fetch(&home)?;
         return Ok(report(line, &status));
     }
+    step_back(settings.cpu);
     let runtime = super::runtime()?;
     let house = house(&settings, &runtime);
     let _lock = house.home.lock()?;
@@ -251,7 +254,17 @@ pub fn backup(line: &Line) -> Answer {
     let desk = Desk::new(Arc::clone(&daemon));
     daemon.hurry();
     let threads = daemon.start()?;
+    // It may wait for days, for an order to be lifted or for a link: it answers as a daemon does meanwhile.
+    runtime.block_on(async {
+        match Control::bind(&house.home.socket()) {
+            Ok(control) => drop(tokio::spawn(control.serve(Arc::clone(&desk) as _, house.stop.clone()))),
+            Err(e) => tracing::warn!("{e}; the pass goes on, and answers nobody"),
+        }
+    });
     runtime.spawn(signals(house.stop.clone()));
+    if daemon.vaults.iter().any(|vault| vault.paused.load(Ordering::SeqCst)) {
+        tracing::warn!("paused by the operator: nothing is sent until 'panicroom resume'");
+    }
     let drained = desk.until_drained();
     let status = desk.fresh();
     daemon.keep_lessons();

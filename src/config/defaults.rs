@@ -92,6 +92,7 @@ pub const VERIFY_READ: Duration = Duration::from_secs(30 * DAY.as_secs());
 pub const BILLING_DAY: u8 = 1;
 /// A log of a hundredth of the packs it names is far more than there ever was.
 pub const RESERVE: Reserve = Reserve::Percent(1);
+pub const POLITE: bool = true;
 
 /// Below this a timetable would be a busy loop.
 pub const EVERY_MIN: Duration = MINUTE;

@@ -1,5 +1,7 @@
 //! From the text of the file to [`Settings`], section by section.
 
+use super::kind::{cpu, walks};
+use super::link::links;
 use super::nearest::nearest;
 use super::section::{File, Section, heading, in_order};
 use super::together::Found;
@@ -21,8 +23,9 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
     let sections = Sections::sort(file, document.into_inner())?;
     let Sections { roots, vaults, uplink: mut line, mut state, mut publish, mut walk, mut http, mut alert, .. } =
         sections;
-    let Sections { mut prices, verify: mut checks, mut drill, .. } = sections;
-    let walk_every = every(&mut walk, "every")?.unwrap_or(defaults::WALK_EVERY);
+    let Sections { mut prices, verify: mut checks, mut drill, mut kind, .. } = sections;
+    let (walk_every, walk_settings) = walks(&mut walk)?;
+    let cpu = cpu(&mut kind)?;
     let mut found = Found {
         roots: Vec::new(),
         vaults: Vec::new(),
@@ -40,6 +43,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         found.add_vault(file, vault)?;
     }
     let uplink = uplink(&mut line)?;
+    let links = links(&mut line)?;
     let publish_every = every(&mut publish, "every")?.unwrap_or(defaults::PUBLISH_EVERY);
     let http_listen = listen(&mut http)?;
     let http_hosts = hosts(&mut http)?;
@@ -47,7 +51,7 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
     let prices_file = beside(file, &mut prices, "file")?;
     let drill_settings = drills(&mut drill)?;
     let verify_settings = verify(&mut checks)?;
-    [line, state, publish, walk, http, alert, prices, drill, checks].into_iter().for_each(Section::close);
+    [line, state, publish, walk, kind, http, alert, prices, drill, checks].into_iter().for_each(Section::close);
     found.together(file)?;
     let (state_dir, spool_size) = (found.state_dir(), found.spool_size());
     Ok(Settings {
@@ -55,8 +59,11 @@ pub fn parse(name: &Path, text: &str, load: &mut dyn FnMut(&Path) -> Result<Vec<
         roots: found.roots.into_iter().map(|r| r.value).collect(),
         vaults: found.vaults.into_iter().map(|v| v.value).collect(),
         uplink,
+        links,
         state_dir,
         spool_size,
+        walk: walk_settings,
+        cpu,
         publish_every,
         http_listen,
         http_hosts,
@@ -75,6 +82,7 @@ struct Sections<'a> {
     state: Section<'a>,
     publish: Section<'a>,
     walk: Section<'a>,
+    kind: Section<'a>,
     http: Section<'a>,
     alert: Section<'a>,
     prices: Section<'a>,
@@ -91,6 +99,7 @@ impl<'a> Sections<'a> {
             state: Section::empty(file, "state"),
             publish: Section::empty(file, "publish"),
             walk: Section::empty(file, "walk"),
+            kind: Section::empty(file, "kind"),
             http: Section::empty(file, "http"),
             alert: Section::empty(file, "alert"),
             prices: Section::empty(file, "prices"),
@@ -109,6 +118,7 @@ impl<'a> Sections<'a> {
                 "state" => out.state = Section::open(file, "state", value)?,
                 "publish" => out.publish = Section::open(file, "publish", value)?,
                 "walk" => out.walk = Section::open(file, "walk", value)?,
+                "kind" => out.kind = Section::open(file, "kind", value)?,
                 "http" => out.http = Section::open(file, "http", value)?,
                 "alert" => out.alert = Section::open(file, "alert", value)?,
                 "prices" => out.prices = Section::open(file, "prices", value)?,

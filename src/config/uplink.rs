@@ -14,6 +14,7 @@ pub(super) fn uplink(section: &mut Section) -> Result<UplinkSettings> {
     let day = section.read("day", cap)?.and_then(|g| g.value);
     let billing_day = section.whole("billing_day")?;
     let reserve = section.read("reserve", reserve)?;
+    let polite = section.truth("polite")?.map_or(defaults::POLITE, |given| given.value);
     if let (Some(given), None) = (&billing_day, month) {
         return Err(nothing_without(section, given.line, "billing_day", "month = \"200 GB\""));
     }
@@ -29,6 +30,7 @@ pub(super) fn uplink(section: &mut Section) -> Result<UplinkSettings> {
         day,
         billing_day,
         reserve: reserve.map_or(defaults::RESERVE, |g| g.value),
+        polite,
     })
 }
 

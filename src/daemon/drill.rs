@@ -11,8 +11,6 @@ use crate::config::VaultSettings;
 use crate::error::Result;
 use crate::format::segment::Receipt;
 use crate::model::Verdict;
-use crate::store::throttle::Throttle;
-use crate::uplink::Rates;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,8 +62,7 @@ impl House {
     /// holds the state folder's lock: there is one writer.
     pub fn write_drills(&self, vault: &VaultSettings) -> Result<Written> {
         let uplink = Uplink::open(self, Place::Here)?;
-        let rates = Rates { up: vault.limit, down: vault.download };
-        let kept = [Arc::new(Vault::new(vault.clone(), Throttle::on(&uplink.line, rates)))];
+        let kept = [Arc::new(Vault::on(&uplink.line, vault.clone(), &self.settings.uplink))];
         uplink.settle(&kept)?;
         if kept[0].may() == May::Nothing {
             return Ok(Written::Later);

@@ -12,11 +12,13 @@ pub use vault::{Trouble, Vault};
 
 use super::checks::{self, Timetable};
 use super::forecast;
+use super::link;
 use super::open::{House, Opened};
 use super::orders::Orders;
 use super::reread::{self, Disks};
 use super::rest::{KNOCK, Rested, rest};
 use super::uplink::{self, Place, Uplink};
+use super::walks::Sleepers;
 use crate::backup::Engine;
 use crate::catalog::Level;
 use crate::clock::Steady;
@@ -25,8 +27,6 @@ use crate::model::TreePath;
 use crate::seal::random;
 use crate::source::watch::Watcher;
 use crate::store::retry::Backoff;
-use crate::store::throttle::Throttle;
-use crate::uplink::Rates;
 use crate::worker::Nudge;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +49,7 @@ pub struct Daemon {
     heard: Nudge,
     hurried: AtomicBool,
     disks: Disks,
+    pub(super) sleepers: Sleepers,
     pub started: Steady,
 }
 
@@ -72,17 +73,14 @@ impl Daemon {
             .settings
             .vaults
             .iter()
-            .map(|settings| {
-                Arc::new(Vault::new(
-                    settings.clone(),
-                    Throttle::on(&uplink.line, Rates { up: settings.limit, down: settings.download }),
-                ))
-            })
+            .map(|settings| Arc::new(Vault::on(&uplink.line, settings.clone(), &house.settings.uplink)))
             .collect();
+        link::begin(&house.settings.links, &vaults);
         // Before anything opens, and so before anything is sent.
         uplink.settle(&vaults)?;
         let (started, hurried) = (house.clock.steady(), AtomicBool::new(false));
-        Ok(Arc::new(Self { house, vaults, uplink, watcher, heard, hurried, disks: Disks::default(), started }))
+        let (disks, sleepers) = (Disks::default(), Sleepers::default());
+        Ok(Arc::new(Self { house, vaults, uplink, watcher, heard, hurried, disks, sleepers, started }))
     }
 
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
@@ -104,6 +102,8 @@ impl Daemon {
         }
         let me = Arc::clone(self);
         threads.push(spawn("uplink".to_owned(), move || me.keep_to_the_calendar())?);
+        let me = Arc::clone(self);
+        threads.push(spawn("link".to_owned(), move || link::look_out(&me))?);
         let me = Arc::clone(self);
         threads.push(spawn("forecast".to_owned(), move || me.look_ahead())?);
         if self.watcher.is_some() {
@@ -189,6 +189,13 @@ impl Daemon {
     /// Opens the vault, runs its workers until stop, closes it. A vault that does not open is tried again.
     fn supervise(self: &Arc<Self>, vault: &Arc<Vault>) {
         while !self.house.stop.asked() {
+            if let Some(why) = vault.link_hold() {
+                // Opening reads from the vault: that is traffic too.
+                self.note(vault, "link", &held_by(why));
+                vault.mended.wait(LOOK);
+                continue;
+            }
+            vault.clear("link");
             match self.open(vault) {
                 Ok(engine) => {
                     vault.clear("open");
@@ -282,7 +289,7 @@ impl Daemon {
                     self.run(vault, engine, name, &engine.bells.upload, || {
                         self.count_first()?;
                         upload_step(vault, engine, n)
-                    })
+                    });
                 });
             }
         });
@@ -304,6 +311,10 @@ impl Daemon {
                     backoff.reset();
                     vault.steps.fetch_add(1, Ordering::Relaxed);
                     vault.clear(name);
+                    match vault.link_hold() {
+                        Some(why) => self.note(vault, "link", &held_by(why)),
+                        None => vault.clear("link"),
+                    }
                     match next {
                         Step::Again => continue,
                         Step::Wait(by) => by.min(LOOK),
@@ -319,7 +330,9 @@ impl Daemon {
                 Err(e) => {
                     self.note(vault, name, &e);
                     if e.kind() == Kind::Retry {
-                        if rest(bell, backoff.failed(), KNOCK, || vault.is_reachable()) == Rested::Back {
+                        // Knocking is traffic too.
+                        let is_open = || vault.link_hold().is_none() && vault.is_reachable();
+                        if rest(bell, backoff.failed(), KNOCK, is_open) == Rested::Back {
                             backoff.reset();
                         }
                         continue;
@@ -364,33 +377,11 @@ impl Daemon {
         Ok(Step::Wait(LOOK))
     }
 
-    /// Walks that came due by the timetable become dirty roots.
-    pub fn walks_due(&self) {
-        for engine in self.engines() {
-            let now = engine.now_ms();
-            for root in &engine.roots {
-                let last = engine.figures.walked.lock().expect("figures lock").get(&root.path).copied();
-                let every = i64::try_from(root.walk_every.as_millis()).unwrap_or(i64::MAX);
-                if last.is_some_and(|at| now - at >= every)
-                    && let Err(e) = engine.mark_root(root)
-                {
-                    tracing::warn!(vault = %engine.name, "note a walk that is due: {e}");
-                }
-            }
-            engine.bells.walk.ring();
-            engine.bells.publish.ring();
-            engine.bells.verify.ring();
-            engine.bells.reread.ring();
-        }
-    }
-
     /// Wakes everything: something was mended, or is to be looked at now.
     pub fn wake(&self) {
+        self.uplink.bell.ring();
         for vault in &self.vaults {
-            vault.mended.ring();
-            if let Some(engine) = vault.engine() {
-                engine.bells.ring_all();
-            }
+            vault.ring();
         }
     }
 
@@ -414,6 +405,10 @@ pub enum Step {
     Again,
     /// Until its bell rings, or this long.
     Wait(Duration),
+}
+
+fn held_by(why: String) -> Error {
+    Error::retry("send nothing for now").because(why)
 }
 
 fn spawn(name: String, act: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

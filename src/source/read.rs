@@ -1,12 +1,18 @@
 //! Reading one file from end to end: data as data, holes as holes, and at the end the question whether it was
 //! the same file throughout.
+//!
+//! The page cache belongs to others: what they had in it stays, what only we brought goes. Linux 6.14 and later do exactly
+//! that when asked (`RWF_DONTCACHE`; ext4, XFS and others). Elsewhere pages of a large file are given back in stretches,
+//! unless its first page was cached before we came: then somebody uses it, and it is left alone (measured in
+//! `docs/uplink/kind.md`; why not page by page: `docs/decisions/0023-page-cache.md`).
 
 use super::look::{Form, Look};
 use super::path_error;
 use crate::error::Result;
 use crate::model::{Stamp, TreePath};
 use rustix::fs::{Advice, SeekFrom, fadvise, seek};
-use rustix::io::{Errno, pread};
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
+use std::io::IoSliceMut;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -38,6 +44,7 @@ pub struct Reading {
     at: u64,
     /// Up to where what follows `at` is known to be data.
     data_until: u64,
+    traces: Traces,
     /// Up to where read pages were given back.
     given_back: u64,
     short: bool,
@@ -46,8 +53,22 @@ pub struct Reading {
 /// Below this a file is not worth telling the kernel how it will be read, and its pages are left alone.
 const LARGE: u64 = 1 << 20;
 
+/// What happens to the pages a reading brings into the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Traces {
+    /// The kernel takes them away again, and only them. Taken for granted until it refuses.
+    Taken,
+    /// The kernel cannot; they are given back in stretches.
+    GivenBack,
+    /// The kernel cannot, and somebody uses the file, or it is small: they stay.
+    Left,
+}
+
+/// `RWF_DONTCACHE` of `linux/fs.h`, which rustix has no name for yet.
+const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
+
 /// Read pages are given back in stretches of this size, so that a backup does not push the whole page cache
-/// out. (Pages somebody else had cached go with them: the price of not asking page by page.)
+/// out.
 const GIVE_BACK: u64 = 8 << 20;
 
 impl Reading {
@@ -59,7 +80,7 @@ impl Reading {
         }
         // A file that keeps at least its size on disk has no hole worth asking for.
         let data_until = if look.kept >= look.stamp.size { look.stamp.size } else { 0 };
-        Self { fd, path, look, at: 0, data_until, given_back: 0, short: false }
+        Self { fd, path, look, at: 0, data_until, traces: Traces::Taken, given_back: 0, short: false }
     }
 
     pub fn path(&self) -> &TreePath {
@@ -99,7 +120,7 @@ impl Reading {
         let wanted = usize::try_from(self.data_until - self.at).unwrap_or(usize::MAX).min(buffer.len());
         let mut filled = 0;
         while filled < wanted {
-            match pread(&self.fd, &mut buffer[filled..wanted], self.at + filled as u64) {
+            match self.read_at(self.at + filled as u64, &mut buffer[filled..wanted]) {
                 Ok(0) => {
                     self.short = true;
                     break;
@@ -112,6 +133,24 @@ impl Reading {
         self.at += filled as u64;
         self.give_back(GIVE_BACK);
         Ok(if filled == 0 { Step::End } else { Step::Data(filled) })
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> rustix::io::Result<usize> {
+        if self.traces == Traces::Taken {
+            match preadv2(&self.fd, &mut [IoSliceMut::new(into)], at, DONT_CACHE) {
+                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => self.traces = self.without_help(at),
+                other => return other,
+            }
+        }
+        pread(&self.fd, into, at)
+    }
+
+    /// For a kernel or file system that takes no pages away.
+    fn without_help(&self, at: u64) -> Traces {
+        let mut byte = [0];
+        let mut was_cached =
+            || preadv2(&self.fd, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT).is_ok();
+        if self.look.stamp.size <= LARGE || was_cached() { Traces::Left } else { Traces::GivenBack }
     }
 
     /// Length of the hole that begins here, 0 for data; sets how far the data after it goes. A file system that
@@ -138,7 +177,7 @@ impl Reading {
     /// Gives back what was read since the last time, once that is `at_least` so many bytes.
     fn give_back(&mut self, at_least: u64) {
         let done = self.at - self.given_back;
-        if self.look.stamp.size <= LARGE || done < at_least {
+        if self.traces != Traces::GivenBack || done < at_least {
             return;
         }
         if let Some(len) = NonZeroU64::new(done) {
@@ -153,5 +192,59 @@ impl Reading {
         let now = Look::at(self.fd.as_fd(), b"").map_err(|e| path_error("look at", &self.path, e))?;
         let same = now.stamp == self.look.stamp && now.is_same_thing(&self.look) && !self.short;
         Ok(if same { Finish::Unchanged(now.stamp) } else { Finish::Changed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Found, Root};
+    use std::io::Write;
+
+    const SIZE: usize = 20 << 20;
+
+    fn reading(dir: &std::path::Path) -> Reading {
+        let root = Root::open(&TreePath::from_typed(dir).unwrap()).unwrap();
+        let Found::Here(subject) = root.top().subject(b"f").unwrap() else { panic!("it is there") };
+        subject.file.unwrap()
+    }
+
+    /// Whether the page at `at` is cached. Asking may read it in, so ask about a page once.
+    fn is_cached(file: &std::fs::File, at: u64) -> bool {
+        preadv2(file, &mut [IoSliceMut::new(&mut [0])], at, ReadWriteFlags::NOWAIT).is_ok()
+    }
+
+    /// A kernel that takes no pages away; None where files are not on a disk here.
+    fn after_reading_without_help(warm: bool) -> Option<(Traces, bool)> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = std::fs::File::create_new(dir.path().join("f")).unwrap();
+        file.write_all(&vec![7; SIZE]).unwrap();
+        file.sync_all().unwrap();
+        let file = std::fs::File::open(dir.path().join("f")).unwrap();
+        fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        if is_cached(&file, 5 << 20) {
+            eprintln!("SKIPPED: the cache keeps what it is told to drop: no disk beneath the temporary folder");
+            return None;
+        }
+        if warm {
+            pread(&file, &mut vec![0; SIZE][..], 0).unwrap();
+        }
+        let mut reading = reading(dir.path());
+        reading.traces = reading.without_help(0);
+        let traces = reading.traces;
+        let mut buffer = vec![0; 1 << 20];
+        while reading.step(&mut buffer).unwrap() != Step::End {}
+        assert!(matches!(reading.finish().unwrap(), Finish::Unchanged(_)));
+        Some((traces, is_cached(&file, 3 << 20)))
+    }
+
+    #[test]
+    fn a_large_file_nobody_uses_leaves_nothing_in_the_cache_of_an_older_kernel() {
+        assert!(after_reading_without_help(false).is_none_or(|after| after == (Traces::GivenBack, false)));
+    }
+
+    #[test]
+    fn a_large_file_somebody_uses_stays_in_the_cache_of_an_older_kernel() {
+        assert!(after_reading_without_help(true).is_none_or(|after| after == (Traces::Left, true)));
     }
 }

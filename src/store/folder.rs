@@ -15,7 +15,10 @@ mod trouble;
 use super::body::BodyReader;
 use super::proof::Sum;
 use super::throttle::Throttle;
-use super::{Access, Body, Created, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::{
+    Access, Body, Cover, Created, Depth, Held, Inventory, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore,
+    Requests, Speed, Thaw,
+};
 use crate::clock::Wall;
 use crate::config::url::VaultUrl;
 use crate::error::{Error, Result};
@@ -239,6 +242,26 @@ impl FolderStore {
         Ok(page)
     }
 
+    /// How many names are none of a file that a vault could have put there. Hidden ones do not count: some are our own.
+    fn strange(&self, prefix: &str) -> Result<u64> {
+        let folder = fs::Dir::read_from(&self.folder).map_err(|e| self.trouble().error("list", e))?;
+        let mut strange = 0;
+        for entry in folder {
+            let entry = entry.map_err(|e| self.trouble().error("list", e))?;
+            let name = entry.file_name().to_bytes();
+            if name.starts_with(b".") || !name.starts_with(prefix.as_bytes()) {
+                continue;
+            }
+            let ours = std::str::from_utf8(name).ok().and_then(ObjectName::new);
+            let is_told = match ours {
+                Some(name) => self.info(&name)?.is_some(),
+                None => false,
+            };
+            strange += u64::from(!is_told);
+        }
+        Ok(strange)
+    }
+
     fn info(&self, name: &ObjectName) -> Result<Option<ObjectInfo>> {
         let stat = match fs::statat(&self.folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -306,6 +329,11 @@ impl ObjectStore for FolderStore {
         self.count(|r| r.head += 1);
         self.still_here()?;
         self.info(name)
+    }
+
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
+        self.list(prefix, &mut |object| each(Held { object, cover: Cover::Bare }))?;
+        Ok(Inventory { depth: Depth::Versions, strange: self.strange(prefix)? })
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {

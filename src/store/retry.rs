@@ -5,7 +5,7 @@
 //! passing (a missing object, wrong keys) ends at once as it always did. Randomness comes in as a seed, waiting goes
 //! through [`Stop`].
 
-use super::{Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::{Created, Held, Inventory, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::error::{Error, Kind, Result};
 use crate::format::VAULT_NAME;
 use crate::worker::Stop;
@@ -233,7 +233,7 @@ where
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
         self.through(&mut |object: &ObjectInfo| object.name.clone(), each, &mut |each| self.inner.list(prefix, each))
     }
-    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         self.through(&mut |held: &Held| held.object.name.clone(), each, &mut |each| self.inner.inventory(prefix, each))
     }
     fn uncover(&self, name: &ObjectName) -> Result<bool> {
@@ -260,8 +260,8 @@ where
 mod tests {
     use super::*;
     use crate::clock::{ManualClock, Wall};
-    use crate::store::Cover;
     use crate::store::memory::{Fault, MemoryStore};
+    use crate::store::{Cover, Depth};
     use proptest::prelude::*;
 
     fn soon() -> Backoff {
@@ -388,7 +388,7 @@ mod tests {
             seen.push((held.object.name, held.cover));
             Ok(())
         };
-        assert_eq!(patient.inventory("meta_", &mut each).unwrap(), Depth::Versions);
+        assert_eq!(patient.inventory("meta_", &mut each).unwrap().depth, Depth::Versions);
         let cover = |i| match i {
             2 => Cover::DeleteMarker,
             7 => Cover::OtherBytes,

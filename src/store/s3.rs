@@ -20,12 +20,13 @@ mod read;
 mod thaw;
 mod trouble;
 mod versions;
+mod wire;
 
 pub use connect::Credentials;
 
 use super::abilities::{Abilities, Ability};
-use super::throttle::Throttle;
-use super::{Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
+use super::throttle::{Freight, Throttle, Underway, Way};
+use super::{Created, Held, Inventory, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw};
 use crate::clock::Wall;
 use crate::config::url::Bucket;
 use crate::error::{Error, Result};
@@ -36,9 +37,9 @@ use behind::Behind;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use wire::Pulse;
 
 /// A request that moves no byte for so long is given up.
 const STANDSTILL: Duration = Duration::from_secs(300);
@@ -48,8 +49,8 @@ const STANDSTILL_SHORT: Duration = Duration::from_secs(60);
 const DOOR: Duration = Duration::from_secs(4);
 /// How often a running request looks whether it should end.
 const LOOK: Duration = Duration::from_millis(200);
-/// Bytes of a request beside its body, about: line, headers, signature, framing. Counted against the limit.
-const HEADERS: u64 = 1500;
+/// What knocking at a door costs either way, bytes: the packets that open and close a connection.
+const KNOCK: u64 = 3 * 60;
 /// Names whose last PUT ended unclear, at most; an older one merely costs a body more.
 const UNCLEAR_MAX: usize = 64;
 
@@ -74,6 +75,15 @@ pub struct S3Store {
     behind: Mutex<Behind>,
 }
 
+/// One page of a listing, and how to go on.
+#[derive(Debug)]
+struct PageOfNames {
+    objects: Vec<Object>,
+    /// Beneath the prefix: nothing of ours lies in one.
+    folders: u64,
+    next: Option<String>,
+}
+
 /// What a listing tells of one exact name.
 #[derive(Debug)]
 struct Looked {
@@ -84,7 +94,7 @@ struct Looked {
 impl S3Store {
     /// Reads the keys; makes no request to the bucket. Operator when keys or region are missing.
     pub fn connect(settings: Settings, handle: Handle, throttle: Throttle) -> Result<Self> {
-        let client = handle.block_on(connect::client(&settings.bucket, &settings.credentials))?;
+        let client = handle.block_on(connect::client(&settings.bucket, &settings.credentials, &throttle))?;
         Ok(Self {
             client,
             bucket: settings.bucket,
@@ -101,6 +111,8 @@ impl S3Store {
     /// it costs nothing; what it would answer is not known.
     pub fn is_reachable(&self) -> bool {
         let (host, port) = self.bucket.door();
+        self.throttle.charge(Way::Up, KNOCK);
+        self.throttle.charge(Way::Down, KNOCK);
         let knock = tokio::net::TcpStream::connect((host, port));
         matches!(self.handle.block_on(async { tokio::time::timeout(DOOR, knock).await }), Ok(Ok(_)))
     }
@@ -124,7 +136,6 @@ impl S3Store {
 
     fn count(&self, add: impl FnOnce(&mut Requests)) {
         add(&mut self.requests.lock().expect("requests lock"));
-        self.throttle.charge(super::throttle::Way::Up, HEADERS);
     }
 
     fn is_unclear(&self, name: &ObjectName) -> bool {
@@ -144,32 +155,27 @@ impl S3Store {
 
     /// Runs one request to its end, a stop or a standstill.
     fn run<T>(&self, stop: &Stop, doing: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
-        let nothing = AtomicU64::new(0);
-        self.run_moving(stop, doing, (&nothing, STANDSTILL_SHORT), request)
+        self.run_moving(stop, doing, STANDSTILL_SHORT, request)
     }
     fn run_moving<T>(
         &self,
         stop: &Stop,
         doing: &str,
-        (moved, patience): (&AtomicU64, Duration),
+        patience: Duration,
         request: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         stop.check()?;
+        let pulse = Pulse::new(Freight::Talk);
         self.handle.block_on(async {
             tokio::select! {
-                answer = request => answer,
-                ended = watch(stop, moved, patience) => Err(ended.during(doing)),
+                answer = pulse.of(request) => answer,
+                ended = watch(stop, &pulse, patience, None) => Err(ended.during(doing)),
             }
         })
     }
 
     /// One page of a listing. Of packs it asks which are thawed, unless the server is known not to tell.
-    async fn page(
-        &self,
-        prefix: &str,
-        from: Option<String>,
-        most: Option<i32>,
-    ) -> Result<(Vec<Object>, Option<String>)> {
+    async fn page(&self, prefix: &str, from: Option<String>, most: Option<i32>) -> Result<PageOfNames> {
         let doing = || format!("list s3://{}/{prefix}*", self.bucket.name);
         let of_packs = prefix.strip_prefix(&self.bucket.prefix).is_some_and(|name| name.starts_with("data_"));
         let page = loop {
@@ -189,12 +195,39 @@ impl S3Store {
         if page.contents().iter().any(|object| object.restore_status().is_some()) {
             self.learn(|a| a.thaw_in_list = Ability::Yes);
         }
+        let folders = page.common_prefixes().len() as u64;
         let next = match (page.is_truncated(), page.next_continuation_token) {
             (Some(true), None) => return Err(Error::retry(doing()).because("the server broke the listing off")),
             (Some(true), next) => next,
             _ => None,
         };
-        Ok((page.contents.unwrap_or_default(), next))
+        Ok(PageOfNames { objects: page.contents.unwrap_or_default(), folders, next })
+    }
+
+    /// Every name of ours in order, page by page; how many names and folders are none.
+    fn list_counting(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<u64> {
+        let full = format!("{}{prefix}", self.bucket.prefix);
+        let doing = format!("list s3://{}/{full}*", self.bucket.name);
+        let (mut from, mut last, mut strange) = (None, None, 0);
+        loop {
+            let page = self.run(&Stop::new(), &doing, self.page(&full, from.take(), None))?;
+            strange += page.folders;
+            for object in &page.objects {
+                let Some(info) = self.info(object) else {
+                    strange += 1;
+                    continue;
+                };
+                if last.as_ref().is_some_and(|last| info.name <= *last) {
+                    return Err(Error::operator(doing).because("the server lists names out of order"));
+                }
+                last = Some(info.name.clone());
+                each(info)?;
+            }
+            match page.next {
+                Some(token) => from = Some(token),
+                None => return Ok(strange),
+            }
+        }
     }
 
     /// Looks for one exact name by a listing, which every key that may write can do.
@@ -202,8 +235,8 @@ impl S3Store {
         let key = self.key(name);
         let doing = format!("look for {key}");
         self.run(stop, &doing, async {
-            let (page, _) = self.page(&key, None, Some(1)).await?;
-            Ok(page.into_iter().find(|object| object.key() == Some(&key)).map(|object| Looked {
+            let page = self.page(&key, None, Some(1)).await?;
+            Ok(page.objects.into_iter().find(|object| object.key() == Some(&key)).map(|object| Looked {
                 size: object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
                 etag: object.e_tag().map(plain_etag),
             }))
@@ -247,30 +280,14 @@ impl ObjectStore for S3Store {
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
-        let full = format!("{}{prefix}", self.bucket.prefix);
-        let doing = format!("list s3://{}/{full}*", self.bucket.name);
-        let (mut from, mut last) = (None, None);
-        loop {
-            let (page, next) = self.run(&Stop::new(), &doing, self.page(&full, from.take(), None))?;
-            for info in page.iter().filter_map(|object| self.info(object)) {
-                if last.as_ref().is_some_and(|last| info.name <= *last) {
-                    return Err(Error::operator(doing).because("the server lists names out of order"));
-                }
-                last = Some(info.name.clone());
-                each(info)?;
-            }
-            match next {
-                Some(token) => from = Some(token),
-                None => return Ok(()),
-            }
-        }
+        self.list_counting(prefix, each).map(drop)
     }
 
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         let ask = |version: Option<&str>| self.ask_for(name, version, speed, days);
         self.at_version(name, &Stop::new(), ask)?.map_err(|absent| absent.error)
     }
-    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         self.deep_inventory(prefix, each)
     }
     fn uncover(&self, name: &ObjectName) -> Result<bool> {
@@ -291,15 +308,20 @@ impl ObjectStore for S3Store {
     }
 }
 
-/// Ends when asked to stop, or when `moved` stood still for too long.
-async fn watch(stop: &Stop, moved: &AtomicU64, patience: Duration) -> Error {
-    let (mut last, mut still) = (moved.load(Ordering::Relaxed), Duration::ZERO);
+/// Ends when asked to stop, when nothing moved for too long, or when an object of so many bytes is given up because
+/// sending was shut.
+async fn watch(stop: &Stop, pulse: &Pulse, patience: Duration, object: Option<(&Underway, u64)>) -> Error {
+    let (mut last, mut still) = (pulse.moved(), Duration::ZERO);
     loop {
         tokio::time::sleep(LOOK).await;
         if stop.asked() {
             return Error::stopping();
         }
-        let now = moved.load(Ordering::Relaxed);
+        let given_up = object.map(|(underway, size)| underway.goes_on(size.saturating_sub(pulse.written())));
+        if let Some(Err(e)) = given_up {
+            return e;
+        }
+        let now = pulse.moved();
         still = if now == last { still + LOOK } else { Duration::ZERO };
         last = now;
         if still >= patience {

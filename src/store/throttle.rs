@@ -9,18 +9,22 @@
 mod closing;
 mod line;
 mod meter;
+mod polite;
 
 pub use closing::{ENDS_WITHIN, Underway};
 pub use line::{Both, Line, Way};
+pub use polite::MannersState;
 
 use crate::clock::{Clock, Steady};
 use crate::error::Result;
 use crate::model::Rate;
+use crate::uplink::manners::{Manners, Sample};
 use crate::uplink::{Bucket, Grant, Rates};
 use crate::worker::Stop;
 use closing::Shut;
 use line::Seat;
 use meter::Meter;
+use polite::Polite;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -46,6 +50,7 @@ struct State {
     down: Bucket,
     flow: Flow,
     shut: Option<Shut>,
+    polite: Option<Polite>,
     meter: Meter,
     wire: Both,
 }
@@ -54,6 +59,15 @@ struct State {
 enum Flow {
     Open,
     Paused,
+}
+
+/// What goes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freight {
+    /// An object: stands still in a pause, and gives way where manners are kept.
+    Body,
+    /// Everything else: questions, greetings, acknowledgements. Under the limits too.
+    Talk,
 }
 
 impl State {
@@ -85,6 +99,7 @@ impl Throttle {
             down: Bucket::new(rates.down, now),
             flow: Flow::Open,
             shut: None,
+            polite: None,
             meter: Meter::new(now),
             wire: Both::default(),
         };
@@ -108,7 +123,44 @@ impl Throttle {
         self.rates().and(self.0.seat.line().rates()).up
     }
 
-    /// Nothing more goes until [`resume`](Self::resume); bodies on their way stand still.
+    /// What may go now this way: the lowest of its own limit, the line's, and on the way up what manners allow.
+    pub fn pace(&self, way: Way) -> Option<Rate> {
+        let limits = self.rates().and(self.0.seat.line().rates());
+        match way {
+            Way::Down => limits.down,
+            Way::Up => {
+                let polite = self.state().polite.as_ref().and_then(Polite::pace);
+                [limits.up, polite].into_iter().flatten().min()
+            }
+        }
+    }
+
+    /// Keeps manners from now on; None: the limits alone.
+    pub fn mannered(&self, polite: Option<Manners>) {
+        let now = self.now();
+        self.state().polite = polite.map(|manners| Polite::new(manners, now));
+    }
+    pub fn is_mannered(&self) -> bool {
+        self.state().polite.as_ref().is_some_and(Polite::listens)
+    }
+    pub fn manners(&self) -> MannersState {
+        self.state().polite.as_ref().map_or(MannersState::Off, Polite::state)
+    }
+    /// What a connection sees of the way.
+    pub fn hear(&self, sample: &Sample) {
+        let now = self.now();
+        if let Some(polite) = &mut self.state().polite {
+            polite.hear(sample, now);
+        }
+    }
+    /// The system does not tell of connections: the limits alone, said once.
+    pub fn hears_nothing(&self) {
+        if let Some(polite) = &mut self.state().polite {
+            polite.give_up();
+        }
+    }
+
+    /// Objects stand still until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.state().flow = Flow::Paused;
     }
@@ -124,7 +176,7 @@ impl Throttle {
         let now = self.now();
         let mut state = self.state();
         if state.shut.is_none() {
-            let had = state.meter.mean(now);
+            let had = state.meter.lately(now);
             state.shut = Some(Shut { at: now, had });
         }
     }
@@ -144,19 +196,32 @@ impl Throttle {
     }
 
     /// Takes up to `want` bytes of the wire and counts them, or says how long to wait before asking again.
-    pub fn take(&self, way: Way, want: u64) -> Grant {
+    pub fn take(&self, way: Way, want: u64, freight: Freight) -> Grant {
         let now = self.now();
         let mut state = self.state();
-        if state.flow == Flow::Paused {
+        if state.flow == Flow::Paused && freight == Freight::Body {
             return Grant::Wait(LOOK);
         }
-        let granted = match state.way(way).offer(want, now) {
+        let polite = match &mut state.polite {
+            Some(polite) if freight == Freight::Body => polite.offer(want, now),
+            _ => Grant::Go(want),
+        };
+        let own = match polite {
+            Grant::Go(n) => state.way(way).offer(n, now),
+            wait @ Grant::Wait(_) => wait,
+        };
+        let granted = match own {
             Grant::Go(n) => self.0.seat.take(way, n, now),
             wait @ Grant::Wait(_) => wait,
         };
         match granted {
             Grant::Go(n) => {
                 state.way(way).charge(n, now);
+                if let Some(polite) = &mut state.polite
+                    && freight == Freight::Body
+                {
+                    polite.charge(n, now);
+                }
                 state.count(way, n, now);
                 Grant::Go(n)
             }
@@ -187,7 +252,7 @@ impl Throttle {
     pub fn wait(&self, want: u64, stop: &Stop) -> Result<u64> {
         loop {
             stop.check()?;
-            match self.take(Way::Up, want) {
+            match self.take(Way::Up, want, Freight::Body) {
                 Grant::Go(n) => {
                     self.count_body(n);
                     return Ok(n);
@@ -229,7 +294,7 @@ impl Throttle {
         self.state().meter.mean(now)
     }
 
-    fn now(&self) -> Steady {
+    pub fn now(&self) -> Steady {
         self.0.seat.line().clock().steady()
     }
     fn state(&self) -> MutexGuard<'_, State> {
@@ -251,7 +316,7 @@ mod tests {
         let clock = ManualClock::at(Wall(0));
         let throttle = Throttle::new(None, clock.clone());
         for _ in 0..20 {
-            assert_eq!(throttle.take(Way::Up, 500), Grant::Go(500));
+            assert_eq!(throttle.take(Way::Up, 500, Freight::Body), Grant::Go(500));
             clock.advance(Duration::from_millis(500));
         }
         assert_eq!(throttle.rate_bytes_per_s(), 1000);
@@ -268,7 +333,7 @@ mod tests {
         for _ in 0..1000 {
             clock.advance(Duration::from_millis(10));
             for user in [throttle.clone(), throttle.clone(), throttle.clone()] {
-                while let Grant::Go(n) = user.take(Way::Up, 10_000) {
+                while let Grant::Go(n) = user.take(Way::Up, 10_000, Freight::Body) {
                     sent += n;
                 }
             }
@@ -286,7 +351,7 @@ mod tests {
         for _ in 0..10_000 {
             clock.advance(Duration::from_millis(1));
             for (i, (user, way)) in [(&small, Way::Up), (&large, Way::Up), (&large, Way::Down)].iter().enumerate() {
-                if let Grant::Go(n) = user.take(*way, 10_000) {
+                if let Grant::Go(n) = user.take(*way, 10_000, Freight::Body) {
                     got[i] += n;
                 }
             }
@@ -302,10 +367,10 @@ mod tests {
         let throttle = Throttle::new(rate(20_000), clock.clone());
         throttle.pause();
         clock.advance(Duration::from_secs(100));
-        assert!(matches!(throttle.take(Way::Up, 1), Grant::Wait(_)));
+        assert!(matches!(throttle.take(Way::Up, 1, Freight::Body), Grant::Wait(_)));
         throttle.resume();
         let mut sent = 0;
-        while let Grant::Go(n) = throttle.take(Way::Up, 1 << 20) {
+        while let Grant::Go(n) = throttle.take(Way::Up, 1 << 20, Freight::Body) {
             sent += n;
         }
         assert!(sent <= crate::uplink::slice(rate(20_000).unwrap()), "{sent}");
@@ -325,11 +390,11 @@ mod tests {
         let throttle = Throttle::new(rate(10_000), clock.clone());
         throttle.charge(Way::Up, 10_000);
         clock.advance(Duration::from_millis(900));
-        assert!(matches!(throttle.take(Way::Up, 1000), Grant::Wait(_)));
+        assert!(matches!(throttle.take(Way::Up, 1000, Freight::Body), Grant::Wait(_)));
         clock.advance(Duration::from_millis(400));
-        assert_eq!(throttle.take(Way::Up, 1000), Grant::Go(1000));
+        assert_eq!(throttle.take(Way::Up, 1000, Freight::Body), Grant::Go(1000));
         throttle.refund(Way::Up, 1000);
-        assert_eq!(throttle.take(Way::Up, 1000), Grant::Go(1000));
+        assert_eq!(throttle.take(Way::Up, 1000, Freight::Body), Grant::Go(1000));
         assert_eq!(throttle.wire_bytes().up, 11_000);
     }
 
@@ -339,7 +404,7 @@ mod tests {
         let throttle = Throttle::new(None, clock.clone());
         let underway = throttle.begin();
         for _ in 0..10 {
-            assert_eq!(throttle.take(Way::Up, 1000), Grant::Go(1000));
+            assert_eq!(throttle.take(Way::Up, 1000, Freight::Body), Grant::Go(1000));
             clock.advance(Duration::from_secs(1));
         }
         throttle.shut();

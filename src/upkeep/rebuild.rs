@@ -110,7 +110,7 @@ pub fn rebuild(
     }
     let (mut index, mut sizes) = (LogIndex::default(), BTreeMap::new());
     let (mut hidden, mut overwritten) = (0, 0);
-    let depth = store.inventory(LOG_PREFIX, &mut |held| {
+    let inventory = store.inventory(LOG_PREFIX, &mut |held| {
         stop.check()?;
         if let Some(name) = Name::parse(held.object.name.as_str()) {
             index.add(name);
@@ -137,7 +137,7 @@ pub fn rebuild(
             last_segment: index.last().unwrap_or_default(),
             hidden,
             overwritten,
-            unseen: if let Depth::Surface(why) = depth { Some(why) } else { None },
+            unseen: if let Depth::Surface(why) = inventory.depth { Some(why) } else { None },
             ..Report::default()
         },
     };

@@ -21,7 +21,7 @@ const SLICE_LOW: u64 = 6000;
 /// From there on it is what flows in this part of a second.
 const SLICES_PER_SECOND: u64 = 20;
 /// A full packet of Ethernet: one grant is no less where the slice allows, bytes.
-const PACKET: u64 = 1500;
+pub const PACKET: u64 = 1500;
 /// Else one grant is this part of a slice: whoever wakes late by less than the rest loses nothing.
 const GRANTS_PER_SLICE: u64 = 4;
 /// Largest grant without a limit, bytes.

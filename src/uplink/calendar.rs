@@ -157,7 +157,7 @@ fn shows(day: Date, minute: u16, zone: &TimeZone) -> impl Iterator<Item = Timest
     let hour = i8::try_from(minute / 60).unwrap_or(0);
     let minute = i8::try_from(minute % 60).unwrap_or(0);
     let shown = zone.to_ambiguous_timestamp(day.at(hour, minute, 0, 0));
-    [shown.clone().earlier(), shown.later()].into_iter().filter_map(Result::ok)
+    [shown.earlier(), shown.later()].into_iter().filter_map(Result::ok)
 }
 
 /// Beyond the years a calendar knows, its last.

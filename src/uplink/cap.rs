@@ -9,9 +9,9 @@
 
 use super::calendar::instant;
 use crate::clock::Wall;
-use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 
 /// So many periods are remembered. The oldest go: a clock that is set back further takes over the oldest count kept.
 const KEPT: usize = 6;
@@ -86,7 +86,7 @@ fn on(day: Date, billing_day: u8) -> Date {
 /// When a day begins: where its midnight is skipped, after the gap.
 fn midnight(day: Date, zone: &TimeZone) -> Wall {
     let shown = zone.to_ambiguous_timestamp(day.at(0, 0, 0, 0)).compatible();
-    Wall(shown.map_or(i64::MAX, |at| at.as_millisecond()))
+    Wall(shown.map_or(i64::MAX, Timestamp::as_millisecond))
 }
 
 impl Book {

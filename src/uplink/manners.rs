@@ -1,7 +1,7 @@
 //! `polite`: how fast the uplink may be used so that nobody else notices. Arithmetic only.
 //!
 //! In the manner of LEDBAT (RFC 6817), TCP-LP and Vegas: the round-trip time of our own uploads, less the lowest
-//! one of the last minutes, is the queue before the bottleneck. A queue of [`TARGET_S`] is aimed at: enough to
+//! one of the last minutes, is the queue before the bottleneck. A queue of 10 ms is aimed at: enough to
 //! know that the line is full, too little to be felt. Unlike LEDBAT this steers a rate and not a window, for the
 //! bytes are paced before they reach the socket. What the line really takes is measured (bytes acknowledged), and
 //! the rate is that, times a little more while the queue is short and a little less while it is long: so the
@@ -16,22 +16,23 @@
 //! Nothing here survives a death: every start begins slowly and learns anew.
 
 mod base;
+mod doubt;
 mod ear;
 #[cfg(test)]
 mod promises;
+mod steer;
 #[cfg(test)]
 mod trial;
 
 use crate::clock::Steady;
 use crate::model::Rate;
 use base::{Base, Way};
+use doubt::Doubt;
 use ear::{Ear, News};
 use std::time::Duration;
 
-/// The queue aimed at, seconds. RFC 6817 allows 100 ms; a call or a game feels 25.
-const TARGET_S: f64 = 0.010;
-/// Less than this is called no queue at all.
-const TRACE_S: f64 = TARGET_S * 0.4;
+/// Less than this part of it is called no queue at all.
+const TRACE: f64 = 0.4;
 /// From here on somebody else is there, and the base is not to be learnt from it.
 const TAKEN_S: f64 = 0.025;
 /// Shortest time between two decisions, seconds; twice the empty way where that is longer.
@@ -40,20 +41,6 @@ const PERIOD_MOST_S: f64 = 0.5;
 /// Acknowledgements a decision wants, for which it waits up to so many periods.
 const ACKS: u64 = 3;
 const PATIENCE: f64 = 4.0;
-/// How hard the rate answers the queue, over period and way together; above about 1.5 it would swing for ever.
-const GAIN: f64 = 0.6;
-/// A decision takes at most this away.
-const CUT: f64 = 0.5;
-/// A decision adds this while the way is empty, twice as much after [`CALM`] such, and so on.
-const ADD: f64 = 0.03;
-const ADD_MOST: f64 = 0.25;
-const CALM: u32 = 4;
-/// Below the target the addition is made smaller only in the last part of it: one over this.
-const LEAN: f64 = 3.0;
-/// The same below half of what the line is known to take.
-const ADD_KNOWN: f64 = 0.5;
-/// Who sends less than this of what is allowed is held up by something else, and learns nothing of the line.
-const USED: f64 = 0.7;
 /// Where every start begins, bytes per second.
 const START: f64 = 32_000.0;
 /// What is always sent, or nothing would ever be heard again: bytes per second, and share of what the line takes.
@@ -63,19 +50,15 @@ const FLOOR_SHARE: f64 = 0.02;
 const DIP_EVERY_S: f64 = 20.0;
 const DIP_TO: f64 = 0.5;
 const DIP_FOR_S: f64 = 0.4;
+const DIP_BACK: f64 = 0.97;
 /// Nothing heard for so long: nothing was sent, seconds.
 const PAUSE_S: f64 = 2.0;
-/// Longest that a single segment waits for its acknowledgement (Linux: 40 ms), and a little.
-const PATIENCE_S: f64 = 0.045;
-/// A rate is low below this share of what the line is known to take.
-const LOW: f64 = 0.6;
-/// Doubt this long before a low rate is doubled, and after that was wrong, seconds.
-const LIFT_FIRST_S: f64 = 1.0;
-const LIFT_AGAIN_S: f64 = 5.0;
-/// A queue that rose by this did so because of us, seconds.
-const RISEN_S: f64 = 0.004;
-/// What the line is known to take fades by this in a second.
-const FADE: f64 = 0.02;
+/// A full segment, bytes.
+const SEGMENT: f64 = 1448.0;
+/// Two segments, bytes: receivers acknowledge every second one at once.
+const GRANT_LEAST: u64 = 2896;
+/// A grant takes 4 ms of the line where it is fast.
+const GRANTS_PER_SECOND: u64 = 250;
 /// A rest this long, seconds: half of the old rate is believed.
 const REST_S: f64 = 10.0;
 /// A connection not heard for so long is gone.
@@ -116,11 +99,17 @@ pub struct Manners {
     /// What went in the last periods, bytes per second.
     went: f64,
     calm: u32,
+    /// Seconds for which the queue has been somebody else's.
+    taken: f64,
+    /// The queue and what went, one decision ago.
+    before: (f64, f64),
     begun: bool,
+    /// Seconds in which a queue would mean that too much was trusted.
+    sprint: f64,
     /// Heard seconds since the way was last seen empty.
     full: f64,
     dip: Option<Dip>,
-    lift: Lift,
+    doubt: Doubt,
 }
 
 /// Standing aside: what comes back, and how much of it is left, seconds.
@@ -128,17 +117,6 @@ pub struct Manners {
 struct Dip {
     back: f64,
     left: f64,
-}
-
-/// Whether a low rate is being doubled, to tell a queue from the far side's patience.
-#[derive(Clone, Copy, Debug)]
-enum Lift {
-    /// Not before so many seconds of doubt.
-    Waiting(f64),
-    /// Since the last decision; what it was and what was seen before.
-    Begun { from: f64, queue: f64 },
-    /// A whole period of the doubled rate is to be judged.
-    Measured { from: f64, queue: f64 },
 }
 
 /// What was heard since the last decision.
@@ -182,16 +160,25 @@ impl Manners {
             now: Period::from(None),
             went: 0.0,
             calm: 0,
+            taken: 0.0,
+            before: (0.0, 0.0),
             begun: false,
+            sprint: 0.0,
             full: 0.0,
             dip: None,
-            lift: Lift::Waiting(LIFT_FIRST_S),
+            doubt: Doubt::new(),
         }
     }
 
     /// What all connections together may send now. A plain limit below it is kept beside it, not told to it.
     pub fn rate(&self) -> Rate {
         whole(self.rate.max(self.floor()))
+    }
+
+    /// The most that should go at once, bytes: no burst is felt, and yet no segment goes alone, for a single one may
+    /// be acknowledged late, which looks like a queue.
+    pub fn grant(&self) -> u64 {
+        (self.rate().get() / GRANTS_PER_SECOND).max(GRANT_LEAST)
     }
 
     /// The queue before the bottleneck as last seen; None before anything was heard.
@@ -240,12 +227,14 @@ impl Manners {
         let went = real(self.now.bytes) / seconds;
         self.went = if self.went > 0.0 { self.went * 0.5 + went * 0.5 } else { went };
         let Some(queue) = self.listen(seconds) else { return };
-        self.full = if queue < TRACE_S { 0.0 } else { self.full + seconds };
+        self.doubt.see(queue, self.dip.is_some());
+        self.full = if queue < TRACE * self.target() { 0.0 } else { self.full + seconds };
         if let Some(dip) = self.dip {
-            return self.stand_aside(dip, queue, seconds);
+            return self.stand_aside(dip, queue - self.doubt.excuse(), seconds);
         }
         self.steer(queue, went, seconds);
-        if self.full > DIP_EVERY_S && queue < TAKEN_S && matches!(self.lift, Lift::Waiting(_)) {
+        self.before = (queue, went);
+        if self.full > DIP_EVERY_S && queue < TAKEN_S + self.doubt.excuse() && !self.doubt.tries() {
             self.dip = Some(Dip { back: self.rate, left: DIP_FOR_S });
             self.rate *= DIP_TO;
             self.full = 0.0;
@@ -263,97 +252,10 @@ impl Manners {
         let base = self.base.get()?;
         let seen = if self.now.lowest.is_finite() { (self.now.lowest - base).max(0.0) } else { before };
         // Nothing came back for longer than a way and the gap between two packets can explain.
-        let waited = self.now.silence - base - PERIOD_S - 2.0 * 1500.0 / self.rate;
+        let waited = self.now.silence - base - PERIOD_S - 2.0 * SEGMENT / self.rate;
         let queue = if waited > TAKEN_S { seen.max(waited) } else { seen };
         self.queue = Some(queue);
         Some(queue)
-    }
-
-    fn steer(&mut self, queue: f64, went: f64, seconds: f64) {
-        let used = went >= USED * self.rate;
-        if queue <= TARGET_S {
-            self.lift = Lift::Waiting(LIFT_FIRST_S);
-        }
-        if queue < TRACE_S {
-            if used {
-                self.grow(went);
-            }
-            return;
-        }
-        self.calm = 0;
-        if queue <= TARGET_S && !used {
-            return;
-        }
-        self.know(queue, seconds);
-        if self.lifted(queue, used, seconds) {
-            return;
-        }
-        self.begun = true;
-        let gain = GAIN / (seconds + self.base.get().unwrap_or(0.0));
-        let settled = self.went * (1.0 + gain * (TARGET_S - queue)).max(CUT);
-        // What looks like a short queue may be the far side's patience: while what goes still follows, a little more.
-        let more = ADD * (LEAN * (1.0 - queue / TARGET_S)).min(1.0);
-        let tried = if more > 0.0 { (self.rate * (1.0 + more)).min(went.max(self.went) * (1.0 + ADD)) } else { 0.0 };
-        self.rate = settled.max(tried).clamp(self.rate * CUT, self.rate * (1.0 + ADD));
-    }
-
-    /// What the line takes: the most that went while a queue stood. Less is believed slowly, and not in a full queue.
-    fn know(&mut self, queue: f64, seconds: f64) {
-        let takes = self.takes.unwrap_or(0.0);
-        let believed = if queue < TAKEN_S { takes * (1.0 - FADE * seconds) } else { takes };
-        self.takes = Some(if self.begun { believed.max(self.went) } else { self.went });
-    }
-
-    /// At a trickle the far side's patience with single segments looks like a queue, and would hold us down for ever.
-    /// So now and then a low rate is doubled: a queue grows by that, patience does not. True while that is tried.
-    fn lifted(&mut self, queue: f64, used: bool, seconds: f64) -> bool {
-        let low = self.rate < self.takes.unwrap_or(0.0) * LOW;
-        let doubtful = low && queue > TARGET_S && queue < TARGET_S + PATIENCE_S;
-        match self.lift {
-            Lift::Waiting(left) if !doubtful || left > seconds => {
-                self.lift = Lift::Waiting(if doubtful { left - seconds } else { left.min(LIFT_FIRST_S) });
-                false
-            }
-            Lift::Waiting(_) => self.lift(queue),
-            Lift::Begun { .. } if queue >= TARGET_S + PATIENCE_S => {
-                self.lift = Lift::Waiting(LIFT_AGAIN_S);
-                false
-            }
-            Lift::Begun { from, queue } => {
-                self.lift = Lift::Measured { from, queue };
-                true
-            }
-            Lift::Measured { queue: before, .. } if used && queue < before + RISEN_S && low => self.lift(queue),
-            Lift::Measured { queue: before, .. } if used && queue < before + RISEN_S => {
-                self.lift = Lift::Waiting(LIFT_FIRST_S);
-                false
-            }
-            Lift::Measured { from, .. } => {
-                self.rate = from;
-                self.lift = Lift::Waiting(LIFT_AGAIN_S);
-                true
-            }
-        }
-    }
-
-    fn lift(&mut self, queue: f64) -> bool {
-        self.lift = Lift::Begun { from: self.rate, queue };
-        self.rate *= 2.0;
-        true
-    }
-
-    /// The way is empty and what was allowed was used.
-    fn grow(&mut self, went: f64) {
-        let doubled = ADD * f64::from(1 << (self.calm / CALM).min(4));
-        let add = match self.takes {
-            Some(takes) if self.rate < takes * 0.5 => ADD_KNOWN,
-            Some(takes) if self.rate < takes * 0.8 => ADD_MOST / 2.0,
-            _ if !self.begun => ADD_MOST,
-            _ => doubled.min(ADD_MOST),
-        };
-        self.calm = self.calm.saturating_add(1);
-        let most = if real(self.now.unsent) > self.rate * PERIOD_S { went * (1.0 + ADD) } else { f64::INFINITY };
-        self.rate = (self.rate * (1.0 + add)).min(most.max(self.rate * CUT));
     }
 
     fn stand_aside(&mut self, dip: Dip, queue: f64, seconds: f64) {
@@ -363,7 +265,7 @@ impl Manners {
         } else if left > 0.0 {
             self.dip = Some(Dip { left, ..dip });
         } else {
-            self.rate = dip.back * (1.0 - ADD);
+            self.rate = dip.back * DIP_BACK;
             self.went = self.rate;
             self.dip = None;
         }

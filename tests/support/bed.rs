@@ -15,7 +15,7 @@ use panicroom::config::{FilterList, Priority, RootSettings, defaults};
 use panicroom::error::{Kind, Result};
 use panicroom::format::Name;
 use panicroom::format::vault::{self, Label};
-use panicroom::model::{Shape, Size, Tier, TreePath, VaultId, WriterId};
+use panicroom::model::{OrderRule, Shape, Size, Tier, TreePath, VaultId, WriterId};
 use panicroom::seal::keys::{OpenKeys, Secret};
 use panicroom::seal::{SystemEntropy, random};
 use panicroom::spool::Spool;
@@ -38,9 +38,31 @@ pub struct Bed {
     dir: tempfile::TempDir,
     pub clock: Arc<ManualClock>,
     pub store: Arc<Witness>,
+    pub site: Site,
     /// None while it is being replaced.
     pub engine: Option<Engine>,
     pub claims: Claims,
+}
+
+/// What the benches differ in.
+pub struct Site {
+    pub order: Vec<OrderRule>,
+    pub pack_size: Size,
+    pub spool_size: Size,
+    pub publish_every: Duration,
+    pub hurried: bool,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            order: vec![],
+            pack_size: Size::mib(1),
+            spool_size: Size::mib(256),
+            publish_every: Duration::ZERO,
+            hurried: true,
+        }
+    }
 }
 
 pub fn keys() -> OpenKeys {
@@ -50,6 +72,10 @@ pub fn keys() -> OpenKeys {
 impl Bed {
     /// An empty folder, a founded vault and an engine that just opened.
     pub fn new() -> Self {
+        Self::at(Site::default())
+    }
+
+    pub fn at(site: Site) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("source")).unwrap();
         std::fs::create_dir(dir.path().join("state")).unwrap();
@@ -57,7 +83,7 @@ impl Bed {
         let store = Arc::new(Witness::new(Arc::clone(&clock) as Arc<dyn Clock>, keys()));
         let label = Label { created: clock.wall(), host: b"bench".to_vec() };
         store.memory.put(&ObjectName::from(Name::Vault), &vault::write(&keys().seal, &label, &SystemEntropy));
-        let mut bed = Self { dir, clock, store, engine: None, claims: Claims::default() };
+        let mut bed = Self { dir, clock, store, site, engine: None, claims: Claims::default() };
         bed.reopen(Faults::default());
         bed
     }
@@ -75,7 +101,7 @@ impl Bed {
             path: TreePath::from_typed(&self.source()).unwrap(),
             tier: Tier::Cold,
             priority: Priority::Normal,
-            order: vec![],
+            order: self.site.order.clone(),
             quiet: Duration::ZERO,
             quiet_max: Duration::ZERO,
             filter: FilterList::Lines(vec![]),
@@ -124,18 +150,18 @@ impl Bed {
             faults,
             stop: Stop::new(),
             settings: EngineSettings {
-                pack_size: Size::mib(1),
-                spool_size: Size::mib(256),
+                pack_size: self.site.pack_size,
+                spool_size: self.site.spool_size,
                 gather: Duration::ZERO,
                 level: 1,
-                publish_every: Duration::ZERO,
+                publish_every: self.site.publish_every,
                 heartbeat: 6 * HOUR,
             },
             roots: vec![Watched::new(&settings, id).unwrap()],
             ours: vec![TreePath::from_typed(&state).unwrap()],
             bells: Bells::default(),
             figures: Figures {
-                hurry: AtomicBool::new(true),
+                hurry: AtomicBool::new(self.site.hurried),
                 sent: AtomicU64::new(self.store.memory.sent_bytes()),
                 ..Figures::default()
             },

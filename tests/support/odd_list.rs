@@ -3,7 +3,7 @@
 
 use panicroom::error::Result;
 use panicroom::store::{
-    Cover, Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw,
+    Cover, Created, Depth, Held, Inventory, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw,
 };
 use panicroom::worker::Stop;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl ObjectStore for OddList<'_> {
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
         self.inner.list(prefix, each)
     }
-    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         let mut all = vec![];
         self.inner.list(prefix, &mut |info| {
             all.push(info);
@@ -73,7 +73,7 @@ impl ObjectStore for OddList<'_> {
             let cover = self.covers.lock().unwrap().get(&name).copied().unwrap_or(Cover::Bare);
             each(Held { object, cover })?;
         }
-        Ok(self.surface.map_or(Depth::Versions, Depth::Surface))
+        Ok(Inventory { depth: self.surface.map_or(Depth::Versions, Depth::Surface), strange: 0 })
     }
     fn thaw(&self, name: &ObjectName, speed: Speed, days: u32) -> Result<Thaw> {
         self.inner.thaw(name, speed, days)

@@ -10,7 +10,7 @@ use panicroom::model::{Piece, Sha256};
 use panicroom::seal::keys::OpenKeys;
 use panicroom::store::memory::MemoryStore;
 use panicroom::store::{
-    Body, Created, Depth, Held, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw,
+    Body, Created, Held, Inventory, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed, Thaw,
 };
 use panicroom::worker::Stop;
 use std::collections::BTreeSet;
@@ -110,7 +110,7 @@ impl ObjectStore for Witness {
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectInfo) -> Result<()>) -> Result<()> {
         self.memory.list(prefix, each)
     }
-    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         self.memory.inventory(prefix, each)
     }
     fn uncover(&self, name: &ObjectName) -> Result<bool> {

@@ -54,9 +54,24 @@ pub(super) struct Feeder<'a> {
 /// What is to be done.
 enum Next {
     /// These, and where to go on after them.
-    Rows(Rank, Rows, Place),
+    Rows(Pick, Rows, Place),
     Later,
     Done,
+}
+
+/// From which end of a rank rows were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pick {
+    Front(Rank),
+    /// What waits longest: only another priority goes before it.
+    Behind(Rank),
+}
+
+impl Pick {
+    fn rank(self) -> Rank {
+        let (Self::Front(rank) | Self::Behind(rank)) = self;
+        rank
+    }
 }
 
 /// What a look at a rank is for.
@@ -98,11 +113,12 @@ impl<'a> Feeder<'a> {
             self.engine.stop.check()?;
             self.turns.tell_room(self.engine.room(self.turns)?);
             match self.next()? {
-                Next::Rows(rank, rows, next) => {
+                Next::Rows(pick, rows, next) => {
                     wait = SOONEST;
-                    match self.hand_out(rank, rows)? {
-                        Handed::All => self.lines[rank.number()].at = next,
-                        Handed::Part => self.lines[rank.number()].at = Place::TOP,
+                    let line = pick.rank().number();
+                    match self.hand_out(pick, rows)? {
+                        Handed::All => self.lines[line].at = next,
+                        Handed::Part => self.lines[line].at = Place::TOP,
                         Handed::NoReaders => return Ok(()),
                     }
                 }
@@ -117,15 +133,16 @@ impl<'a> Feeder<'a> {
 
     fn next(&mut self) -> Result<Next> {
         self.take_up()?;
+        // Asked before the rows: what a reader hands back after they were looked at is found the next time.
+        let mut more = self.turns.anybody_at_work();
         if let Some((rank, rows)) = self.passed_by()? {
             let at = self.lines[rank.number()].at;
             self.begin(rank)?;
-            return Ok(Next::Rows(rank, rows, at));
+            return Ok(Next::Rows(Pick::Behind(rank), rows, at));
         }
-        let mut more = false;
         for rank in Rank::all().filter(|r| self.lines[r.number()].taken_up).collect::<Vec<_>>() {
             let may = self.may_begin(rank);
-            let (rows, next) = self.page(rank, if may { Want::Page } else { Want::Sight })?;
+            let (pick, rows, next) = self.page(rank, if may { Want::Page } else { Want::Sight })?;
             if rows.is_empty() {
                 self.ran_dry(rank);
                 continue;
@@ -133,11 +150,11 @@ impl<'a> Feeder<'a> {
             self.turns.tell_busy(rank, true);
             if may {
                 self.begin(rank)?;
-                return Ok(Next::Rows(rank, rows, next));
+                return Ok(Next::Rows(pick, rows, next));
             }
             more = true;
         }
-        Ok(if more || self.turns.anybody_at_work() { Next::Later } else { Next::Done })
+        Ok(if more { Next::Later } else { Next::Done })
     }
 
     /// Ranks that gathered for long enough.
@@ -186,7 +203,8 @@ impl<'a> Feeder<'a> {
     }
 
     /// The next rows of a rank and where to go on after them; what was noticed since comes first.
-    fn page(&mut self, rank: Rank, want: Want) -> Result<(Rows, Place)> {
+    fn page(&mut self, rank: Rank, want: Want) -> Result<(Pick, Rows, Place)> {
+        let front = Pick::Front(rank);
         let most = if want == Want::Sight || rank.band == Band::Large { 1 } else { TAKE };
         let (turns, catalog, now) = (self.turns, &self.engine.catalog, self.engine.now_ms());
         let taken = |node| turns.is_taken(node);
@@ -197,7 +215,7 @@ impl<'a> Feeder<'a> {
         if line.at != Place::TOP {
             let newer = catalog.turn(rank, now, Place::TOP, Some(line.at), most, &taken)?;
             if !newer.rows.is_empty() {
-                return Ok((newer.rows, line.at));
+                return Ok((front, newer.rows, line.at));
             }
         }
         loop {
@@ -208,16 +226,16 @@ impl<'a> Feeder<'a> {
                 if line.pages % PAGES == 0 && want == Want::Page {
                     let oldest = catalog.waited_longest(rank, now, most.min(OLDEST), &taken)?;
                     if oldest.first().is_some_and(|(row, _)| row.notice < first) {
-                        return Ok((oldest, from));
+                        return Ok((Pick::Behind(rank), oldest, from));
                     }
                 }
-                return Ok((page.rows, page.next.unwrap_or(Place::TOP)));
+                return Ok((front, page.rows, page.next.unwrap_or(Place::TOP)));
             }
             match page.next {
                 Some(next) => line.at = next,
                 // A walk writes what it finds in no strict order: once more from the top.
                 None if from != Place::TOP => line.at = Place::TOP,
-                None => return Ok((vec![], Place::TOP)),
+                None => return Ok((front, vec![], Place::TOP)),
             }
         }
     }
@@ -234,6 +252,7 @@ impl<'a> Feeder<'a> {
             turns.tell_busy(rank, !rows.is_empty());
             if rows.is_empty() {
                 turns.none_was_passed_by(rank);
+                self.ran_dry(rank);
                 continue;
             }
             turns.tell_room(self.engine.room(turns)?);
@@ -245,8 +264,8 @@ impl<'a> Feeder<'a> {
     }
 
     /// Folder by folder.
-    fn hand_out(&mut self, rank: Rank, rows: Rows) -> Result<Handed> {
-        let most = GROUP[rank.band as usize];
+    fn hand_out(&mut self, pick: Pick, rows: Rows) -> Result<Handed> {
+        let most = GROUP[pick.rank().band as usize];
         let mut rows = rows.into_iter().peekable();
         while let Some(first) = rows.next() {
             let parent = first.1.parent;
@@ -256,7 +275,7 @@ impl<'a> Feeder<'a> {
             }
             let folder = if parent == NodeId::TOP { TreePath::root() } else { self.engine.catalog.path_of(parent)? };
             for one in self.by_root(folder, group)? {
-                let handed = self.give(rank, one)?;
+                let handed = self.give(pick, one)?;
                 if handed != Handed::All {
                     return Ok(handed);
                 }
@@ -266,7 +285,8 @@ impl<'a> Feeder<'a> {
     }
 
     /// To the next reader that is free. Whoever reads what goes later is called, and what comes due meanwhile goes first.
-    fn give(&mut self, rank: Rank, part: PartOfFolder) -> Result<Handed> {
+    fn give(&mut self, pick: Pick, part: PartOfFolder) -> Result<Handed> {
+        let rank = pick.rank();
         let (turns, nodes) = (self.turns, || part.rows.iter().map(|(row, _)| row.node).collect::<Vec<_>>());
         let (nodes, newest) = (nodes(), part.rows[0].0.notice);
         let at_work = turns.hand_out(rank, nodes.iter().copied());
@@ -284,7 +304,7 @@ impl<'a> Feeder<'a> {
             turns.call(Some(rank));
             self.engine.stop.check()?;
             turns.tell_room(self.engine.room(turns)?);
-            if self.something_goes_before(rank, newest)? {
+            if self.something_goes_before(pick, newest)? {
                 drop(group);
                 turns.take_back(rank, nodes.into_iter());
                 return Ok(Handed::Part);
@@ -293,10 +313,15 @@ impl<'a> Feeder<'a> {
     }
 
     /// Whether rows that go before this one came due: of a rank before it, or newer of its own.
-    fn something_goes_before(&mut self, rank: Rank, notice: u64) -> Result<bool> {
+    fn something_goes_before(&mut self, pick: Pick, notice: u64) -> Result<bool> {
         self.take_up()?;
+        let rank = pick.rank();
+        let goes_before = |r: &Rank| match pick {
+            Pick::Front(_) => *r <= rank,
+            Pick::Behind(_) => r.priority < rank.priority,
+        };
         let (turns, now) = (self.turns, self.engine.now_ms());
-        for before in Rank::all().take_while(|r| *r <= rank) {
+        for before in Rank::all().filter(goes_before) {
             if !self.lines[before.number()].taken_up || !self.may_begin(before) {
                 continue;
             }

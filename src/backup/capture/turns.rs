@@ -95,9 +95,7 @@ impl Turns {
     /// For a reader, before each row and each step of a long file.
     pub fn going(&self, rank: Rank) -> Going {
         let called = self.called.load(Ordering::SeqCst);
-        let before = called < rank.number();
-        let owed = before && called / 3 == rank.priority as usize && self.owed(rank.priority) == Some(rank);
-        if before && !owed {
+        if called != NOBODY && self.place(Rank::from_number(called as i64)) < self.place(rank) {
             Going::Yield
         } else if self.may_pack(rank) {
             Going::On
@@ -121,6 +119,11 @@ impl Turns {
             }
         }
         self.room.store(bits, Ordering::SeqCst);
+    }
+
+    /// Larger files whose turn has come stand before all of their priority.
+    fn place(&self, rank: Rank) -> (Priority, Option<Band>) {
+        (rank.priority, Some(rank.band).filter(|_| self.owed(rank.priority) != Some(rank)))
     }
 
     /// Packs that must be free for this rank to begin one.
@@ -300,6 +303,17 @@ mod tests {
         turns.call(Some(doc));
         assert_eq!((turns.going(doc), turns.going(video)), (Going::On, Going::Yield));
         turns.call(None);
+        assert_eq!(turns.going(video), Going::On);
+        let letter = rank(Priority::Last, Band::Small);
+        turns.call(Some(video));
+        assert_eq!(turns.going(letter), Going::On);
+        turns.tell_busy(video, true);
+        for _ in 0..PASSED_BY {
+            turns.opened(letter);
+            turns.closed(letter);
+        }
+        assert_eq!((turns.going(letter), turns.going(video)), (Going::Yield, Going::On), "its turn has come");
+        turns.call(Some(letter));
         assert_eq!(turns.going(video), Going::On);
     }
 }

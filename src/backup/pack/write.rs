@@ -107,6 +107,9 @@ impl Engine {
                 self.catalog.commit(None, &settled)?;
                 self.count_yield(&settled);
                 turns.settled(&settled);
+                if let Some(rank) = settled.iter().map(|one| one.row.rank).min() {
+                    self.is_ready(rank);
+                }
                 self.bells.publish.ring();
                 Ok(())
             }

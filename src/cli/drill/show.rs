@@ -8,6 +8,7 @@ use super::hand::Kept;
 use super::plan::{money, offer};
 use super::{Drill, Wish};
 use crate::catalog::jobs::{FileState, JobFile};
+use crate::daemon::checks::count;
 use crate::error::Result;
 use crate::format::segment::Receipt;
 use crate::model::{Proof, Size, Verdict};
@@ -36,9 +37,11 @@ pub(super) fn plan(
         return;
     }
     let mut out = std::io::stderr();
-    let packs = format!("{} packs ({})", plan.packs, Size(plan.pack_bytes));
+    let packs = format!("{} ({})", count(plan.packs, "pack", "packs"), Size(plan.pack_bytes));
     let _ = match proof {
-        Proof::Contents => writeln!(out, "a drill of {} files, {}, from {packs}", plan.files, Size(plan.bytes)),
+        Proof::Contents => {
+            writeln!(out, "a drill of {}, {}, from {packs}", count(plan.files, "file", "files"), Size(plan.bytes))
+        }
         Proof::Sealed => {
             writeln!(out, "a drill of {packs} without the words: it proves that their sealed bytes are what was stored")
         }

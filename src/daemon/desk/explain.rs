@@ -38,7 +38,9 @@ pub(super) fn rule_for(engine: &Engine, path: &TreePath) -> (bool, String) {
             at = p.parent();
         }
     }
-    (decision.verdict != Verdict::Exclude, format!("{verdict} (root {}): {}", root.path, decision.rule))
+    let (priority, why) = root.order.explain(path, what);
+    let goes = if decision.verdict == Verdict::Exclude { String::new() } else { format!("; goes {priority} ({why})") };
+    (decision.verdict != Verdict::Exclude, format!("{verdict} (root {}): {}{goes}", root.path, decision.rule))
 }
 
 /// What is waiting, kept or failed of it in one vault.

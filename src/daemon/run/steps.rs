@@ -70,6 +70,7 @@ pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
 /// The first thread always helps; the others only where the uplink is fast.
 pub(super) fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
     const FAST: u64 = 2_000_000;
+    const SOON: Duration = Duration::from_millis(200);
     let slow = vault.throttle.rate().is_some_and(|r| r.get() < FAST);
     let freight = match vault.may() {
         May::Everything => Freight::Everything,
@@ -79,6 +80,10 @@ pub(super) fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Resu
     };
     if vault.holds_still() || (thread > 0 && (slow || vault.sends_one_at_a_time())) {
         return Ok(Step::Wait(LOOK));
+    }
+    // Near the end of a cap: what others have under way is still to be counted.
+    if vault.sends_one_at_a_time() && engine.figures.uploading.load(Ordering::SeqCst) > 0 {
+        return Ok(Step::Wait(SOON));
     }
     match engine.upload(&vault.claims, freight)? {
         Uploaded::One => Ok(Step::Again),

@@ -3,12 +3,14 @@
 use crate::backup::Engine;
 use crate::backup::upload::Claims;
 use crate::clock::Steady;
-use crate::config::{VaultSettings, VaultUrl};
+use crate::config::{UplinkSettings, VaultSettings, VaultUrl};
 use crate::daemon::forecast::Learnt;
 use crate::daemon::uplink::{Hold, May, Now};
 use crate::error::Kind;
 use crate::store::s3::S3Store;
-use crate::store::throttle::Throttle;
+use crate::store::throttle::{Line, Throttle};
+use crate::uplink::Rates;
+use crate::uplink::manners::Manners;
 use crate::worker::Nudge;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +30,8 @@ pub struct Vault {
     pub learnt: Mutex<Learnt>,
     /// Whether packs go one at a time.
     one_at_a_time: AtomicBool,
+    /// Why nothing is to be sent over the network there is now; see [`super::super::link`].
+    link: Mutex<Option<String>>,
     /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
     pub barred: AtomicBool,
     /// Held by whoever looks through the vault: one at a time.
@@ -53,7 +57,17 @@ pub struct Trouble {
 }
 
 impl Vault {
-    pub(in crate::daemon) fn new(settings: VaultSettings, throttle: Throttle) -> Self {
+    /// With its own limits on the common line; a bucket's uploads keep manners where they are asked for. A folder has no
+    /// line to share.
+    pub(in crate::daemon) fn on(line: &Line, settings: VaultSettings, uplink: &UplinkSettings) -> Self {
+        let throttle = Throttle::on(line, Rates { up: settings.limit, down: settings.download });
+        if uplink.polite && matches!(settings.url, VaultUrl::Bucket(_)) {
+            throttle.mannered(Some(Manners::new()));
+        }
+        Self::new(settings, throttle)
+    }
+
+    fn new(settings: VaultSettings, throttle: Throttle) -> Self {
         Self {
             settings,
             throttle,
@@ -64,6 +78,7 @@ impl Vault {
             may: Mutex::new(May::Everything),
             learnt: Mutex::default(),
             one_at_a_time: AtomicBool::new(false),
+            link: Mutex::default(),
             barred: AtomicBool::new(false),
             checking: Mutex::default(),
             rereading: Mutex::default(),
@@ -92,35 +107,61 @@ impl Vault {
     pub(super) fn sends_one_at_a_time(&self) -> bool {
         self.one_at_a_time.load(Ordering::SeqCst)
     }
-
-    /// Takes what was decided: what is under way stands still in a pause, and ends or is given up where it is shut.
-    pub(in crate::daemon) fn obey(&self, now: &Now) {
-        let hold = now.hold_of(self.is_bucket());
-        let paused = matches!(hold, Some(Hold::Paused(_)));
-        self.paused.store(paused, Ordering::SeqCst);
-        if paused {
-            self.throttle.pause()
-        } else {
-            self.throttle.resume()
+    /// Holds the vault at once for this reason; that it may go on is for [`obey`](Self::obey) to say.
+    pub(in crate::daemon) fn hold_link(&self, why: Option<String>) {
+        if why.is_some() {
+            self.throttle.pause();
         }
-        let may = hold.map_or(May::Everything, Hold::may);
-        if paused || may == May::Everything {
-            self.throttle.open()
+        *self.link.lock().expect("link lock") = why;
+    }
+    /// Why nothing is to be sent over the network there is now.
+    pub fn link_hold(&self) -> Option<String> {
+        self.link.lock().expect("link lock").clone()
+    }
+    fn hold(&self, now: &Now) -> Option<Hold> {
+        match now.hold_of(self.is_bucket()).cloned() {
+            paused @ Some(Hold::Paused(_)) => paused,
+            other => self.link_hold().map(Hold::Link).or(other),
+        }
+    }
+
+    /// Takes what was decided: what is under way stands still in a pause and on a link that is not to be used, and ends or is
+    /// given up where it is shut.
+    pub(in crate::daemon) fn obey(&self, now: &Now) {
+        let hold = self.hold(now);
+        let is_still = matches!(hold, Some(Hold::Paused(_) | Hold::Link(_)));
+        self.paused.store(matches!(hold, Some(Hold::Paused(_))), Ordering::SeqCst);
+        if is_still {
+            self.throttle.pause();
         } else {
-            self.throttle.shut()
+            self.throttle.resume();
+        }
+        let may = hold.as_ref().map_or(May::Everything, Hold::may);
+        if is_still || may == May::Everything {
+            self.throttle.open();
+        } else {
+            self.throttle.shut();
         }
         self.one_at_a_time.store(now.one_at_a_time && self.is_bucket(), Ordering::SeqCst);
         let before = std::mem::replace(&mut *self.may.lock().expect("may lock"), may);
         if let Some(engine) = self.engine() {
             engine.figures.pack_bound.store(now.pack_bound_of(self.settings.limit), Ordering::Relaxed);
+            engine.figures.packs_wait.store(may == May::Log, Ordering::SeqCst);
             if before != may {
                 engine.bells.ring_all();
             }
         }
     }
+    /// Whatever waits after failing is to try again.
+    pub(in crate::daemon) fn ring(&self) {
+        self.mended.ring();
+        if let Some(engine) = self.engine() {
+            engine.bells.ring_all();
+        }
+    }
     /// Whether nothing is to be sent now.
     pub(super) fn holds_still(&self) -> bool {
-        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst)
+        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst) || self.link_hold().is_some()
     }
     pub(super) fn clear(&self, name: &'static str) {
         self.trouble.lock().expect("trouble lock").remove(name);

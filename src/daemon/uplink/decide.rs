@@ -7,15 +7,17 @@
 
 use super::usage::Usage;
 use crate::clock::{Steady, Wall};
-use crate::daemon::orders::{Orders, Term};
+use crate::daemon::orders::{Ordered, Orders, Term};
 use crate::model::{Allowed, Rate};
 use crate::uplink::Rates;
 use crate::uplink::calendar::Calendar;
 use crate::uplink::cap::{Cap, Span};
 use jiff::tz::TimeZone;
 
-/// A pack is no more than this part of a cap, so that little of it is left over.
+/// Packs go while this part of a cap is left…
 const PARTS_OF_CAP: u64 = 16;
+/// …and are closed at this part of it: the last block of one may lie beyond that.
+const PACKS_OF_CAP: u64 = 32;
 /// Packs get no smaller than this, bytes.
 const LEAST_PACK: u64 = 1 << 20;
 /// An object that is cut off costs at most so much of the line, seconds.
@@ -114,7 +116,7 @@ impl Given<'_> {
         let order = self.limit_order(wall, now);
         let pause = self.pause_order(wall, now);
         let (allowed, why) = match (order, stretch.entry) {
-            (Some(term), _) => (self.orders.limit.and_then(|l| l.rate()).into(), Why::Ordered(term)),
+            (Some(term), _) => (self.orders.limit.and_then(Ordered::rate).into(), Why::Ordered(term)),
             (None, Some(entry)) => (stretch.allowed, Why::Window(entry)),
             (None, None) => (stretch.allowed, Why::Configured),
         };
@@ -131,7 +133,7 @@ impl Given<'_> {
         };
         // While it is shut, the limit it will have: packs are made for that.
         let coming = if allowed == Allowed::Off { self.calendar.next_open(wall, zone) } else { Some(allowed) };
-        let up = coming.and_then(|c| c.limit()).flatten();
+        let up = coming.and_then(Allowed::limit).flatten();
         let ends = [order.and_then(|t| t.until), pause.and_then(|t| t.until)];
         let resets = self.usage.caps().map(|cap| cap.resets_at(wall, zone));
         let change = if order.is_some() { None } else { stretch.until };
@@ -155,7 +157,7 @@ impl Given<'_> {
             up.map(|rate| rate.get().saturating_mul(PACK_SECONDS)),
             // Half of it, for it begins somewhere in the run.
             run.map(|bytes| bytes / 2),
-            self.usage.caps().map(|cap| cap.bytes / PARTS_OF_CAP).min(),
+            self.usage.caps().map(|cap| cap.bytes / PACKS_OF_CAP).min(),
         ];
         bounds.into_iter().flatten().min().map(|bytes| bytes.max(LEAST_PACK))
     }

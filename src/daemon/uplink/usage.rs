@@ -158,6 +158,7 @@ mod tests {
             day: Some(Size(100_000_000)),
             billing_day: 1,
             reserve: Reserve::Percent(1),
+            polite: true,
         }
     }
     fn home(dir: &std::path::Path) -> Home {

@@ -2,6 +2,8 @@ use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::error::Kind;
 use crate::model::Rate;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -139,4 +141,24 @@ fn nothing_half_written_stays_when_asked_to_stop() {
     });
     assert_eq!(ended.unwrap_err().kind(), Kind::Stopping);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn names_that_no_vault_gives_are_counted_and_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FolderStore::open_or_create(&dir.path().join("vault"), throttle(None)).unwrap();
+    std::fs::write(dir.path().join("vault/data_1"), b"told").unwrap();
+    std::fs::write(dir.path().join("vault/data 1"), b"").unwrap();
+    std::fs::write(dir.path().join("vault").join(OsStr::from_bytes(b"data_\xff")), b"").unwrap();
+    std::fs::create_dir(dir.path().join("vault/data_folder")).unwrap();
+    std::fs::write(dir.path().join("vault/.hidden"), b"perhaps ours").unwrap();
+    let mut told = vec![];
+    let mut each = |held: Held| -> Result<()> {
+        told.push(held.object.name.to_string());
+        Ok(())
+    };
+    let inventory = store.inventory("data_", &mut each).unwrap();
+    assert_eq!(inventory, Inventory { depth: Depth::Versions, strange: 2 });
+    assert_eq!(store.inventory("", &mut |_| Ok(())).unwrap().strange, 3);
+    assert_eq!(told, ["data_1"]);
 }

@@ -9,8 +9,8 @@ use crate::store::body::BodyReader;
 use crate::store::proof::Sum;
 use crate::store::throttle::Throttle;
 use crate::store::{
-    Access, Cover, Created, Depth, Held, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore, Requests, Speed,
-    Thaw,
+    Access, Cover, Created, Depth, Held, Inventory, MAX_OBJECT, NewObject, ObjectInfo, ObjectName, ObjectStore,
+    Requests, Speed, Thaw,
 };
 use crate::worker::Stop;
 use std::ops::Range;
@@ -123,16 +123,16 @@ impl ObjectStore for MemoryStore {
         self.tell(prefix, each, &mut |name, pile| Some(info(name, pile.top()?, self.listed(pile.top()?))))
     }
 
-    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    fn inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         if self.versions == Versions::NotListed {
             self.list(prefix, &mut |object| each(Held { object, cover: Cover::Bare }))?;
-            return Ok(Depth::Surface("this double lists no versions"));
+            return Ok(Inventory { depth: Depth::Surface("this double lists no versions"), strange: 0 });
         }
         self.tell(prefix, each, &mut |name, pile| {
             let (kept, cover) = pile.held()?;
             Some(Held { object: info(name, kept, self.listed(kept)), cover })
         })?;
-        Ok(Depth::Versions)
+        Ok(Inventory { depth: Depth::Versions, strange: 0 })
     }
 
     fn uncover(&self, name: &ObjectName) -> Result<bool> {

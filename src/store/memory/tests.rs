@@ -74,7 +74,7 @@ fn inventory(store: &MemoryStore) -> (Depth, Vec<Held>) {
         held.push(one);
         Ok(())
     };
-    let depth = store.inventory("data_", &mut each).unwrap();
+    let depth = store.inventory("data_", &mut each).unwrap().depth;
     (depth, held)
 }
 

@@ -168,7 +168,7 @@ impl S3Store {
         let (mut from, mut oldest) = (None, VecDeque::new());
         loop {
             let (layers, next) = match self.run(stop, &doing, self.page_of_versions(&key, from.as_ref()))? {
-                Page::Told(layers, next) => (layers, next),
+                Page::Told(layers, _, next) => (layers, next),
                 Page::NotTold(why) => return Ok(Err(why)),
             };
             let beyond = layers.last().is_some_and(|last| last.key() > key.as_str());

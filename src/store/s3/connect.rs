@@ -1,8 +1,9 @@
 //! Getting a client: region, keys and the transport's manners. No request is made here.
 
-use super::trouble;
+use super::{trouble, wire};
 use crate::config::url::{Addressing, Bucket};
 use crate::error::{Error, Result};
+use crate::store::throttle::Throttle;
 use aws_config::BehaviorVersion;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
@@ -42,8 +43,13 @@ impl Credentials {
 }
 
 /// A client for this bucket. Must run inside the runtime.
-pub(super) async fn client(bucket: &Bucket, credentials: &Credentials) -> Result<aws_sdk_s3::Client> {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+pub(super) async fn client(
+    bucket: &Bucket,
+    credentials: &Credentials,
+    throttle: &Throttle,
+) -> Result<aws_sdk_s3::Client> {
+    // Those who fetch keys (roles, the machine's own) use the same client: their traffic counts as well.
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(wire::client(throttle));
     let region = bucket.region.clone().or_else(|| bucket.endpoint.is_some().then(|| "us-east-1".to_owned()));
     if let Some(region) = region {
         loader = loader.region(Region::new(region));

@@ -1,11 +1,11 @@
-//! The body of a PUT: the worker's own thread reads, hashes and paces it, the network takes it.
+//! The body of a PUT: the worker's own thread reads and hashes it, the network takes it at the pace of the wire.
 //!
-//! The thread that called `create` reads small slices as the throttle grants them and hands them over through a
-//! channel of one, so no slice waits longer than its grant, a disk that sleeps never blocks the network's threads,
-//! and what is in memory is two slices. The bytes are hashed as they pass; the last slice leaves only when the whole
+//! The thread that called `create` reads small slices and hands them over through a channel of one as the connection
+//! takes them, so a disk that sleeps never blocks the network's threads, and what is in memory is two slices. The bytes are hashed as they pass; the last slice leaves only when the whole
 //! is what was sealed, so wrong bytes never become an object, even on a server that checks nothing.
 
 use crate::error::Result;
+use crate::model::Rate;
 use crate::store::body::BodyReader;
 use crate::store::proof::Hashing;
 use crate::store::throttle::Throttle;
@@ -13,13 +13,13 @@ use crate::worker::Stop;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
 /// Largest slice, bytes.
 const SLICE: usize = 128 << 10;
+/// Smallest, under a low limit: what is called sent runs ahead of the wire by two of them, bytes.
+const SLICE_MIN: u64 = 4096;
 
 /// What became of the bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,14 +30,20 @@ pub(super) enum Fed {
     Refused,
 }
 
-/// The two ends of one body of `size` bytes; the counter grows whenever the network takes a slice.
-pub(super) fn channel(size: u64) -> (mpsc::Sender<Bytes>, Slices, Arc<AtomicU64>) {
+/// The two ends of one body of `size` bytes.
+pub(super) fn channel(size: u64) -> (mpsc::Sender<Bytes>, Slices) {
     let (to, from) = mpsc::channel(1);
-    let taken = Arc::new(AtomicU64::new(0));
-    (to, Slices { from, left: size, taken: taken.clone() }, taken)
+    (to, Slices { from, left: size })
 }
 
-/// Reads the body to its end at the pace of the throttle.
+/// What flows in about an eighth of a second.
+fn slice_under(limit: Option<Rate>) -> usize {
+    let most = SLICE as u64;
+    let bytes = limit.map_or(most, |rate| (rate.get() / 8).clamp(SLICE_MIN, most));
+    usize::try_from(bytes).expect("at most a slice")
+}
+
+/// Reads the body to its end as the network takes it, and counts it as sent.
 pub(super) fn feed(
     mut reader: BodyReader<'_>,
     to: &mpsc::Sender<Bytes>,
@@ -47,16 +53,19 @@ pub(super) fn feed(
     let mut hashing = Hashing::default();
     let mut slice = vec![0; SLICE];
     while reader.left() > 0 {
-        let granted = throttle.wait(reader.left().min(SLICE as u64), stop)?;
-        let bytes = reader.fill(&mut slice[..usize::try_from(granted).expect("at most a slice")])?;
+        stop.check()?;
+        let most = slice_under(throttle.rate()).min(usize::try_from(reader.left()).unwrap_or(SLICE));
+        let bytes = reader.fill(&mut slice[..most])?;
         hashing.update(bytes);
         let bytes = Bytes::copy_from_slice(bytes);
+        let length = bytes.len() as u64;
         if reader.left() == 0 {
             reader.proved(hashing.clone().finish().0)?;
         }
         if to.blocking_send(bytes).is_err() {
             return Ok(Fed::Refused);
         }
+        throttle.count_body(length);
     }
     let (sum, md5) = hashing.finish();
     reader.proved(sum)?;
@@ -68,7 +77,6 @@ pub(super) fn feed(
 pub(super) struct Slices {
     from: mpsc::Receiver<Bytes>,
     left: u64,
-    taken: Arc<AtomicU64>,
 }
 
 /// The reading side gave up; its own error says why.
@@ -90,7 +98,6 @@ impl http_body::Body for Slices {
         self.from.poll_recv(cx).map(|slice| {
             let Some(slice) = slice else { return Some(Err(GivenUp)) };
             self.left = self.left.saturating_sub(slice.len() as u64);
-            self.taken.fetch_add(1, Ordering::Relaxed);
             Some(Ok(Frame::data(slice)))
         })
     }
@@ -122,7 +129,7 @@ mod tests {
 
     fn fed(object: &NewObject) -> (Result<Fed>, u64) {
         let throttle = Throttle::new(None, SystemClock::shared());
-        let (to, mut slices, _) = channel(object.size);
+        let (to, mut slices) = channel(object.size);
         std::thread::scope(|s| {
             let feeding = s.spawn(move || feed(BodyReader::open(object).unwrap(), &to, &throttle, &Stop::new()));
             let mut took = 0;

@@ -223,7 +223,7 @@ impl Probe<'_> {
     fn refuses_half(&mut self) {
         const CHECK: &str = "cut upload";
         let (store, name) = (self.store, self.name("_cut"));
-        let (to, slices, _) = feed::channel(CUT.0);
+        let (to, slices) = feed::channel(CUT.0);
         let request = store.client.put_object().bucket(&store.bucket.name).key(store.key(&name));
         let request = request.content_length(i64::try_from(CUT.0).expect("small"));
         let request = request.body(ByteStream::new(SdkBody::from_body_1_x(slices)));

@@ -9,12 +9,14 @@
 //! also where the checksum header means nothing to the server.
 
 use super::feed::{self, Fed};
+use super::wire::Pulse;
 use super::{Looked, S3Store, trouble};
 use crate::error::{Error, Kind, Result};
 use crate::model::Sha256;
 use crate::store::abilities::Ability;
 use crate::store::body::BodyReader;
 use crate::store::proof::{Hashing, Sum};
+use crate::store::throttle::Freight;
 use crate::store::{Created, NewObject, ObjectName, ObjectStore as _};
 use crate::worker::Stop;
 use aws_runtime::auth::PayloadSigningOverride;
@@ -76,15 +78,16 @@ impl S3Store {
     /// One PUT with its body, at the pace of the throttle.
     fn put(&self, object: &NewObject, stop: &Stop) -> Result<Put> {
         let reader = BodyReader::open(object)?;
-        let (to, slices, taken) = feed::channel(object.size);
+        let (to, slices) = feed::channel(object.size);
         let request = self.request(object).body(ByteStream::new(SdkBody::from_body_1_x(slices)));
         let request = request.customize().interceptor(SignedPayload(object.sha256.to_string()));
         self.count(|r| r.put += 1);
         let (stopped, doing) = (stop.clone(), format!("create {}", self.key(&object.name)));
+        let (pulse, underway, size) = (Pulse::new(Freight::Body), self.throttle.begin(), object.size);
         let call = self.handle.spawn(async move {
             tokio::select! {
-                answer = request.send() => Ok(answer),
-                ended = super::watch(&stopped, &taken, super::STANDSTILL) => Err(ended),
+                answer = pulse.of(request.send()) => Ok(answer),
+                ended = super::watch(&stopped, &pulse, super::STANDSTILL, Some((&underway, size))) => Err(ended),
             }
         });
         let fed = feed::feed(reader, &to, &self.throttle, stop);

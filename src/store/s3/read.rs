@@ -8,7 +8,6 @@ use crate::worker::Stop;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 impl S3Store {
     /// As `read_into` of the trait; a range that is empty is not asked for.
@@ -28,8 +27,7 @@ impl S3Store {
             request = request.range(format!("bytes={}-{}", range.start, range.end - 1));
         }
         self.count(|r| r.get += 1);
-        let moved = AtomicU64::new(0);
-        self.run_moving(stop, &doing, (&moved, STANDSTILL), async {
+        self.run_moving(stop, &doing, STANDSTILL, async {
             let answer = match request.send().await {
                 Ok(answer) => answer,
                 Err(e) if trouble::Answer::of(&e).is("InvalidObjectState") => return Err(access::frozen(name)),
@@ -45,7 +43,7 @@ impl S3Store {
             if told > want {
                 return Err(Error::operator(doing.clone()).because("this server does not know ranges"));
             }
-            collect(answer.body, want, into, &moved).await.map_err(|e| e.during(&doing))?;
+            collect(answer.body, want, into).await.map_err(|e| e.during(&doing))?;
             Ok(Ok(()))
         })
     }
@@ -81,12 +79,11 @@ impl S3Store {
 }
 
 /// Exactly `want` bytes of a body; a connection that broke off is passing trouble.
-async fn collect(mut body: ByteStream, want: u64, bytes: &mut Vec<u8>, moved: &AtomicU64) -> Result<()> {
+async fn collect(mut body: ByteStream, want: u64, bytes: &mut Vec<u8>) -> Result<()> {
     let want = usize::try_from(want).expect("at most MAX_OBJECT");
     bytes.reserve_exact(want);
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|e| Error::retry("receive").because(trouble::plain(&e)))?;
-        moved.fetch_add(1, Ordering::Relaxed);
         if bytes.len() + piece.len() > want {
             return Err(Error::retry("receive").because("more bytes came than were told"));
         }

@@ -8,7 +8,7 @@
 use super::{S3Store, plain_etag, thaw, trouble, wall};
 use crate::error::{Error, Result};
 use crate::store::abilities::Ability;
-use crate::store::{Cover, Depth, Held, ObjectInfo, ObjectName, ObjectStore};
+use crate::store::{Cover, Depth, Held, Inventory, ObjectInfo, ObjectName};
 use crate::worker::Stop;
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion, ObjectVersionStorageClass, OptionalObjectAttributes};
@@ -25,7 +25,8 @@ pub(super) struct Border {
 
 /// A page of versions, or why there is none.
 pub(super) enum Page {
-    Told(Vec<Layer>, Option<Border>),
+    /// With the number of folders beneath the prefix.
+    Told(Vec<Layer>, u64, Option<Border>),
     NotTold(&'static str),
 }
 
@@ -129,10 +130,11 @@ impl S3Store {
             }
         };
         let next = border(&page, from).ok_or_else(|| Error::retry(doing()).because("the server broke it off"))?;
+        let folders = page.common_prefixes().len() as u64;
         let layers = layers(page.versions.unwrap_or_default(), page.delete_markers.unwrap_or_default());
         self.learn_from(&layers, stumbled);
         self.was_refused(false);
-        Ok(Page::Told(layers, next))
+        Ok(Page::Told(layers, folders, next))
     }
 
     fn learn_from(&self, layers: &[Layer], stumbled: bool) {
@@ -155,51 +157,53 @@ impl S3Store {
         });
     }
 
-    pub(super) fn deep_inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    pub(super) fn deep_inventory(&self, prefix: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         let full = format!("{}{prefix}", self.bucket.prefix);
         let doing = format!("list the versions of s3://{}/{full}*", self.bucket.name);
         if self.abilities().list_versions == Ability::No {
             return self.surface(prefix, NOT_OFFERED, each);
         }
-        let (mut from, mut pile) = (None::<Border>, Pile::default());
+        let (mut from, mut pile, mut strange) = (None::<Border>, Pile::default(), 0);
         loop {
             let page = self.run(&Stop::new(), &doing, self.page_of_versions(&full, from.as_ref()))?;
-            let (layers, next) = match page {
-                Page::Told(layers, next) => (layers, next),
+            let (layers, folders, next) = match page {
+                Page::Told(layers, folders, next) => (layers, folders, next),
                 Page::NotTold(why) => return self.surface(prefix, why, each),
             };
+            strange += folders;
             for layer in layers {
                 if layer.key() != pile.key {
                     if layer.key() < pile.key.as_str() {
                         return Err(Error::operator(doing).because("the server lists names out of order"));
                     }
                     let key = layer.key().to_owned();
-                    self.tell(std::mem::replace(&mut pile, Pile { key, ..Pile::default() }), each)?;
+                    strange += self.tell(std::mem::replace(&mut pile, Pile { key, ..Pile::default() }), each)?;
                 }
                 pile.lay(layer);
             }
             if next.is_none() {
-                self.tell(pile, each)?;
-                return Ok(Depth::Versions);
+                strange += self.tell(pile, each)?;
+                return Ok(Inventory { depth: Depth::Versions, strange });
             }
             from = next;
         }
     }
 
-    fn surface(&self, prefix: &str, why: &'static str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
-        self.list(prefix, &mut |object| each(Held { object, cover: Cover::Bare }))?;
-        Ok(Depth::Surface(why))
+    fn surface(&self, prefix: &str, why: &'static str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
+        let strange = self.list_counting(prefix, &mut |object| each(Held { object, cover: Cover::Bare }))?;
+        Ok(Inventory { depth: Depth::Surface(why), strange })
     }
 
-    /// Keys that are none of ours are passed over. What is covered is remembered by its version.
-    fn tell(&self, pile: Pile, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<()> {
-        let Some((version, cover)) = pile.seen() else { return Ok(()) };
-        let Some(object) = self.info_of(&version) else { return Ok(()) };
+    /// What is covered is remembered by its version. A key that no vault gives is passed over: 1, else 0.
+    fn tell(&self, pile: Pile, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<u64> {
+        let Some((version, cover)) = pile.seen() else { return Ok(0) };
+        let Some(object) = self.info_of(&version) else { return Ok(1) };
         match version.version_id() {
             Some(id) if cover != Cover::Bare => self.found(&object.name, id),
             _ => self.forget(&object.name),
         }
-        each(Held { object, cover })
+        each(Held { object, cover })?;
+        Ok(0)
     }
 
     fn info_of(&self, version: &ObjectVersion) -> Option<ObjectInfo> {

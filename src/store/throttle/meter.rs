@@ -31,6 +31,12 @@ impl Meter {
         self.roll(now);
         self.bytes[Self::slot(self.second)] += n;
     }
+    /// As [`mean`](Self::mean), but what began a moment ago is not made less by the rest before it.
+    pub(super) fn lately(&mut self, now: Steady) -> u64 {
+        let mean = self.mean(now);
+        let last = self.second.checked_sub(1).map_or(0, |second| self.bytes[Self::slot(second)]);
+        mean.max(last).max(self.bytes[Self::slot(self.second)])
+    }
     /// Bytes per second.
     pub(super) fn mean(&mut self, now: Steady) -> u64 {
         self.roll(now);

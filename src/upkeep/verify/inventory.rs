@@ -13,7 +13,7 @@ use crate::catalog::{Check, Defect, Fence, PackToSee, SegmentRow, Wrong};
 use crate::error::Result;
 use crate::format::{META_PREFIX, Name};
 use crate::model::{SegmentNo, Sha256, Tier};
-use crate::store::{Cover, Depth, Held, ObjectInfo, is_archive};
+use crate::store::{Cover, Depth, Held, Inventory, ObjectInfo, is_archive};
 use std::collections::VecDeque;
 
 /// Rows read or written together.
@@ -54,6 +54,7 @@ struct Work<'a> {
     suspects: Vec<Defect>,
     /// ETags seen for the first time and not yet written down.
     learnt: Vec<(i64, String)>,
+    learnt_segments: Vec<(SegmentNo, String)>,
     /// Missing packs, the first of them.
     missing: Vec<Defect>,
     missing_packs: u64,
@@ -61,6 +62,8 @@ struct Work<'a> {
     is_behind: bool,
     /// Packs of another ETag than before, the first of them.
     changed: Vec<(PackToSee, String)>,
+    /// The same of segments.
+    changed_segments: Vec<(SegmentRow, String)>,
 }
 
 impl Verifying<'_> {
@@ -76,19 +79,23 @@ impl Verifying<'_> {
             has_vault_file: false,
             suspects: vec![],
             learnt: vec![],
+            learnt_segments: vec![],
             missing: vec![],
             missing_packs: 0,
             is_behind: false,
             changed: vec![],
+            changed_segments: vec![],
         };
         if self.keeping == super::Keeping::Catalog {
             self.faults.at("verify.begin")?;
             self.catalog.forget_suspects()?;
         }
-        let depth = self.store.inventory("", &mut |held| {
+        let Inventory { depth, strange } = self.store.inventory("", &mut |held| {
             self.stop.check()?;
             work.see(held)
         })?;
+        work.report.run.looked += strange;
+        work.report.run.foreign += strange;
         work.finish(depth)
     }
 }
@@ -153,12 +160,17 @@ impl Work<'_> {
                 self.with.faults.at("verify.learn")?;
                 self.with.catalog.learn_etags(&self.learnt)?;
             }
+            if !self.learnt_segments.is_empty() {
+                self.with.faults.at("verify.learn")?;
+                self.with.catalog.learn_segment_etags(&self.learnt_segments)?;
+            }
             if !self.suspects.is_empty() {
                 self.with.faults.at("verify.suspect")?;
                 self.with.catalog.suspect(&self.suspects)?;
             }
         }
         self.learnt.clear();
+        self.learnt_segments.clear();
         self.suspects.clear();
         Ok(())
     }
@@ -228,9 +240,7 @@ impl Work<'_> {
     }
 
     fn etag_defect(&mut self, pack: &PackToSee, before: &str, now: &str) -> Result<()> {
-        let said = format!(
-            "its ETag was {before} and is {now}: other bytes, or a server that reckons it in another way; 'panicroom verify --level read' tells"
-        );
+        let said = another_etag(before, now);
         let name = Name::Pack(pack.tier, pack.hash).to_string();
         let defect = self.defect(name, Wrong::Etag, Some(pack.id), pack.size, said);
         self.note(defect)
@@ -275,7 +285,7 @@ impl Work<'_> {
                     let defect = self.defect(object.name.to_string(), Wrong::Size, None, row.size, said);
                     return self.note(defect);
                 }
-                return Ok(());
+                return self.compare_segment(row, object);
             }
             self.segment_not_listed(&row)?;
         }
@@ -286,6 +296,27 @@ impl Work<'_> {
                     .to_owned();
             let defect = self.defect(object.name.to_string(), Wrong::Stranger, None, object.size, said);
             return self.note(defect);
+        }
+        Ok(())
+    }
+
+    fn compare_segment(&mut self, row: SegmentRow, object: &ObjectInfo) -> Result<()> {
+        let Some(now) = &object.etag else { return Ok(()) };
+        match self.with.catalog.segment_etag(row.number)? {
+            None => {
+                self.learnt_segments.push((row.number, now.clone()));
+                if self.learnt_segments.len() >= PAGE {
+                    self.write_down()?;
+                }
+            }
+            Some(before) if before != *now && self.changed_segments.len() < ASKED => {
+                self.changed_segments.push((row, now.clone()));
+            }
+            Some(before) if before != *now => {
+                let said = another_etag(&before, now);
+                self.suspect(object, Wrong::Etag, None, said)?;
+            }
+            Some(_) => {}
         }
         Ok(())
     }
@@ -322,6 +353,7 @@ impl Work<'_> {
         self.is_it_the_vault()?;
         self.ask_for_the_missing()?;
         self.ask_for_the_changed()?;
+        self.read_the_changed()?;
         self.write_down()?;
         self.report.run.ended = self.with.clock.wall();
         if self.with.keeping == super::Keeping::Catalog {
@@ -330,4 +362,10 @@ impl Work<'_> {
         }
         Ok(self.report)
     }
+}
+
+fn another_etag(before: &str, now: &str) -> String {
+    format!(
+        "its ETag was {before} and is {now}: other bytes, or a server that reckons it in another way; 'panicroom verify --level read' tells"
+    )
 }

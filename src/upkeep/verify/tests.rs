@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::error::Error;
 use crate::model::Sha256;
-use crate::store::{Cover, Created, Depth, Held, NewObject, ObjectInfo, Requests, Speed, Thaw};
+use crate::store::{Cover, Created, Depth, Held, Inventory, NewObject, ObjectInfo, Requests, Speed, Thaw};
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -38,7 +38,7 @@ fn object(name: ObjectName, n: u64) -> Held {
 }
 
 impl ObjectStore for Server {
-    fn inventory(&self, _: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Depth> {
+    fn inventory(&self, _: &str, each: &mut dyn FnMut(Held) -> Result<()>) -> Result<Inventory> {
         for n in 0..=PACKS {
             if n % PAGE == 0 {
                 self.requests.lock().unwrap().list += 1;
@@ -49,7 +49,7 @@ impl ObjectStore for Server {
             let name = if n == PACKS { Name::Vault } else { Name::Pack(Tier::Cold, hash(n)) };
             each(object(ObjectName::from(name), n))?;
         }
-        Ok(Depth::Versions)
+        Ok(Inventory { depth: Depth::Versions, strange: 0 })
     }
     fn create(&self, _: &NewObject, _: &Stop) -> Result<Created> {
         Err(Error::operator("a look writes nothing"))

@@ -1,5 +1,4 @@
 use super::*;
-use jiff::Timestamp;
 use jiff::civil::date;
 use proptest::prelude::*;
 

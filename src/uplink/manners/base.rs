@@ -2,8 +2,8 @@
 //!
 //! Only time in which we were heard counts: an idle night neither teaches nor forgets. While somebody else's queue
 //! stands, the memory ages slower, so that an evening of somebody's upload is not learnt as the way itself. A time
-//! that moved and then stays within a few milliseconds for a minute is a new way (another route), not a queue:
-//! queues that others fill go up and down.
+//! that moved a little and then stays within a few milliseconds for a minute is a new way (another route), not a queue:
+//! short queues that others fill go up and down. Any other new way is learnt within an hour of use.
 
 /// Minutes remembered: BASE_HISTORY of RFC 6817.
 const BUCKETS: usize = 10;
@@ -14,6 +14,10 @@ const BUCKET_SLOW_S: f64 = 360.0;
 const STEADY_S: f64 = 0.003;
 const STEADY_SHARE: f64 = 0.04;
 const STEADY_FOR_S: f64 = 60.0;
+/// And only if it is no more than this above the old one, seconds: a deep queue that is full all the time is steady too.
+const STEADY_MOST_S: f64 = 0.150;
+/// The lowest of so many seconds counts as one time in that.
+const LOOK_S: f64 = 5.0;
 
 /// Whether the queue is one we would give way to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +41,24 @@ struct Spell {
     low: f64,
     high: f64,
     seconds: f64,
+    /// The lowest of the look that runs, and how long it has been running.
+    lowest: f64,
+    looked: f64,
 }
 
 impl Spell {
-    const NONE: Self = Self { low: f64::INFINITY, high: 0.0, seconds: 0.0 };
+    const NONE: Self = Self { low: f64::INFINITY, high: 0.0, seconds: 0.0, lowest: f64::INFINITY, looked: 0.0 };
 
     fn add(&mut self, rtt: f64, seconds: f64) {
-        let (low, high) = (self.low.min(rtt), self.high.max(rtt));
-        if high - low > STEADY_S.max(low * STEADY_SHARE) {
-            *self = Self { low: rtt, high: rtt, seconds: 0.0 };
-        } else {
-            *self = Self { low, high, seconds: self.seconds + seconds };
+        self.lowest = self.lowest.min(rtt);
+        self.looked += seconds;
+        if self.looked < LOOK_S {
+            return;
         }
+        let (low, high) = (self.low.min(self.lowest), self.high.max(self.lowest));
+        let seen = Self { low: self.lowest, high: self.lowest, ..Self::NONE };
+        let same = high - low <= STEADY_S.max(low * STEADY_SHARE);
+        *self = if same { Self { low, high, seconds: self.seconds + self.looked, ..Self::NONE } } else { seen };
     }
 }
 
@@ -76,7 +86,8 @@ impl Base {
             return;
         }
         self.steady.add(rtt, seconds);
-        if self.steady.seconds >= STEADY_FOR_S {
+        let near = self.get().is_some_and(|base| self.steady.low < base + STEADY_MOST_S);
+        if self.steady.seconds >= STEADY_FOR_S && near {
             self.lowest = [f64::INFINITY; BUCKETS];
             self.lowest[0] = self.steady.low;
             self.steady = Spell::NONE;
@@ -115,11 +126,21 @@ mod tests {
     }
 
     #[test]
+    fn a_deep_queue_that_is_always_full_is_not_a_way() {
+        let mut base = Base::new();
+        base.learn(0.020, 1.0, Way::Free);
+        for _ in 0..1800 {
+            base.learn(1.9, 1.0, Way::Taken);
+        }
+        assert!(close(&base, 0.020));
+    }
+
+    #[test]
     fn a_time_that_moved_and_stays_is_a_new_way_after_a_minute() {
         let mut base = Base::new();
         base.learn(0.020, 1.0, Way::Free);
-        for second in 0..62 {
-            assert!(second > 58 || close(&base, 0.020), "{second}");
+        for second in 0..70 {
+            assert!(second > 55 || close(&base, 0.020), "{second}");
             base.learn(0.060 + f64::from(second % 3) * 0.0005, 1.0, Way::Taken);
         }
         assert!(close(&base, 0.060));

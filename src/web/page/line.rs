@@ -31,7 +31,7 @@ pub(super) struct DayWords {
 }
 
 pub(super) struct PartWords {
-    /// `off`, `limited`, `unlimited`: the colour.
+    /// `off`, `low`, `limited`, `unlimited`: the colour.
     pub(super) state: &'static str,
     /// Minutes after midnight, and how many.
     pub(super) from: u16,
@@ -75,6 +75,7 @@ impl CapWords {
 
 pub(super) fn week(uplink: Option<&UplinkStatus>) -> Vec<DayWords> {
     let days = uplink.map_or(&[][..], |u| &u.week);
+    let most = days.iter().flatten().filter_map(|p| p.bytes_per_s).max().unwrap_or(0);
     let mut out = Vec::new();
     let mut at = 0;
     while at < days.len().min(DAYS.len()) {
@@ -83,16 +84,18 @@ pub(super) fn week(uplink: Option<&UplinkStatus>) -> Vec<DayWords> {
             1 => DAYS[at].to_owned(),
             _ => format!("{} to {}", DAYS[at], DAYS[end - 1]),
         };
-        out.push(DayWords { name, parts: days[at].iter().map(PartWords::of).collect() });
+        out.push(DayWords { name, parts: days[at].iter().map(|part| PartWords::of(part, most)).collect() });
         at = end;
     }
     out
 }
 
 impl PartWords {
-    fn of(part: &PartStatus) -> Self {
+    /// `most`: the highest limit of the week.
+    fn of(part: &PartStatus, most: u64) -> Self {
         let (from, to) = (minute(&part.from), minute(&part.to));
         let state = match (part.bytes_per_s, part.allowed.as_str()) {
+            (Some(rate), _) if rate < most.div_ceil(2) => "low",
             (Some(_), _) => "limited",
             (None, "off") => "off",
             _ => "unlimited",

@@ -19,6 +19,7 @@ struct Scene {
 fn utc(text: &str) -> Wall {
     Wall(text.parse::<Timestamp>().unwrap().as_millisecond())
 }
+#[expect(clippy::unnecessary_wraps, reason = "as limits are")]
 fn rate(text: &str) -> Option<Rate> {
     Some(text.parse().unwrap())
 }
@@ -36,6 +37,7 @@ fn scene(windows: &[&str], caps: Option<(u64, u64)>) -> Scene {
         day: caps.map(|c| Size(c.1)),
         billing_day: 1,
         reserve: Reserve::Percent(1),
+        polite: true,
     };
     let nowhere = tempfile::tempdir().unwrap();
     let home = Home::new(&TreePath::from_typed(nowhere.path()).unwrap());
@@ -134,7 +136,7 @@ fn packs_are_made_for_the_line_they_will_go_over() {
     assert_eq!(bound(&["daily off", "daily 01:00-06:00 16 kB/s"], None), Some(9_600_000));
     assert_eq!(bound(&["daily off", "daily 01:00-01:05 100 kB/s"], None), Some(15_000_000));
     assert_eq!(bound(&["daily unlimited"], None), None);
-    assert_eq!(bound(&["daily unlimited"], Some((1_000_000_000, 160_000_000))), Some(10_000_000));
+    assert_eq!(bound(&["daily unlimited"], Some((1_000_000_000, 320_000_000))), Some(10_000_000));
     assert_eq!(scene(&[], None).now().pack_bound_of(rate("16 kbit/s")), 1_200_000);
     assert_eq!(scene(&["daily unlimited"], None).now().pack_bound_of(None), 0);
 }

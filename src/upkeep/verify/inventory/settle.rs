@@ -5,6 +5,7 @@ use super::{ASKED, Work};
 use crate::catalog::Wrong;
 use crate::error::{Error, Kind, Result};
 use crate::format::{Name, VAULT_NAME};
+use crate::seal::sha256;
 use crate::store::identity::{Identity, identify};
 use crate::store::{ObjectName, is_frozen};
 use crate::upkeep::verify::NotTheVault;
@@ -59,6 +60,25 @@ impl Work<'_> {
                 }
                 Err(e) => return Err(e),
             }
+        }
+        Ok(())
+    }
+
+    /// The log is small and never frozen: a segment of another ETag is read.
+    pub(super) fn read_the_changed(&mut self) -> Result<()> {
+        for (row, etag) in std::mem::take(&mut self.changed_segments) {
+            let name = ObjectName::from(Name::Segment(row.number, row.hash));
+            let said = match self.with.store.read(&name, None, self.with.stop) {
+                Ok(bytes) if sha256(&bytes) == row.hash => {
+                    self.learnt_segments.push((row.number, etag));
+                    continue;
+                }
+                Ok(_) => "its ETag changed, and its bytes are others".to_owned(),
+                Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Operator) => format!("its ETag changed, and {e}"),
+                Err(e) => return Err(e),
+            };
+            let defect = self.defect(name.to_string(), Wrong::Bytes, None, row.size, said);
+            self.note(defect)?;
         }
         Ok(())
     }
