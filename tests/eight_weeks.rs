@@ -2,6 +2,12 @@
 //! forecast of each day was.
 
 #[path = "support/weeks.rs"]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a model in round numbers: bytes and seconds are far below 2^53"
+)]
 mod weeks;
 
 use weeks::{DAY, Scenario, Weeks, scenarios};
@@ -13,6 +19,7 @@ fn offs(weeks: &Weeks) -> Vec<f64> {
     offs
 }
 
+#[expect(clippy::cast_precision_loss, reason = "days with two digits")]
 fn live(number: usize) -> (Scenario, Weeks) {
     let scenario = scenarios().swap_remove(number);
     let weeks = Weeks::new(scenario.clone()).live();

@@ -2,10 +2,18 @@
 //! quote. Eight weeks take about two seconds: `cargo run --release --example forecast [SEEDS]`.
 
 #[path = "../../tests/support/weeks.rs"]
+#[expect(
+    dead_code,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a model in round numbers: bytes and seconds are far below 2^53"
+)]
 mod weeks;
 
 use weeks::{DAY, Weeks, scenarios};
 
+#[expect(clippy::cast_precision_loss, reason = "per cent with two digits")]
 fn main() {
     let seeds: u64 = std::env::args().nth(1).map_or(5, |n| n.parse().expect("a number of seeds"));
     println!(

@@ -215,7 +215,7 @@ impl Learnt {
             pack: engine.pack_target(),
             spool: engine.settings.spool_size.0,
         };
-        let (plan, link, is_paused_for_good) = self.plan(vault, engine, uplink, sharing, supposed);
+        let (plan, link, is_paused_for_good) = plan(vault, engine, uplink, sharing, supposed);
         let list: Vec<Need> = needs.iter().map(|(_, need)| *need).collect();
         let given = self.given_or_now(vault, now);
         let outlooks = forecast(now, &list, &given, &habits, || plan.teller());
@@ -308,42 +308,42 @@ impl Learnt {
         }
         needs
     }
+}
 
-    fn plan(
-        &self,
-        vault: &Vault,
-        engine: &Engine,
-        uplink: &Uplink,
-        sharing: u64,
-        supposed: &[Supposed],
-    ) -> (Plan, Option<String>, bool) {
-        let now = uplink.now();
-        let hold = now.hold_of(vault.is_bucket());
-        let paused = match hold {
-            Some(Hold::Paused(term)) => Some(term.until),
-            _ => None,
-        };
-        let link = match hold {
-            Some(Hold::Link(why)) => Some(why.clone()),
-            _ => None,
-        };
-        let ordered = match now.why {
-            Why::Ordered(term) if supposed.is_empty() => Some((Allowed::from(now.rates.up), term.until)),
-            _ => None,
-        };
-        let plan = Plan {
-            now: engine.clock.wall(),
-            calendar: suppose::calendar(uplink.calendar(), uplink.plain_limit(), supposed),
-            zone: uplink.zone(),
-            ordered,
-            paused,
-            own: vault.settings.limit,
-            sharing,
-            caps: if vault.is_bucket() { uplink.caps() } else { vec![] },
-            pack: engine.pack_target(),
-        };
-        (plan, link, paused == Some(None))
-    }
+/// What will be allowed; why nothing goes now where no end is known; and whether a pause has none.
+fn plan(
+    vault: &Vault,
+    engine: &Engine,
+    uplink: &Uplink,
+    sharing: u64,
+    supposed: &[Supposed],
+) -> (Plan, Option<String>, bool) {
+    let now = uplink.now();
+    let hold = now.hold_of(vault.is_bucket());
+    let paused = match hold {
+        Some(Hold::Paused(term)) => Some(term.until),
+        _ => None,
+    };
+    let link = match hold {
+        Some(Hold::Link(why)) => Some(why.clone()),
+        _ => None,
+    };
+    let ordered = match now.why {
+        Why::Ordered(term) if supposed.is_empty() => Some((Allowed::from(now.rates.up), term.until)),
+        _ => None,
+    };
+    let plan = Plan {
+        now: engine.clock.wall(),
+        calendar: suppose::calendar(uplink.calendar(), uplink.plain_limit(), supposed),
+        zone: uplink.zone(),
+        ordered,
+        paused,
+        own: vault.settings.limit,
+        sharing,
+        caps: if vault.is_bucket() { uplink.caps() } else { vec![] },
+        pack: engine.pack_target(),
+    };
+    (plan, link, paused == Some(None))
 }
 
 fn sealed_of(need: &Need) -> u64 {
@@ -378,7 +378,7 @@ fn kept((root, band): Kind3, files: &Files) -> Vec<f64> {
 fn files_of(kept: &[f64]) -> Option<(Kind3, Files)> {
     let (head, figures) = kept.split_at_checked(2)?;
     let bands = [Band::Small, Band::Medium, Band::Large];
-    let band = bands.into_iter().find(|b| *b as i64 == head[1] as i64)?;
+    let band = bands.into_iter().find(|b| (f64::from(*b as u8) - head[1]).abs() < 0.5)?;
     Some(((RootId(head[0] as i64), band), Files::of_figures(figures)?))
 }
 

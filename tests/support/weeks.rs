@@ -401,7 +401,7 @@ impl Weeks {
 
     /// Files come by day, mostly.
     fn people(&mut self) {
-        if self.now % 1800 != 0 {
+        if !self.now.is_multiple_of(1800) {
             return;
         }
         let awake = (7..23).contains(&(self.now / 3600 % 24));
@@ -420,7 +420,7 @@ impl Weeks {
     }
 
     fn weather(&mut self) {
-        if self.now % 600 == 0 {
+        if self.now.is_multiple_of(600) {
             self.mood = 0.85 + 0.3 * self.dice.roll();
         }
         if self.now as f64 >= self.next_outage {

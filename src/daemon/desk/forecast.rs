@@ -95,7 +95,7 @@ impl Desk {
                 let found = ahead.roots.iter().find(|r| r.root == root.id);
                 document.roots.push(self.row(&root.path, name, found, &ahead, walked));
             }
-            document.assumptions.extend(Self::assumptions(&vault, &ahead, &supposed));
+            document.assumptions.extend(assumptions(&vault, &ahead, &supposed));
         }
         document.roots.sort_by(|a, b| a.path.cmp(&b.path).then(a.vault.cmp(&b.vault)));
         Ok(document)
@@ -135,45 +135,46 @@ impl Desk {
             latest: at(outlook.latest),
         }
     }
+}
 
-    fn assumptions(vault: &Vault, ahead: &VaultAhead, supposed: &[Supposed]) -> Vec<String> {
-        let mut said = vec![];
-        said.push(match (ahead.hours, ahead.there_percent, ahead.is_known) {
-            (_, _, false) => "no limit is set and nothing was sent yet: how fast the line is, is not known".to_owned(),
-            (0, _, _) => "next to nothing was sent yet: 95 % of the limit is assumed".to_owned(),
-            (hours, there, _) => {
-                format!("{} h of sending were seen; the line was there {} % of that time", hours, there.unwrap_or(100))
-            }
-        });
-        let most = supposed.iter().filter_map(|s| match s {
-            Supposed::Limit(rate) => Some(rate.map_or(u64::MAX, crate::model::Rate::get)),
-            Supposed::Window(window) => match window.allowed {
-                Allowed::At(rate) => Some(rate.get()),
-                Allowed::Unlimited => Some(u64::MAX),
-                Allowed::Off => None,
-            },
-        });
-        if let Some(fastest) = ahead.fastest.filter(|f| most.max().is_some_and(|most| most > f.get())) {
-            said.push(format!("the line has carried {fastest} at most so far; whether it carries more, nobody knows"));
+/// What it rests on, in sentences.
+fn assumptions(vault: &Vault, ahead: &VaultAhead, supposed: &[Supposed]) -> Vec<String> {
+    let mut said = vec![];
+    said.push(match (ahead.hours, ahead.there_percent, ahead.is_known) {
+        (_, _, false) => "no limit is set and nothing was sent yet: how fast the line is, is not known".to_owned(),
+        (0, _, _) => "next to nothing was sent yet: 95 % of the limit is assumed".to_owned(),
+        (hours, there, _) => {
+            format!("{} h of sending were seen; the line was there {} % of that time", hours, there.unwrap_or(100))
         }
-        if let Some(link) = &ahead.link {
-            said.push(format!("nothing goes now ({link}); it is taken as if that ended now"));
-        }
-        if ahead.is_paused_for_good {
-            said.push("it is paused until somebody resumes: as long as that stands, nothing becomes safe".to_owned());
-        }
-        for root in ahead.roots.iter().filter(|r| r.to_send > 0 || r.new_per_day > 0) {
-            let path = vault.engine().and_then(|e| e.roots.iter().find(|r| r.id == root.root).map(|r| r.path.clone()));
-            let Some(path) = path else { continue };
-            said.push(format!(
-                "{path}: {:.2} bytes to send for a byte of its files, {} a day new",
-                root.ratio,
-                Size(root.new_per_day)
-            ));
-        }
-        let name = &vault.settings.name;
-        said.into_iter().map(|text| format!("{name}: {text}.")).collect()
+    });
+    let most = supposed.iter().filter_map(|s| match s {
+        Supposed::Limit(rate) => Some(rate.map_or(u64::MAX, crate::model::Rate::get)),
+        Supposed::Window(window) => match window.allowed {
+            Allowed::At(rate) => Some(rate.get()),
+            Allowed::Unlimited => Some(u64::MAX),
+            Allowed::Off => None,
+        },
+    });
+    if let Some(fastest) = ahead.fastest.filter(|f| most.max().is_some_and(|most| most > f.get())) {
+        said.push(format!("the line has carried {fastest} at most so far; whether it carries more, nobody knows"));
     }
+    if let Some(link) = &ahead.link {
+        said.push(format!("nothing goes now ({link}); it is taken as if that ended now"));
+    }
+    if ahead.is_paused_for_good {
+        said.push("it is paused until somebody resumes: as long as that stands, nothing becomes safe".to_owned());
+    }
+    for root in ahead.roots.iter().filter(|r| r.to_send > 0 || r.new_per_day > 0) {
+        let path = vault.engine().and_then(|e| e.roots.iter().find(|r| r.id == root.root).map(|r| r.path.clone()));
+        let Some(path) = path else { continue };
+        said.push(format!(
+            "{path}: {:.2} bytes to send for a byte of its files, {} a day new",
+            root.ratio,
+            Size(root.new_per_day)
+        ));
+    }
+    let name = &vault.settings.name;
+    said.into_iter().map(|text| format!("{name}: {text}.")).collect()
 }
 
 fn at_least(outlook: Outlook) -> Outlook {
