@@ -47,6 +47,7 @@ def arguments():
     ap.add_argument("--lines", default="1,5,20,100", help="Mbit/s")
     ap.add_argument("--ways", default="0,40", help="ms, there and back; 0: no relay")
     ap.add_argument("--polite", default="on,off")
+    ap.add_argument("--kernel", default="cubic", help="the congestion control of NAS and household")
     ap.add_argument("--binary", default=os.path.join(HERE, "../target/release/panicroom"))
     ap.add_argument("--work", default=os.path.join(tempfile.gettempdir(), "panicroom-manners"), help="emptied")
     return ap.parse_args()
@@ -82,7 +83,7 @@ def ip(name, *words):
     run("ip", "-n", space(name), *words)
 
 
-def build(mbit, way, work):
+def build(o, mbit, way):
     """NAS and household on the router's inside, its uplink with a deep queue; returns the relay, if any."""
     tear_down()
     for name in NAMES:
@@ -94,7 +95,7 @@ def build(mbit, way, work):
         ip("router", "link", "set", name, "up")
         ip(name, "addr", "add", f"10.77.{number}.2/24", "dev", "out")
         ip(name, "link", "set", "out", "up")
-        ip(name, "route", "add", "default", "via", f"10.77.{number}.1")
+        ip(name, "route", "add", "default", "via", f"10.77.{number}.1", "congctl", o.kernel)
     relay = None
     if way:
         relay = self_inside("router", "relay", space("router"), space("far"), way, stdout=subprocess.PIPE, text=True)
@@ -189,7 +190,6 @@ def swallow():
 
 def flood():
     flow = socket.create_connection((FAR, FLOOD))
-    flow.setsockopt(socket.IPPROTO_TCP, 13, b"cubic")
     while True:
         flow.sendall(bytes(1 << 16))
 
@@ -234,7 +234,7 @@ def configure(o, mbit, polite):
 
 def measure(o, mbit, way, polite):
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
-    started = [build(mbit, way, o.work)]
+    started = [build(o, mbit, way)]
     try:
         started.append(server(o.work))
         configure(o, mbit, f"polite = {'true' if polite else 'false'}\n")
