@@ -4,6 +4,14 @@
 //!
 //! `UPLINK_WIRE_SECONDS=300` measures one limit (`UPLINK_WIRE_RATE`, bytes per second) for long: `--ignored --nocapture`.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    clippy::large_stack_arrays,
+    reason = "real time on a real line, in figures for people"
+)]
+
 #[path = "support/narrow.rs"]
 mod narrow;
 #[path = "support/servers.rs"]
