@@ -13,6 +13,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+/// A pack takes no more than this part of a cap.
+const PARTS: u64 = 16;
+/// `pack_size` goes no higher, bytes.
+const BIGGEST_PACK: u64 = 64 << 20;
+
 /// So many periods are remembered. The oldest go: a clock that is set back further takes over the oldest count kept.
 const KEPT: usize = 6;
 
@@ -153,6 +158,10 @@ impl Cap {
     /// `reserve` is cut to the cap.
     pub fn new(span: Span, bytes: u64, reserve: u64, book: Book) -> Self {
         Self { span, bytes, reserve: reserve.min(bytes), book }
+    }
+    /// No pack begins while less than this is left, so that none is cut off by the cap: no pack is bigger.
+    pub fn kept_back(&self) -> u64 {
+        (self.bytes / PARTS).min(BIGGEST_PACK)
     }
     pub fn book(&self) -> &Book {
         &self.book

@@ -14,9 +14,7 @@ use crate::uplink::calendar::Calendar;
 use crate::uplink::cap::{Cap, Span};
 use jiff::tz::TimeZone;
 
-/// Packs go while this part of a cap is left…
-const PARTS_OF_CAP: u64 = 16;
-/// …and are closed at this part of it: the last block of one may lie beyond that.
+/// Packs are closed at this part of a cap, which is half of what is kept back for one: its last block may lie beyond that.
 const PACKS_OF_CAP: u64 = 32;
 /// Packs get no smaller than this, bytes.
 const LEAST_PACK: u64 = 1 << 20;
@@ -144,7 +142,7 @@ impl Given<'_> {
             hold_of_buckets,
             until: ends.into_iter().flatten().chain(change).chain(resets).min(),
             pack_bound: self.pack_bound(up, order),
-            one_at_a_time: self.usage.caps().any(|cap| cap.left(wall, zone) < 4 * unit(cap)),
+            one_at_a_time: self.usage.caps().any(|cap| cap.left(wall, zone) < 4 * cap.kept_back()),
         }
     }
 
@@ -167,20 +165,12 @@ impl Given<'_> {
 fn used_up(cap: &Cap, wall: Wall, zone: &TimeZone) -> Option<Hold> {
     if cap.left_for_log(wall, zone) == 0 {
         Some(Hold::CapAndReserve(cap.span))
-    } else if cap.left(wall, zone) < unit(cap) {
+    } else if cap.left(wall, zone) < cap.kept_back() {
         Some(Hold::Cap(cap.span))
     } else {
         None
     }
 }
-
-/// The most that one pack takes of it, bytes.
-fn unit(cap: &Cap) -> u64 {
-    (cap.bytes / PARTS_OF_CAP).min(MOST_PACK)
-}
-
-/// No pack is bigger, bytes.
-const MOST_PACK: u64 = crate::config::defaults::PACK_SIZE_MAX.0;
 
 #[cfg(test)]
 mod tests;

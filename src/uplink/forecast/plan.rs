@@ -16,8 +16,6 @@ use std::time::Duration;
 const EXACT: Duration = Duration::from_secs(56 * 86_400);
 /// A cap counts heads and packets too: so much of it is bodies.
 const BODIES_PERCENT: u64 = 97;
-/// No pack begins with less than this part of a cap, and less than the biggest pack, left of it.
-const KEPT_BACK: (u64, u64) = (16, 64 << 20);
 const DAY_MS: i64 = 86_400_000;
 const MINUTE_MS: i64 = 60_000;
 
@@ -130,7 +128,7 @@ impl<'a> Spent<'a> {
     }
     /// The last pack that begins goes beyond what is kept back, by half of itself on average.
     fn bodies(&self, left: u64) -> u64 {
-        let kept_back = (self.cap.bytes / KEPT_BACK.0).min(KEPT_BACK.1);
+        let kept_back = self.cap.kept_back();
         if left < kept_back { 0 } else { (left - kept_back + self.pack.min(kept_back) / 2) / 100 * BODIES_PERCENT }
     }
 }
