@@ -192,7 +192,7 @@ impl Trial {
             self.turn = (self.turn + 1) % self.kernels.len();
             self.granted += 1;
             // A head or the end of an object: one small segment more.
-            if self.granted % 100 == 0 && self.odd {
+            if self.granted.is_multiple_of(100) && self.odd {
                 self.kernels[self.turn].unacked += MSS / 4.0;
                 self.enqueue(Whose::Ours(self.turn), PACKET / 4.0);
             }
