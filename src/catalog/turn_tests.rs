@@ -24,7 +24,7 @@ fn bed() -> Bed {
 impl Bed {
     fn mark(&self, name: &str, priority: Option<Priority>, size: Option<u64>, notice: u64, due: i64) -> NodeId {
         let node = self.catalog.ensure(&path(&format!("/r/{name}")), self.root).unwrap();
-        let mark = Mark { priority, size, due, ..Mark::at_once(node, self.root, Scope::Path, notice, Wall(5)) };
+        let mark = Mark { due, priority, size, ..Mark::at_once(node, self.root, Scope::Path, notice, Wall(5)) };
         self.catalog.mark(&[mark]).unwrap();
         node
     }

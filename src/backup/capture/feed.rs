@@ -223,7 +223,7 @@ impl<'a> Feeder<'a> {
             let page = catalog.turn(rank, now, from, None, most, &taken)?;
             if let Some(first) = page.rows.first().map(|(row, _)| row.notice) {
                 line.pages += u32::from(want == Want::Page);
-                if line.pages % PAGES == 0 && want == Want::Page {
+                if line.pages.is_multiple_of(PAGES) && want == Want::Page {
                     let oldest = catalog.waited_longest(rank, now, most.min(OLDEST), &taken)?;
                     if oldest.first().is_some_and(|(row, _)| row.notice < first) {
                         return Ok((Pick::Behind(rank), oldest, from));

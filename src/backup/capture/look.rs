@@ -372,8 +372,7 @@ impl<'a> Reader<'a> {
         let given_up = match &finish {
             Ok(Some(Finish::Changed)) => row.tries < TORN_AFTER,
             Ok(Some(_)) => false,
-            Ok(None) => true,
-            Err(_) => true,
+            Ok(None) | Err(_) => true,
         };
         if given_up {
             if small {

@@ -39,11 +39,11 @@ impl Windows {
         let mut shelf = self.shelf.lock().expect("windows lock");
         shelf.waiting[priority] += usize::from(large);
         let taken = loop {
-            if !large || shelf.large < self.most_large {
-                if let Some(window) = shelf.free.pop() {
-                    shelf.large += usize::from(large);
-                    break Ok(Some(Lent { windows: self, window: Some(window), rank }));
-                }
+            if (!large || shelf.large < self.most_large)
+                && let Some(window) = shelf.free.pop()
+            {
+                shelf.large += usize::from(large);
+                break Ok(Some(Lent { windows: self, window: Some(window), rank }));
             }
             if let Err(e) = stop.check() {
                 break Err(e);
