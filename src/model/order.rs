@@ -66,10 +66,12 @@ impl Band {
     pub const MEDIUM: u64 = 64 << 20;
 
     pub fn of(size: u64) -> Self {
-        match size {
-            0..=Self::SMALL => Self::Small,
-            size if size <= Self::MEDIUM => Self::Medium,
-            _ => Self::Large,
+        if size <= Self::SMALL {
+            Self::Small
+        } else if size <= Self::MEDIUM {
+            Self::Medium
+        } else {
+            Self::Large
         }
     }
 }

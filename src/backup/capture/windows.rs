@@ -39,8 +39,9 @@ impl Windows {
         let mut shelf = self.shelf.lock().expect("windows lock");
         shelf.waiting[priority] += usize::from(large);
         let taken = loop {
-            let may = !large || shelf.large < self.most_large;
-            if let Some(window) = may.then(|| shelf.free.pop()).flatten() {
+            if (!large || shelf.large < self.most_large)
+                && let Some(window) = shelf.free.pop()
+            {
                 shelf.large += usize::from(large);
                 break Ok(Some(Lent { windows: self, window: Some(window), rank }));
             }
