@@ -192,3 +192,15 @@ fn a_path_that_was_only_heard_of_waits_in_its_true_place_once_it_is_seen() {
     bed.pass().unwrap();
     bed.check_end(&look(&bed.source()));
 }
+
+#[test]
+fn more_small_files_than_one_look_passes_over_go_into_one_pack_and_the_pass_ends() {
+    let bed = Bed::new();
+    for n in 0..17_000 {
+        write(&bed.source().join(format!("folder{}/file{n}", n % 100)), format!("{n}").as_bytes());
+    }
+    bed.pass().unwrap();
+    let engine = bed.engine();
+    let counts = engine.catalog.root_counts(engine.roots[0].id).unwrap();
+    assert_eq!((counts.files, counts.safe_files), (17_000, 17_000));
+}

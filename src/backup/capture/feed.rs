@@ -218,6 +218,7 @@ impl<'a> Feeder<'a> {
                 return Ok((front, newer.rows, line.at));
             }
         }
+        let mut from_the_top = line.at == Place::TOP;
         loop {
             let from = line.at;
             let page = catalog.turn(rank, now, from, None, most, &taken)?;
@@ -233,9 +234,12 @@ impl<'a> Feeder<'a> {
             }
             match page.next {
                 Some(next) => line.at = next,
-                // A walk writes what it finds in no strict order: once more from the top.
-                None if from != Place::TOP => line.at = Place::TOP,
-                None => return Ok((front, vec![], Place::TOP)),
+                // A walk writes what it finds in no strict order: once more from the top. Once: all may be taken.
+                None if !from_the_top => (from_the_top, line.at) = (true, Place::TOP),
+                None => {
+                    line.at = Place::TOP;
+                    return Ok((front, vec![], Place::TOP));
+                }
             }
         }
     }
