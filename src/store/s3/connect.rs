@@ -7,7 +7,7 @@ use crate::store::throttle::Throttle;
 use aws_config::BehaviorVersion;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
@@ -67,7 +67,8 @@ pub(super) async fn client(
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         .force_path_style(bucket.addressing == Addressing::Path)
         // Repeating is the worker's business: only there it survives a restart and is shown.
-        .retry_config(RetryConfig::disabled())
+        // A connection that broke is not used again, one on which a server said no is.
+        .retry_config(RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections))
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(CONNECT)
