@@ -123,6 +123,8 @@ pub struct Figures {
     pub yields: Mutex<BTreeMap<(RootId, Band), Yield>>,
     /// Packs may not be sent now, the log may: a cap is used up.
     pub packs_wait: AtomicBool,
+    /// Soon nothing may be sent: what is stored is to be named now.
+    pub last_call: AtomicBool,
     /// Most bytes of a pack, by what the line allows; 0: as configured.
     pub pack_bound: AtomicU64,
     /// The foremost of what was stored or committed since the last publication, as the number of its rank and one; 0:

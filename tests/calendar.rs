@@ -21,7 +21,7 @@ mod witness;
 use bed::Bed;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use machine::{Machine, Ran, noise};
+use machine::{Machine, Ran, noise, sent};
 use panicroom::backup::upload::{Freight, Uploaded};
 use panicroom::catalog::SpooledObject;
 use panicroom::clock::SystemClock;
@@ -118,6 +118,67 @@ fn a_pass_waits_for_its_window() {
     daemon.stop().exits(0);
 }
 
+/// A zone in which a clock on the wall shows this now, in seconds after midnight.
+fn zone_where_it_is(wanted: i64) -> String {
+    let behind = SystemClock::shared().wall().0 / 1000 % 86_400 - wanted;
+    let (sign, s) = (if behind < 0 { '-' } else { '+' }, behind.abs());
+    format!("HERE{sign}{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+}
+
+#[test]
+fn what_is_stored_when_a_window_ends_is_safe_before_it_and_nothing_was_cut_off() {
+    let mut machine = Machine::bare();
+    for n in 0..40 {
+        fs::write(machine.data().join(format!("video{n}")), noise(n, 1_500_000)).unwrap();
+    }
+    machine
+        .configure("[uplink]\nlimit = \"1 MB/s\"\ncalendar = [\"daily 13:00-23:00 off\"]\n[publish]\nevery = \"1h\"\n");
+    let config = fs::read_to_string(machine.config()).unwrap();
+    fs::write(machine.config(), config.replace("\n\n[state]", "\npack_size = \"4 MiB\"\n\n[state]")).unwrap();
+    machine.init();
+    // 80 seconds before one o'clock.
+    machine.set_env("TZ", zone_where_it_is(13 * 3600 - 80));
+    let mut daemon = machine.daemon();
+    let status = daemon.until("the window to end", |s| s["uplink"]["hold"]["kind"] == "window");
+    let (root, vault) = (&status["roots"][0], &status["vaults"][0]);
+    let stored = packs(&machine) as u64;
+    assert!((3..14).contains(&stored), "{stored}");
+    // The ten small files, and at least two videos of every pack but the first and the last.
+    let safe = root["safe_files"].as_u64().unwrap();
+    assert!((10 + 2 * (stored - 2)..50).contains(&safe), "{stored}: {status:#}");
+    assert_eq!(sent(&status), vault["stored_bytes"].as_u64().unwrap(), "nothing went twice: {status:#}");
+    daemon.stop().exits(0).says_not("the window closed");
+}
+
+#[test]
+fn near_the_end_of_a_window_a_pack_that_ends_in_time_goes_before_one_that_does_not() {
+    let bed = Bed::new();
+    fs::write(bed.source().join("film"), noise(1, 3_000_000)).unwrap();
+    let engine = bed.engine();
+    engine.mark_root(&engine.roots[0]).unwrap();
+    bed.clock.advance(std::time::Duration::from_secs(60));
+    engine.walk_due(None).unwrap();
+    engine.capture_due().unwrap();
+    let sizes: Vec<u64> = engine
+        .catalog
+        .spooled(9)
+        .unwrap()
+        .iter()
+        .map(|o| match o {
+            SpooledObject::Pack { size, .. } => *size,
+            SpooledObject::Segment(_) => panic!("nothing was published"),
+        })
+        .collect();
+    let (least, most) = (*sizes.iter().min().unwrap(), *sizes.iter().max().unwrap());
+    assert!(least < most && sizes.len() > 1, "{sizes:?}");
+    assert_eq!(engine.upload(&bed.claims, Freight::UpTo(least - 1)).unwrap(), Uploaded::TooLarge);
+    assert_eq!(engine.upload(&bed.claims, Freight::UpTo(least)).unwrap(), Uploaded::Pack);
+    assert_eq!(engine.catalog.spooled(9).unwrap().len(), sizes.len() - 1);
+    assert_eq!(engine.upload(&bed.claims, Freight::UpTo(least)).unwrap(), Uploaded::TooLarge);
+    while engine.upload(&bed.claims, Freight::UpTo(most)).unwrap() == Uploaded::Pack {}
+    assert_eq!(engine.upload(&bed.claims, Freight::UpTo(0)).unwrap(), Uploaded::Nothing, "nothing waits at all");
+}
+
 #[test]
 fn while_a_cap_is_used_up_the_log_still_goes_and_packs_wait() {
     let bed = Bed::new();
@@ -129,7 +190,7 @@ fn while_a_cap_is_used_up_the_log_still_goes_and_packs_wait() {
     engine.capture_due().unwrap();
     assert!(matches!(engine.catalog.spooled(1).unwrap()[..], [SpooledObject::Pack { .. }]));
     assert_eq!(engine.upload(&bed.claims, Freight::Log).unwrap(), Uploaded::Nothing, "the pack waits");
-    assert_eq!(engine.upload(&bed.claims, Freight::Everything).unwrap(), Uploaded::One);
+    assert_eq!(engine.upload(&bed.claims, Freight::Everything).unwrap(), Uploaded::Pack);
     // Stored, and the cap is used up by it: what makes it safe goes from the reserve.
     fs::write(bed.source().join("new"), "another pack").unwrap();
     engine.mark_root(&engine.roots[0]).unwrap();
@@ -137,7 +198,7 @@ fn while_a_cap_is_used_up_the_log_still_goes_and_packs_wait() {
     engine.publish().unwrap();
     engine.capture_due().unwrap();
     assert_eq!(engine.catalog.spooled(9).unwrap().len(), 2, "a segment and the second pack");
-    assert_eq!(engine.upload(&bed.claims, Freight::Log).unwrap(), Uploaded::One);
+    assert_eq!(engine.upload(&bed.claims, Freight::Log).unwrap(), Uploaded::Segment);
     assert_eq!(engine.upload(&bed.claims, Freight::Log).unwrap(), Uploaded::Nothing);
     let counts = engine.catalog.root_counts(engine.roots[0].id).unwrap();
     assert_eq!((counts.files, counts.safe_files), (2, 1));

@@ -25,7 +25,7 @@ fn papers_written_while_a_film_is_on_its_way_are_safe_before_it() {
     let text = format!(
         "[[root]]\npath = \"{}\"\nquiet = \"0s\"\norder = [\"last **.mkv\"]\n\
          [[root]]\npath = \"{}\"\nquiet = \"0s\"\npriority = \"first\"\n\
-         [[vault]]\nname = \"main\"\nurl = \"file://{}\"\npack_size = \"4 MiB\"\nlimit = \"400 kB/s\"\n\
+         [[vault]]\nname = \"main\"\nurl = \"file://{}\"\npack_size = \"4 MiB\"\n[uplink]\nlimit = \"400 kB/s\"\n\
          [state]\ndir = \"{}\"\nspool_size = \"48 MiB\"\n[publish]\nevery = \"1m\"\n[http]\nlisten = \"off\"\n",
         films.display(),
         papers.display(),

@@ -56,7 +56,7 @@ pub enum Occasion {
 
 impl Engine {
     /// Whether to publish now: when the queue is drained; while it is not, on the timetable, and soon after the last of
-    /// what goes before all that waits was stored; and to say that we live.
+    /// what goes before all that waits was stored; before a window closes; and to say that we live.
     pub fn occasion(&self) -> Result<Option<Occasion>> {
         let catalog = &self.catalog;
         if self.segment_is_under_way()? {
@@ -81,7 +81,8 @@ impl Engine {
             };
             let waited = first > now || now.since(first) >= self.settings.publish_every;
             let soon = since.is_none_or(|s| s >= self.settings.publish_every.min(SOON)) && self.foremost_is_stored()?;
-            return Ok((drained || waited || soon).then_some(Occasion::News));
+            let last_call = self.figures.last_call.load(Ordering::SeqCst);
+            return Ok((drained || waited || soon || last_call).then_some(Occasion::News));
         }
         let heartbeat = since.is_some_and(|s| s >= self.settings.heartbeat);
         Ok(heartbeat.then_some(Occasion::Heartbeat))

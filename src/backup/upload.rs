@@ -21,6 +21,9 @@ use std::sync::atomic::Ordering;
 /// More lost spool files than this at once wait for the operator: the disk is failing, not a file.
 const MOST_LOSSES: i64 = 8;
 
+/// Among so many packs one is looked for that is small enough.
+const PASSED_OVER: usize = 64;
+
 /// What upload threads of one engine are at work on.
 #[derive(Debug, Default)]
 pub struct Claims(Mutex<BTreeSet<Sha256>>);
@@ -28,7 +31,10 @@ pub struct Claims(Mutex<BTreeSet<Sha256>>);
 /// How an upload step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uploaded {
-    One,
+    Pack,
+    Segment,
+    /// All that waits and that nobody is at work on has more bytes than may go.
+    TooLarge,
     /// Nothing waits that nobody is at work on.
     Nothing,
 }
@@ -37,8 +43,36 @@ pub enum Uploaded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freight {
     Everything,
+    /// Segments, and packs of at most so many bytes: a larger one would be cut off.
+    UpTo(u64),
     /// Segments only: a cap is used up, and what is stored is to become safe all the same.
     Log,
+}
+
+impl Freight {
+    /// The same, without packs that have more bytes.
+    #[must_use]
+    pub fn up_to(self, most: u64) -> Self {
+        match self {
+            Self::Everything => Self::UpTo(most),
+            Self::UpTo(before) => Self::UpTo(before.min(most)),
+            Self::Log => Self::Log,
+        }
+    }
+    fn takes_pack(self, size: u64) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::UpTo(most) => size <= most,
+            Self::Log => false,
+        }
+    }
+}
+
+/// What a thread found to send.
+enum Found<'a> {
+    This(SpooledObject, Claim<'a>),
+    TooLarge,
+    Nothing,
 }
 
 struct Claim<'a>(&'a Claims, Sha256);
@@ -58,34 +92,44 @@ impl Engine {
     /// The same, of what may be sent.
     pub fn upload(&self, claims: &Claims, freight: Freight) -> Result<Uploaded> {
         let _under_way = UnderWay::new(&self.figures.uploading);
-        let Some((object, _claim)) = self.claim(claims, freight)? else { return Ok(Uploaded::Nothing) };
+        let (object, _claim) = match self.claim(claims, freight)? {
+            Found::This(object, claim) => (object, claim),
+            Found::TooLarge => return Ok(Uploaded::TooLarge),
+            Found::Nothing => return Ok(Uploaded::Nothing),
+        };
         match object {
             SpooledObject::Pack { id, hash, tier, size, rank } => {
                 self.upload_pack(id, Name::Pack(tier, hash), hash, size)?;
                 self.is_ready(rank);
                 self.bells.publish.ring();
+                Ok(Uploaded::Pack)
             }
-            SpooledObject::Segment(row) => self.upload_segment(&row)?,
+            SpooledObject::Segment(row) => self.upload_segment(&row).map(|()| Uploaded::Segment),
         }
-        Ok(Uploaded::One)
     }
 
-    fn claim<'a>(&self, claims: &'a Claims, freight: Freight) -> Result<Option<(SpooledObject, Claim<'a>)>> {
+    fn claim<'a>(&self, claims: &'a Claims, freight: Freight) -> Result<Found<'a>> {
         let mut held = claims.0.lock().expect("claims lock");
-        let mut first_segment = true;
-        for object in self.catalog.spooled(held.len() + 1)? {
+        let passed_over = if matches!(freight, Freight::UpTo(_)) { PASSED_OVER } else { 0 };
+        let (mut first_segment, mut found) = (true, Found::Nothing);
+        for object in self.catalog.spooled(held.len() + 1 + passed_over)? {
             let hash = match &object {
-                SpooledObject::Pack { .. } if freight == Freight::Log => continue,
+                SpooledObject::Pack { hash, size, .. } if !freight.takes_pack(*size) => {
+                    if matches!(freight, Freight::UpTo(_)) && !held.contains(hash) {
+                        found = Found::TooLarge;
+                    }
+                    continue;
+                }
                 SpooledObject::Pack { hash, .. } => *hash,
                 // One after the other: a later one must never be there before an earlier one.
                 SpooledObject::Segment(_) if !std::mem::take(&mut first_segment) => continue,
                 SpooledObject::Segment(row) => row.hash,
             };
             if held.insert(hash) {
-                return Ok(Some((object, Claim(claims, hash))));
+                return Ok(Found::This(object, Claim(claims, hash)));
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     fn put(&self, name: &Name, hash: Sha256, size: u64) -> Result<()> {

@@ -5,6 +5,7 @@
 //! short by a nudge); Operator and Damaged are shown and tried again now and then, or when somebody says so; the other
 //! vaults never notice (promise 12).
 
+mod last_call;
 mod steps;
 mod vault;
 

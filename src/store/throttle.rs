@@ -294,6 +294,12 @@ impl Throttle {
         self.state().meter.mean(now)
     }
 
+    /// As [`rate_bytes_per_s`](Self::rate_bytes_per_s), but what began a moment ago is not made less by the rest before it.
+    pub fn lately(&self) -> u64 {
+        let now = self.now();
+        self.state().meter.lately(now)
+    }
+
     pub fn now(&self) -> Steady {
         self.0.seat.line().clock().steady()
     }

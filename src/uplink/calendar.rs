@@ -78,6 +78,14 @@ impl Calendar {
         Stretch { allowed, until, entry }
     }
 
+    /// The first instant from `now` on at which nothing is allowed; None: not within [`AHEAD`] days.
+    pub fn shuts_at(&self, now: Wall, zone: &TimeZone) -> Option<Wall> {
+        let is_off = |at: &Timestamp| self.decide(*at, zone).0 == Allowed::Off;
+        let now = instant(now);
+        let first = std::iter::once(now).chain(self.borders(now, zone)).find(is_off);
+        first.map(|at| Wall(at.as_millisecond()))
+    }
+
     /// What is allowed at `now`, or, where that is nothing, what will be when something is again; None: never.
     pub fn next_open(&self, now: Wall, zone: &TimeZone) -> Option<Allowed> {
         let first = self.at(now, zone);

@@ -40,6 +40,8 @@ pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
     if vault.holds_still() || vault.may() == May::Nothing {
         return Ok(Step::Wait(LOOK));
     }
+    let uploading = engine.figures.uploading.load(Ordering::SeqCst);
+    engine.figures.last_call.store(vault.last_call.is(engine.clock.wall(), uploading), Ordering::SeqCst);
     let occasion = engine.occasion()?;
     let in_a_pass = engine.is_hurried();
     if occasion.is_none() && !in_a_pass {
@@ -78,6 +80,8 @@ pub(super) fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Resu
         May::Log if thread == 0 => Freight::Log,
         May::Log | May::Nothing => return Ok(Step::Wait(LOOK)),
     };
+    let in_time = vault.last_call.ends_in_time(engine.clock.wall(), &vault.throttle);
+    let freight = in_time.map_or(freight, |most| freight.up_to(most));
     if vault.holds_still() || (thread > 0 && (slow || vault.sends_one_at_a_time())) {
         return Ok(Step::Wait(LOOK));
     }
@@ -86,9 +90,18 @@ pub(super) fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Resu
         return Ok(Step::Wait(SOON));
     }
     match engine.upload(&vault.claims, freight)? {
-        Uploaded::One => Ok(Step::Again),
+        Uploaded::Pack => {
+            vault.last_call.stored();
+            Ok(Step::Again)
+        }
+        Uploaded::Segment => Ok(Step::Again),
+        Uploaded::TooLarge => {
+            vault.last_call.nothing_fits();
+            engine.bells.publish.ring();
+            Ok(Step::Wait(LOOK))
+        }
         Uploaded::Nothing => {
-            if thread == 0 && freight == Freight::Everything {
+            if thread == 0 && freight != Freight::Log {
                 keep_program(vault, engine)?;
             }
             Ok(Step::Wait(LOOK))

@@ -1,5 +1,6 @@
 //! One vault as the daemon keeps it: what holds whether its engine is open or not, and what stands in its way.
 
+use super::last_call::LastCall;
 use crate::backup::Engine;
 use crate::backup::upload::Claims;
 use crate::clock::Steady;
@@ -28,6 +29,8 @@ pub struct Vault {
     may: Mutex<May>,
     /// What is learnt of the line and the files of this vault.
     pub learnt: Mutex<Learnt>,
+    /// When the calendar will be off, and what that means for what is to begin.
+    pub(super) last_call: LastCall,
     /// Whether packs go one at a time.
     one_at_a_time: AtomicBool,
     /// Why nothing is to be sent over the network there is now; see [`super::super::link`].
@@ -77,6 +80,7 @@ impl Vault {
             paused: AtomicBool::new(false),
             may: Mutex::new(May::Everything),
             learnt: Mutex::default(),
+            last_call: LastCall::default(),
             one_at_a_time: AtomicBool::new(false),
             link: Mutex::default(),
             barred: AtomicBool::new(false),
@@ -142,6 +146,7 @@ impl Vault {
         } else {
             self.throttle.shut();
         }
+        self.last_call.look(now.shuts_at.filter(|_| may == May::Everything));
         self.one_at_a_time.store(now.one_at_a_time && self.is_bucket(), Ordering::SeqCst);
         let before = std::mem::replace(&mut *self.may.lock().expect("may lock"), may);
         if let Some(engine) = self.engine() {

@@ -66,6 +66,8 @@ pub struct Now {
     pub hold_of_buckets: Option<Hold>,
     /// When this may change by itself; None: it does not.
     pub until: Option<Wall>,
+    /// When the calendar will be off next, as far as it decides; it may be now.
+    pub shuts_at: Option<Wall>,
     /// Most bytes a pack may have; None: as configured.
     pub pack_bound: Option<u64>,
     /// So little of a cap is left that packs go one at a time: several at once would pass it.
@@ -135,7 +137,9 @@ impl Given<'_> {
         let ends = [order.and_then(|t| t.until), pause.and_then(|t| t.until)];
         let resets = self.usage.caps().map(|cap| cap.resets_at(wall, zone));
         let change = if order.is_some() { None } else { stretch.until };
+        let shuts_from = order.map_or(Some(wall), |term| term.until);
         Now {
+            shuts_at: shuts_from.and_then(|from| self.calendar.shuts_at(from, zone)),
             rates: Rates { up, down: self.download },
             why,
             hold,
