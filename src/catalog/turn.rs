@@ -28,6 +28,11 @@ impl Place {
     /// Before all rows.
     pub const TOP: Self = Self { newness: i64::MIN, node: 0 };
 
+    /// Of a row.
+    pub fn of(row: &DirtyRow) -> Self {
+        Self { newness: -row.notice.cast_signed(), node: row.node.0 }
+    }
+
     /// Before all that were noticed so.
     pub fn of_notice(notice: u64) -> Self {
         Self { newness: -notice.cast_signed(), node: 0 }
@@ -219,16 +224,16 @@ fn page(
 ) -> rusqlite::Result<Page> {
     let (mut page, mut passed) = (Page::default(), 0);
     while let Some(r) = rows.next()? {
-        let one = row(r)?;
-        let place = Place { newness: r.get(8)?, node: one.node.0 };
-        if taken(one.node) {
+        let node = NodeId(r.get(0)?);
+        if taken(node) {
             passed += 1;
         } else {
+            let one = row(r)?;
             let node = tree::node(c, one.node)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             page.rows.push((one, node));
         }
         if page.rows.len() >= most || passed >= PASSED {
-            page.next = Some(place);
+            page.next = Some(Place { newness: r.get(8)?, node: node.0 });
             break;
         }
     }

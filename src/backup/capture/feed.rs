@@ -9,6 +9,7 @@ use super::{Group, LARGE_AT_ONCE, Message};
 use crate::backup::Engine;
 use crate::backup::roots::Watched;
 use crate::catalog::{DirtyRow, NodeId, NodeRow, Outcome, Place};
+use crate::clock::Steady;
 use crate::error::{Error, Result};
 use crate::model::{Band, Rank, TreePath};
 use crate::source::Root;
@@ -20,7 +21,9 @@ use std::time::Duration;
 /// Rows taken at once, and rows of one folder handed to one reader: what a reader may have to hand back.
 const TAKE: usize = 2048;
 const GROUP: [usize; 3] = [256, 8, 1];
-/// Pages of one rank after which one comes from the other end, where the oldest wait; and rows of such a page.
+/// Looks at a rank from its top take this part of the time at most: rows with the readers are passed over one by one.
+const RARELY: u32 = 30;
+/// Looks after which one is for the other end, where the oldest wait; and rows taken there.
 const PAGES: u32 = 5;
 const OLDEST: usize = 64;
 /// How long the readers are waited for before looking whether something else goes first.
@@ -39,7 +42,19 @@ struct Line {
     /// Whether anything was handed out since its packs were closed.
     fed: bool,
     at: Place,
+    /// When to look from the top again.
+    look_again: Steady,
+    /// Looks from the top.
     pages: u32,
+}
+
+/// What a look showed.
+enum Seen {
+    /// These, and where to go on after them.
+    Rows(Pick, Place, Rows),
+    Nothing,
+    /// Nothing behind the place the rank had come to; before it nobody looked.
+    NotAll,
 }
 
 pub(super) struct Feeder<'a> {
@@ -102,7 +117,8 @@ impl<'a> Feeder<'a> {
         let due = engine.ranks_to_capture()?;
         // Asked for though nothing is in a hurry: then everything.
         let taken_up = |n| due.is_empty() || due.iter().any(|rank| rank.number() == n);
-        let line = |n| Line { taken_up: taken_up(n), fed: false, at: Place::TOP, pages: 0 };
+        let line =
+            |n| Line { taken_up: taken_up(n), fed: false, at: Place::TOP, look_again: Steady::default(), pages: 0 };
         let lines = std::array::from_fn(line);
         Ok(Self { engine, turns, groups, messages, open: HashMap::new(), lines })
     }
@@ -118,7 +134,7 @@ impl<'a> Feeder<'a> {
                     let line = pick.rank().number();
                     match self.hand_out(pick, rows)? {
                         Handed::All => self.lines[line].at = next,
-                        Handed::Part => self.lines[line].at = Place::TOP,
+                        Handed::Part => {}
                         Handed::NoReaders => return Ok(()),
                     }
                 }
@@ -142,17 +158,18 @@ impl<'a> Feeder<'a> {
         }
         for rank in Rank::all().filter(|r| self.lines[r.number()].taken_up).collect::<Vec<_>>() {
             let may = self.may_begin(rank);
-            let (pick, rows, next) = self.page(rank, if may { Want::Page } else { Want::Sight })?;
-            if rows.is_empty() {
-                self.ran_dry(rank);
-                continue;
+            match self.look(rank, if may { Want::Page } else { Want::Sight })? {
+                Seen::Nothing => self.ran_dry(rank),
+                Seen::NotAll => more = true,
+                Seen::Rows(pick, next, rows) => {
+                    self.turns.tell_busy(rank, true);
+                    if may {
+                        self.begin(rank)?;
+                        return Ok(Next::Rows(pick, rows, next));
+                    }
+                    more = true;
+                }
             }
-            self.turns.tell_busy(rank, true);
-            if may {
-                self.begin(rank)?;
-                return Ok(Next::Rows(pick, rows, next));
-            }
-            more = true;
         }
         Ok(if more { Next::Later } else { Next::Done })
     }
@@ -202,46 +219,40 @@ impl<'a> Feeder<'a> {
         closed
     }
 
-    /// The next rows of a rank and where to go on after them; what was noticed since comes first.
-    fn page(&mut self, rank: Rank, want: Want) -> Result<(Pick, Rows, Place)> {
-        let front = Pick::Front(rank);
+    /// The next rows of a rank: from the top, so that what was noticed since comes first, as often as that costs little;
+    /// else from where it is.
+    fn look(&mut self, rank: Rank, want: Want) -> Result<Seen> {
+        let (turns, catalog, clock) = (self.turns, &self.engine.catalog, &self.engine.clock);
+        let (now, begun) = (self.engine.now_ms(), clock.steady());
         let most = if want == Want::Sight || rank.band == Band::Large { 1 } else { TAKE };
-        let (turns, catalog, now) = (self.turns, &self.engine.catalog, self.engine.now_ms());
         let taken = |node| turns.is_taken(node);
         let line = &mut self.lines[rank.number()];
-        if turns.came_back(rank) {
-            line.at = Place::TOP;
+        // Once nobody is at work, nothing is cheaper than to be sure.
+        let from_top = turns.came_back(rank) || line.look_again <= begun || !turns.anybody_at_work();
+        let mut page = catalog.turn(rank, now, if from_top { Place::TOP } else { line.at }, None, most, &taken)?;
+        while page.rows.is_empty()
+            && let Some(next) = page.next
+        {
+            page = catalog.turn(rank, now, next, None, most, &taken)?;
         }
-        if line.at != Place::TOP {
-            let newer = catalog.turn(rank, now, Place::TOP, Some(line.at), most, &taken)?;
-            if !newer.rows.is_empty() {
-                return Ok((front, newer.rows, line.at));
+        let first = page.rows.first().map(|(row, _)| row.notice);
+        let mut seen = match page.rows.last() {
+            None if from_top => Seen::Nothing,
+            None => Seen::NotAll,
+            Some((row, _)) => Seen::Rows(Pick::Front(rank), Place::of(row).max(line.at), page.rows),
+        };
+        line.pages += u32::from(want == Want::Page && from_top);
+        if want == Want::Page && from_top && line.pages.is_multiple_of(PAGES) {
+            let oldest = catalog.waited_longest(rank, now, most.min(OLDEST), &taken)?;
+            if oldest.first().is_some_and(|(row, _)| Some(row.notice) < first) {
+                seen = Seen::Rows(Pick::Behind(rank), line.at, oldest);
             }
         }
-        let mut from_the_top = line.at == Place::TOP;
-        loop {
-            let from = line.at;
-            let page = catalog.turn(rank, now, from, None, most, &taken)?;
-            if let Some(first) = page.rows.first().map(|(row, _)| row.notice) {
-                line.pages += u32::from(want == Want::Page);
-                if line.pages.is_multiple_of(PAGES) && want == Want::Page {
-                    let oldest = catalog.waited_longest(rank, now, most.min(OLDEST), &taken)?;
-                    if oldest.first().is_some_and(|(row, _)| row.notice < first) {
-                        return Ok((Pick::Behind(rank), oldest, from));
-                    }
-                }
-                return Ok((front, page.rows, page.next.unwrap_or(Place::TOP)));
-            }
-            match page.next {
-                Some(next) => line.at = next,
-                // A walk writes what it finds in no strict order: once more from the top. Once: all may be taken.
-                None if !from_the_top => (from_the_top, line.at) = (true, Place::TOP),
-                None => {
-                    line.at = Place::TOP;
-                    return Ok((front, vec![], Place::TOP));
-                }
-            }
+        if from_top {
+            let ended = clock.steady();
+            line.look_again = Steady(ended.0 + ended.since(begun) * RARELY);
         }
+        Ok(seen)
     }
 
     /// The one that waited longest of the larger files that were passed by too often.
@@ -326,7 +337,9 @@ impl<'a> Feeder<'a> {
         };
         let (turns, now) = (self.turns, self.engine.now_ms());
         for before in Rank::all().filter(goes_before) {
-            if !self.lines[before.number()].taken_up || !self.may_begin(before) {
+            let line = &self.lines[before.number()];
+            let looked = line.look_again > self.engine.clock.steady();
+            if !line.taken_up || looked || !self.may_begin(before) {
                 continue;
             }
             let until = (before == rank).then_some(Place::of_notice(notice));
