@@ -11,3 +11,5 @@ CREATE INDEX dirty_turn ON dirty (rank, newness, node) WHERE scope = 0;
 ALTER TABLE pack ADD COLUMN rank INTEGER NOT NULL DEFAULT 3;
 -- Of the file for which it was opened; 0: not known.
 ALTER TABLE pack ADD COLUMN root INTEGER NOT NULL DEFAULT 0;
+-- All that sending needs to know: these columns lie behind the record, which is long.
+CREATE INDEX pack_turn ON pack (rank, id, root, hash, tier, size) WHERE state = 0;

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::format::segment::entry_to_cbor;
 use crate::model::{Entry, HardLink, Seq, Size, Stamp};
 use rusqlite::{OptionalExtension, Transaction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// A stretch of content by the catalog's own pack ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +126,22 @@ pub(super) fn content_from_bytes(bytes: &[u8]) -> Result<Vec<CatalogPiece>> {
     Ok(out)
 }
 
+/// State and rank of packs met in one commit; None: there is no such pack. Most paths of a commit need the same one, and a
+/// pack's row is long.
+type Packs = HashMap<i64, Option<(i64, i64)>>;
+
+fn state_of(tx: &Transaction<'_>, known: &mut Packs, pack: i64) -> rusqlite::Result<Option<(i64, i64)>> {
+    if let Some(state) = known.get(&pack) {
+        return Ok(*state);
+    }
+    let state = tx
+        .prepare_cached("SELECT state, rank FROM pack WHERE id = ?")?
+        .query_row([pack], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    known.insert(pack, state);
+    Ok(state)
+}
+
 impl Catalog {
     /// The one transaction of a commit. Paths whose content needs a pack that was lost meanwhile stay dirty.
     pub fn commit(&self, pack: Option<&NewPackRow>, settled: &[Settled]) -> Result<()> {
@@ -133,8 +149,9 @@ impl Catalog {
             if let Some(pack) = pack {
                 objects::insert_pack(tx, pack)?;
             }
+            let mut packs = HashMap::new();
             for one in settled {
-                self.settle(tx, one)?;
+                self.settle(tx, one, &mut packs)?;
             }
             super::set_fact(tx, "seq_floor", self.next_seq.load(std::sync::atomic::Ordering::Relaxed).cast_signed())
         })
@@ -150,10 +167,10 @@ impl Catalog {
         })
     }
 
-    fn settle(&self, tx: &Transaction<'_>, one: &Settled) -> rusqlite::Result<()> {
+    fn settle(&self, tx: &Transaction<'_>, one: &Settled, packs: &mut Packs) -> rusqlite::Result<()> {
         let again = match &one.outcome {
             Outcome::Version(v) => {
-                if !self.record_version(tx, one, v)? {
+                if !self.record_version(tx, one, v, packs)? {
                     return Ok(());
                 }
                 v.again
@@ -188,7 +205,13 @@ impl Catalog {
     }
 
     /// False when a pack it needs was lost.
-    fn record_version(&self, tx: &Transaction<'_>, one: &Settled, v: &NewVersion) -> rusqlite::Result<bool> {
+    fn record_version(
+        &self,
+        tx: &Transaction<'_>,
+        one: &Settled,
+        v: &NewVersion,
+        known: &mut Packs,
+    ) -> rusqlite::Result<bool> {
         let pieces = pieces_of(&v.content.0).expect("encoded by this process");
         let packs: BTreeSet<i64> = pieces
             .iter()
@@ -196,11 +219,7 @@ impl Catalog {
             .collect();
         let mut waits = Vec::new();
         for pack in packs {
-            match tx
-                .prepare_cached("SELECT state, rank FROM pack WHERE id = ?")?
-                .query_row([pack], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?)))
-                .optional()?
-            {
+            match state_of(tx, known, pack)? {
                 Some((0, rank)) => waits.push((pack, rank)),
                 Some((1, _)) => {}
                 _ => return Ok(false),
@@ -236,6 +255,7 @@ impl Catalog {
             // What a foremost file needs goes as it does, whoever sealed it.
             if rank > mine {
                 tx.prepare_cached("UPDATE pack SET rank = ? WHERE id = ?")?.execute((mine, pack))?;
+                known.insert(pack, Some((0, mine)));
             }
         }
         tx.prepare_cached("UPDATE node SET root = ?, shape = ?, size = ?, mtime = ?, ctime = ?, ino = ?, mount = ?, seq = ?, torn = ?, fixed = ? WHERE id = ?")?.execute((

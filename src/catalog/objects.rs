@@ -119,7 +119,7 @@ impl Catalog {
                 out.push(SpooledObject::Segment(row));
             }
             let mut s =
-                c.prepare_cached("SELECT id, hash, tier, size, rank FROM pack WHERE state = 0 ORDER BY rank / 3, id + ? * (rank % 3) LIMIT ?")?;
+                c.prepare_cached("SELECT id, hash, tier, size, rank FROM pack INDEXED BY pack_turn WHERE state = 0 ORDER BY rank / 3, id + ? * (rank % 3) LIMIT ?")?;
             let mut rows = s.query((OVERTAKEN, most as i64))?;
             while let Some(r) = rows.next()? {
                 out.push(SpooledObject::Pack {
@@ -137,7 +137,7 @@ impl Catalog {
     /// The rank of the pack that goes first of those in the spool.
     pub fn foremost_spooled(&self) -> Result<Option<Rank>> {
         self.read("look at the spool's rows", |c| {
-            c.prepare_cached("SELECT MIN(rank) FROM pack WHERE state = 0")?
+            c.prepare_cached("SELECT MIN(rank) FROM pack INDEXED BY pack_turn WHERE state = 0")?
                 .query_row([], |r| r.get::<_, Option<i64>>(0))
                 .map(|rank| rank.map(Rank::from_number))
         })

@@ -199,7 +199,7 @@ impl Catalog {
                      CASE WHEN d.file = 1 THEN d.bytes WHEN n.shape = 0 THEN n.size ELSE 0 END AS bytes, 0 AS spooled
                    FROM dirty d JOIN node n ON n.id = d.node WHERE d.error IS NULL AND d.scope = 0
                    UNION ALL
-                   SELECT root, rank / 3, 0, 0, size FROM pack WHERE state = 0
+                   SELECT root, rank / 3, 0, 0, size FROM pack INDEXED BY pack_turn WHERE state = 0
                  ) GROUP BY root, priority ORDER BY root, priority",
             )?;
             s.query_map([], |r| {
