@@ -10,6 +10,7 @@ mod explain;
 mod forecast;
 mod gather;
 mod headline;
+mod line;
 mod sheet;
 pub mod verify;
 
