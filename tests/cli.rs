@@ -425,7 +425,6 @@ fn manners_are_told_of_a_bucket_and_not_of_a_folder() {
         assert_eq!(manners["state"], state, "{manners:#}");
         assert!(manners["text"].as_str().unwrap().contains(said), "{manners:#}");
         assert_eq!(manners["delay_ms"], Value::Null);
-        daemon.stop();
     }
 }
 
