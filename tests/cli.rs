@@ -416,8 +416,10 @@ fn manners_are_told_of_a_bucket_and_not_of_a_folder() {
     let folder = format!("url = \"file://{}\"", machine.vault().display());
     let bucket = "url = \"s3://box/nas?region=us-east-1&endpoint=http://127.0.0.1:1&path_style=true\"";
     let text = text.replace(&folder, bucket);
-    for (polite, state, said) in [("true", "on", "nothing was heard"), ("false", "off", "Polite is off, as configured")]
-    {
+    for (polite, state, said) in [
+        ("true", "on", "nothing is being sent; it begins with at most 32.0 kB/s"),
+        ("false", "off", "Polite is off, as configured"),
+    ] {
         fs::write(machine.config(), format!("{text}[uplink]\npolite = {polite}\n")).unwrap();
         let mut daemon = machine.daemon();
         let status = daemon.until("an answer", |_| true);

@@ -9,7 +9,7 @@ use browser::{Browser, Scheme};
 use console_double::{ConsoleDouble, NASTY, alarm, all_good, first_backup, own_limit, same_disk};
 use panicroom::clock::{Clock, ManualClock, Wall};
 use panicroom::config::HostName;
-use panicroom::daemon::console::{Bound, Lasting, Mood, Status};
+use panicroom::daemon::console::{Bound, HoldStatus, Lasting, Mood, Status};
 use panicroom::error::Kind;
 use panicroom::model::{Rate, TreePath};
 use panicroom::web::ask::Ask;
@@ -334,7 +334,10 @@ fn metrics_are_prometheus_text_and_silent_about_what_is_unknown() {
 
 #[test]
 fn metrics_tell_the_line_its_caps_what_holds_it_and_the_manners_of_each_vault() {
-    let text = Served::showing(own_limit()).get("/metrics").body;
+    let mut status = own_limit();
+    let hold = HoldStatus { kind: "cap".into(), text: "used up".into(), log_goes: true, folders_too: false };
+    status.uplink.as_mut().unwrap().hold = Some(hold);
+    let text = Served::showing(status).get("/metrics").body;
     check_exposition(&text);
     for line in [
         r#"panicroom_vault_wire_bytes_total{vault="cloud",direction="up"} 434000000000"#,
@@ -374,7 +377,9 @@ fn the_page_says_the_limit_a_vault_keeps_for_itself_and_how_it_gives_way() {
     assert!(page.contains(r#"Uplink: <b data-text="limit">no limit</b>"#), "the line has none: {page}");
     assert!(page.contains("Vault cloud keeps its own limit of 400 kB/s."), "{page}");
     assert!(page.contains("<dt>Its own limit</dt><dd data-text=\"limit\">at most 3.20\u{a0}Mbit/s"), "{page}");
-    assert!(page.contains("packets wait 12 ms; sending at most 1.20 MB/s"), "{page}");
+    assert!(page.contains("packets wait 12 ms; it would let 1.20 MB/s go"), "{page}");
+    let busy = Served::showing(first_backup()).get("/").body;
+    assert!(busy.contains("packets wait 12 ms; sending at most 248 kB/s"), "{busy}");
     let folder = Served::showing(same_disk()).get("/").body;
     assert!(folder.contains(r#"<div data-show="manners" hidden>"#) && !folder.contains("Polite"), "{folder}");
 }

@@ -253,7 +253,7 @@ pub struct VaultStatus {
 pub struct MannersStatus {
     /// `off` (not asked for), `no_tcp_info` (the system does not tell of its connections) or `on`.
     pub state: String,
-    /// How long everybody's packets wait before the line, as last seen; null: not known, or off.
+    /// How long everybody's packets wait before the line; null: nothing is sent that could see it, or off.
     pub delay_ms: Option<u64>,
     /// What it lets go now; null: off.
     pub rate_bytes_per_s: Option<u64>,

@@ -147,7 +147,8 @@ impl Throttle {
         self.state().polite.as_ref().is_some_and(Polite::listens)
     }
     pub fn manners(&self) -> MannersState {
-        self.state().polite.as_ref().map_or(MannersState::Off, Polite::state)
+        let now = self.now();
+        self.state().polite.as_ref().map_or(MannersState::Off, |polite| polite.state(now))
     }
     /// What a connection sees of the way.
     pub fn hear(&self, sample: &Sample) {

@@ -89,7 +89,7 @@ pub(super) fn text(status: &Status, unhealthy: Option<&str>) -> String {
         let delay = Duration::from_millis(v.manners.as_ref()?.delay_ms?);
         Some((label("vault", &v.name), delay.as_secs_f64()))
     });
-    let help = "How long packets wait before the line, as last seen by its uploads.";
+    let help = "How long packets wait before the line, as its uploads see it; absent at rest.";
     family(&mut out, "vault_manners_delay_seconds", "gauge", help, delays);
     let wire = status.vaults.iter().flat_map(|v| {
         let both = v.wire.map(|w| [("up", w.sent_bytes), ("down", w.received_bytes)]);

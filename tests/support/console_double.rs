@@ -2,9 +2,9 @@
 //! are states of the world the page must show well, nasty names included.
 
 use panicroom::daemon::console::{
-    Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, ForecastStatus, HoldStatus, Lasting,
-    MannersStatus, Mood, Overall, PartStatus, RequestCounts, RootForecast, RootStatus, Status, UplinkStatus,
-    VaultStatus, Verified, VerifyAsk, VerifyStatus, WireStatus,
+    Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, ForecastStatus, Lasting, MannersStatus,
+    Mood, Overall, PartStatus, RequestCounts, RootForecast, RootStatus, Status, UplinkStatus, VaultStatus, Verified,
+    VerifyAsk, VerifyStatus, WireStatus,
 };
 use panicroom::error::{Error, Result};
 use panicroom::model::TreePath;
@@ -130,10 +130,10 @@ fn root(path: &str, files: u64, bytes: u64) -> RootStatus {
 fn manners() -> MannersStatus {
     MannersStatus {
         state: "on".into(),
-        delay_ms: Some(12),
+        delay_ms: None,
         rate_bytes_per_s: Some(1_200_000),
-        bounds: true,
-        text: "Polite: others' packets wait 12 ms; sending at most 1.20 MB/s".into(),
+        bounds: false,
+        text: "Polite: nothing is being sent".into(),
     }
 }
 
@@ -267,12 +267,15 @@ pub fn first_backup() -> Status {
     (cloud.state, cloud.stored_bytes, cloud.stored_objects) = ("working".into(), 62_120_000_000, 2_491);
     (cloud.queued_files, cloud.queued_bytes, cloud.spool_bytes) = (113_091, 367_000_000_000, 498_000_000);
     (cloud.rate_bytes_per_s, cloud.eta_s, cloud.last_segment) = (Some(248_700), Some(3_100_000), None);
+    let manners = cloud.manners.as_mut().unwrap();
+    (manners.delay_ms, manners.rate_bytes_per_s, manners.bounds) = (Some(12), Some(248_000), true);
+    manners.text = "Polite: others' packets wait 12 ms; sending at most 248 kB/s".into();
     status.events.truncate(1);
     status.events[0] = event("2026-08-03T12:31:00Z", "note", "started; checking 2 folders");
     status
 }
 
-/// No limit was ordered, and the vault keeps one of its own; a cap holds it up.
+/// No limit was ordered, and the vault keeps one of its own.
 pub fn own_limit() -> Status {
     let mut status = first_backup();
     status.limit_bytes_per_s = Some(400_000);
@@ -281,12 +284,9 @@ pub fn own_limit() -> Status {
     uplink.now = "No limit from now on, as ordered; the calendar is set aside.".into();
     (uplink.why, uplink.up_bytes_per_s, uplink.until) = ("ordered".into(), None, None);
     uplink.own_limits = vec!["Vault cloud keeps its own limit of 400 kB/s.".into()];
-    uplink.hold = Some(HoldStatus {
-        kind: "cap".into(),
-        text: "The 200 GB for this month are used up: only the log still goes until 1 September 00:00.".into(),
-        log_goes: true,
-        folders_too: false,
-    });
+    let manners = status.vaults[0].manners.as_mut().unwrap();
+    (manners.rate_bytes_per_s, manners.bounds) = (Some(1_200_000), false);
+    manners.text = "Polite: others' packets wait 12 ms; it would let 1.20 MB/s go, the limit is lower".into();
     status
 }
 

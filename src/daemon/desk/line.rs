@@ -33,10 +33,12 @@ fn told(state: MannersState, bounds: bool) -> MannersStatus {
             delay_ms: delay.map(milliseconds),
             rate_bytes_per_s: Some(rate.get()),
             bounds,
-            text: match delay {
-                None => format!("Polite: nothing was heard of the line yet; sending at most {rate}"),
-                Some(delay) => {
-                    format!("Polite: others' packets wait {} ms; sending at most {rate}", milliseconds(delay))
+            text: match (delay.map(milliseconds), bounds) {
+                (None, true) => format!("Polite: nothing is being sent; it begins with at most {rate}"),
+                (None, false) => "Polite: nothing is being sent".to_owned(),
+                (Some(delay), true) => format!("Polite: others' packets wait {delay} ms; sending at most {rate}"),
+                (Some(delay), false) => {
+                    format!("Polite: others' packets wait {delay} ms; it would let {rate} go, the limit is lower")
                 }
             },
         },
@@ -65,7 +67,9 @@ mod tests {
         let deaf = told(MannersState::NoTcpInfo, true);
         assert_eq!((deaf.state.as_str(), deaf.delay_ms, deaf.bounds), ("no_tcp_info", None, false));
         assert_eq!(told(MannersState::Off, false).state, "off");
-        let new = MannersState::On { delay: None, rate: rate(32_000) };
-        assert!(told(new, true).text.contains("nothing was heard"), "what is not known is not shown as none");
+        assert!(told(on, false).text.contains("the limit is lower"), "it does not say that so much is sent");
+        let rest = MannersState::On { delay: None, rate: rate(32_000) };
+        assert_eq!(told(rest, true).text, "Polite: nothing is being sent; it begins with at most 32.0 kB/s");
+        assert_eq!(told(rest, true).delay_ms, None, "what is not known is not shown as none");
     }
 }

@@ -13,21 +13,25 @@ pub enum MannersState {
     Off,
     /// Asked for, but this system does not tell of its connections: the plain limit holds.
     NoTcpInfo,
-    /// The queue before the bottleneck as last seen, and what may go now.
+    /// The queue before the bottleneck, None while nothing is sent that could see it; and what may go now.
     On { delay: Option<Duration>, rate: Rate },
 }
+
+/// What was heard is worth telling for so long.
+const LATELY: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Polite {
     manners: Manners,
     bucket: Bucket,
     deaf: bool,
+    heard: Option<Steady>,
 }
 
 impl Polite {
     pub(super) fn new(manners: Manners, now: Steady) -> Self {
         let bucket = Bucket::new(Some(manners.rate()), now);
-        Self { manners, bucket, deaf: false }
+        Self { manners, bucket, deaf: false, heard: None }
     }
 
     pub(super) fn listens(&self) -> bool {
@@ -36,15 +40,17 @@ impl Polite {
     pub(super) fn pace(&self) -> Option<Rate> {
         (!self.deaf).then(|| self.manners.rate())
     }
-    pub(super) fn state(&self) -> MannersState {
+    pub(super) fn state(&self, now: Steady) -> MannersState {
+        let is_fresh = self.heard.is_some_and(|at| now.since(at) < LATELY);
         match self.pace() {
-            Some(rate) => MannersState::On { delay: self.manners.delay(), rate },
+            Some(rate) => MannersState::On { delay: self.manners.delay().filter(|_| is_fresh), rate },
             None => MannersState::NoTcpInfo,
         }
     }
 
     pub(super) fn hear(&mut self, sample: &Sample, now: Steady) {
         self.manners.hear(sample);
+        self.heard = Some(now);
         let rate = Some(self.manners.rate());
         if rate != self.bucket.rate() {
             self.bucket.set(rate, now);
