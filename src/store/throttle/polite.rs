@@ -70,3 +70,36 @@ impl Polite {
         self.bucket.charge(bytes, now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_of_others_is_told_while_it_is_seen_and_not_after() {
+        let at = |ms: u64| Steady(Duration::from_millis(ms));
+        let mut polite = Polite::new(Manners::new(), at(0));
+        let delay = |polite: &Polite, now| match polite.state(now) {
+            MannersState::On { delay, .. } => delay,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(delay(&polite, at(0)), None);
+        for n in 1..=40 {
+            let sample = Sample {
+                connection: 1,
+                at: at(n * 50),
+                rtt: Duration::from_millis(20),
+                min_rtt: Duration::from_millis(20),
+                acked: n * 3000,
+                acks: n * 2,
+                unacked: 3000,
+                unsent: 3000,
+            };
+            polite.hear(&sample, sample.at);
+        }
+        assert!(delay(&polite, at(2500)).is_some());
+        assert_eq!(delay(&polite, at(12_500)), None, "what was seen long ago is not known now");
+        polite.give_up();
+        assert_eq!(polite.state(at(12_500)), MannersState::NoTcpInfo);
+    }
+}
