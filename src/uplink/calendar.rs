@@ -85,8 +85,13 @@ impl Calendar {
         Stretch { allowed, until, entry }
     }
 
-    /// What is allowed in this stretch, or, where that is nothing, what will be when something is again; None: never.
-    pub fn next_open(&self, stretch: Stretch, zone: &TimeZone) -> Option<Allowed> {
+    /// What is allowed at `now`, or, where that is nothing, what will be when something is again; None: never.
+    pub fn next_open(&self, now: Wall, zone: &TimeZone) -> Option<Allowed> {
+        self.open_from(self.at(now, zone), zone)
+    }
+
+    /// As [`next_open`](Self::next_open), where it is known what is allowed now.
+    pub fn open_from(&self, stretch: Stretch, zone: &TimeZone) -> Option<Allowed> {
         if stretch.allowed != Allowed::Off {
             return Some(stretch.allowed);
         }

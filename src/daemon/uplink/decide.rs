@@ -134,7 +134,7 @@ impl Given<'_> {
             _ => link.or_else(|| hold.clone()).or(cap),
         };
         // While it is shut, the limit it will have: packs are made for that.
-        let coming = if allowed == Allowed::Off { self.calendar.next_open(stretch, zone) } else { Some(allowed) };
+        let coming = if allowed == Allowed::Off { self.calendar.open_from(stretch, zone) } else { Some(allowed) };
         let up = coming.and_then(Allowed::limit).flatten();
         let ends = [order.and_then(|t| t.until), pause.and_then(|t| t.until)];
         let resets = self.usage.caps().map(|cap| cap.resets_at(wall, zone));
