@@ -383,6 +383,54 @@ fn status_pause_resume_limit_rescan_and_explain_reach_the_daemon() {
 }
 
 #[test]
+fn a_limit_of_a_vaults_own_is_said_wherever_the_limit_is() {
+    let machine = Machine::bare();
+    machine.configure("");
+    let text = fs::read_to_string(machine.config()).unwrap();
+    fs::write(machine.config(), text.replace("name = \"main\"\n", "name = \"main\"\nlimit = \"400 kB/s\"\n")).unwrap();
+    machine.init();
+    let own = "Vault main keeps its own limit of 400 kB/s.";
+    let mut daemon = machine.daemon();
+    daemon.until_safe(10);
+    machine.run(&["limit"]).exits(0).says("No limit, as configured.").says(own);
+    machine.run(&["limit", "none"]).exits(0).says("No limit from now on, as ordered.").says(own);
+    machine.run(&["status"]).exits(0).says(own);
+    let status = daemon.status();
+    assert_eq!(status["vaults"][0]["limit_bytes_per_s"], 400_000);
+    assert_eq!(status["uplink"]["own_limits"][0], own);
+    machine.run(&["limit", "100 kB/s"]).exits(0).says("At most 100 kB/s").says_not("its own limit");
+    machine.run(&["limit", "1 MB/s"]).exits(0).says("At most 1.00 MB/s").says(own);
+    daemon.stop().exits(0);
+}
+
+#[test]
+fn manners_are_told_of_a_bucket_and_not_of_a_folder() {
+    let machine = Machine::new();
+    let mut daemon = machine.daemon();
+    let status = daemon.until_safe(10);
+    assert_eq!(status["vaults"][0]["manners"], Value::Null, "a folder has nobody to give way to");
+    assert!(status["vaults"][0]["wire"]["sent_bytes"].as_u64() > Some(0), "{:#}", status["vaults"]);
+    daemon.stop().exits(0);
+    // Nothing listens there: what is said does not rest on an answer.
+    let text = fs::read_to_string(machine.config()).unwrap();
+    let folder = format!("url = \"file://{}\"", machine.vault().display());
+    let bucket = "url = \"s3://box/nas?region=us-east-1&endpoint=http://127.0.0.1:1&path_style=true\"";
+    let text = text.replace(&folder, bucket);
+    for (polite, state, said) in [
+        ("true", "on", "nothing is being sent; it begins with at most 32.0 kB/s"),
+        ("false", "off", "Polite is off, as configured"),
+    ] {
+        fs::write(machine.config(), format!("{text}[uplink]\npolite = {polite}\n")).unwrap();
+        let mut daemon = machine.daemon();
+        let status = daemon.until("an answer", |_| true);
+        let manners = &status["vaults"][0]["manners"];
+        assert_eq!(manners["state"], state, "{manners:#}");
+        assert!(manners["text"].as_str().unwrap().contains(said), "{manners:#}");
+        assert_eq!(manners["delay_ms"], Value::Null);
+    }
+}
+
+#[test]
 fn promise_7_a_limit_set_while_running_stands_after_a_restart() {
     let machine = Machine::new();
     let mut daemon = machine.daemon();

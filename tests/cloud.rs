@@ -133,8 +133,18 @@ fn quickstart_into_a_bucket_becomes_safe_and_the_command_it_prints_brings_everyt
     let status: Value = ran.exits(0).json();
     assert_eq!((&status["mood"], &status["roots"][0]["safe_files"]), (&"warning".into(), &10.into()), "{status:#}");
     assert_eq!(status["vaults"][0]["sheet_due"], true, "amber for the sheet alone: {status:#}");
+    let vault = &status["vaults"][0];
+    let bytes = |value: &Value| value.as_u64().unwrap_or(0);
+    assert!(bytes(&vault["wire"]["sent_bytes"]) > bytes(&vault["stored_bytes"]), "heads count too: {vault:#}");
+    assert!(bytes(&vault["wire"]["received_bytes"]) > 0, "{vault:#}");
+    let manners = &vault["manners"];
+    assert!(manners["state"] == "on" && bytes(&manners["rate_bytes_per_s"]) > 0, "{manners:#}");
+    assert!(manners["text"].as_str().is_some_and(|said| said.starts_with("Polite: ")), "{manners:#}");
+    let metrics = get(&address, "/metrics");
+    assert!(metrics.contains("panicroom_vault_wire_bytes_total{vault=\"main\",direction=\"up\"}"), "{metrics}");
     let page = get(&address, "/");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("Everything is safe"), "{page}");
+    assert!(page.contains("Polite: "), "{page}");
     assert!(!page.contains("a fire takes both"), "{page}");
     assert!(get(&address, "/healthz").starts_with("HTTP/1.1 200"));
     running.stop();

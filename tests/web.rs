@@ -6,10 +6,10 @@ mod browser;
 mod console_double;
 
 use browser::{Browser, Scheme};
-use console_double::{ConsoleDouble, NASTY, alarm, all_good, first_backup, same_disk};
+use console_double::{ConsoleDouble, NASTY, alarm, all_good, first_backup, own_limit, same_disk};
 use panicroom::clock::{Clock, ManualClock, Wall};
 use panicroom::config::HostName;
-use panicroom::daemon::console::{Bound, Lasting, Mood, Status};
+use panicroom::daemon::console::{Bound, HoldStatus, Lasting, Mood, Status};
 use panicroom::error::Kind;
 use panicroom::model::{Rate, TreePath};
 use panicroom::web::ask::Ask;
@@ -332,6 +332,58 @@ fn metrics_are_prometheus_text_and_silent_about_what_is_unknown() {
     assert!(!samples.contains(r#"panicroom_vault_rate_bytes_per_second{vault="cloud"}"#));
 }
 
+#[test]
+fn metrics_tell_the_line_its_caps_what_holds_it_and_the_manners_of_each_vault() {
+    let mut status = own_limit();
+    let hold = HoldStatus { kind: "cap".into(), text: "used up".into(), log_goes: true, folders_too: false };
+    status.uplink.as_mut().unwrap().hold = Some(hold);
+    let text = Served::showing(status).get("/metrics").body;
+    check_exposition(&text);
+    for line in [
+        r#"panicroom_vault_wire_bytes_total{vault="cloud",direction="up"} 434000000000"#,
+        r#"panicroom_vault_wire_bytes_total{vault="cloud",direction="down"} 9100000000"#,
+        r#"panicroom_cap_bytes{span="month"} 200000000000"#,
+        r#"panicroom_cap_used_bytes{span="month"} 61400000000"#,
+        r#"panicroom_cap_left_bytes{span="month"} 136600000000"#,
+        r#"panicroom_held{reason="cap"} 1"#,
+        r#"panicroom_held{reason="paused"} 0"#,
+        r#"panicroom_vault_limit_bytes_per_second{vault="cloud"} 400000"#,
+        r#"panicroom_vault_manners_delay_seconds{vault="cloud"} 0.012"#,
+        r#"panicroom_vault_manners_rate_bytes_per_second{vault="cloud"} 1200000"#,
+        r#"panicroom_vault_polite{vault="cloud"} 1"#,
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("panicroom_line_limit_bytes_per_second{"), "there is none: {text}");
+    let text = Served::showing(first_backup()).get("/metrics").body;
+    assert!(text.contains(r#"panicroom_line_limit_bytes_per_second{direction="up"} 62500"#), "{text}");
+    let text = Served::showing(same_disk()).get("/metrics").body;
+    assert!(!text.contains("manners") && !text.contains("polite"), "a folder has none: {text}");
+}
+
+#[test]
+fn every_metric_is_in_the_documents_and_no_other() {
+    let page = include_str!("../docs/metrics.md");
+    let named: HashSet<&str> = page.split('`').filter(|word| word.starts_with("panicroom_")).collect();
+    let text: String = [own_limit(), alarm(), first_backup()].map(|s| Served::showing(s).get("/metrics").body).concat();
+    let told: HashSet<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert_eq!(told.difference(&named).collect::<Vec<_>>(), Vec::<&&str>::new(), "not in docs/metrics.md");
+    assert_eq!(named.difference(&told).collect::<Vec<_>>(), Vec::<&&str>::new(), "not told");
+}
+
+#[test]
+fn the_page_says_the_limit_a_vault_keeps_for_itself_and_how_it_gives_way() {
+    let page = Served::showing(own_limit()).get("/").body;
+    assert!(page.contains(r#"Uplink: <b data-text="limit">no limit</b>"#), "the line has none: {page}");
+    assert!(page.contains("Vault cloud keeps its own limit of 400 kB/s."), "{page}");
+    assert!(page.contains("<dt>Its own limit</dt><dd data-text=\"limit\">at most 3.20\u{a0}Mbit/s"), "{page}");
+    assert!(page.contains("packets wait 12 ms; it would let 1.20 MB/s go"), "{page}");
+    let busy = Served::showing(first_backup()).get("/").body;
+    assert!(busy.contains("packets wait 12 ms; sending at most 248 kB/s"), "{busy}");
+    let folder = Served::showing(same_disk()).get("/").body;
+    assert!(folder.contains(r#"<div data-show="manners" hidden>"#) && !folder.contains("Polite"), "{folder}");
+}
+
 /// The data lines of a stream, as they come.
 fn listen(served: &Served, path: &str) -> impl Iterator<Item = (String, Value)> + use<> {
     let mut stream = TcpStream::connect(served.address).unwrap();
@@ -572,9 +624,13 @@ fn pictures_of_every_mood() {
     let folder = std::path::PathBuf::from(std::env::var_os("PANICROOM_PICTURES").expect("PANICROOM_PICTURES"));
     let mut browser = Browser::start().expect("chromium");
     std::fs::create_dir_all(&folder).unwrap();
-    for (name, scene) in
-        [("good", all_good()), ("busy", first_backup()), ("same-disk", same_disk()), ("alarm", alarm())]
-    {
+    for (name, scene) in [
+        ("good", all_good()),
+        ("busy", first_backup()),
+        ("own-limit", own_limit()),
+        ("same-disk", same_disk()),
+        ("alarm", alarm()),
+    ] {
         let served = Served::showing(scene);
         for (width, size) in [("wide", WIDE), ("phone", PHONE)] {
             for (light, scheme) in [("light", Scheme::Light), ("dark", Scheme::Dark)] {

@@ -2,7 +2,7 @@
 
 use super::args::Line;
 use super::{Answer, Exit, Failure, settings, uplink};
-use crate::daemon::console::{Explanation, Mood, Status};
+use crate::daemon::console::{Explanation, MannersStatus, Mood, Status, VaultStatus};
 use crate::daemon::home::Home;
 use crate::daemon::spell::words_for;
 use crate::error::{Doing, Error, Kind, Result};
@@ -74,6 +74,9 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
                 Size(vault.stored_bytes),
                 vault.stored_objects
             )?;
+            if let Some(manners) = vault.manners.as_ref().filter(|manners| matters(manners, vault)) {
+                writeln!(to, "    {}", manners.text)?;
+            }
             if let Some(drill) = &vault.drill {
                 let how = if drill.ok { "succeeded" } else { "did NOT succeed" };
                 writeln!(to, "    last drill {} ({}): {how}", drill.last_at, drill.kind)?;
@@ -105,6 +108,12 @@ pub fn print_status(status: &Status, to: &mut dyn Write) {
     };
     // A closed pipe is the reader's choice.
     let _ = print();
+}
+
+/// Manners are worth a line where they hold the vault back, and where they were asked for in vain.
+fn matters(manners: &MannersStatus, vault: &VaultStatus) -> bool {
+    let is_sending = vault.spool_bytes > 0 || vault.rate_bytes_per_s.is_some_and(|rate| rate > 0);
+    manners.bounds && is_sending || manners.state == "no_tcp_info"
 }
 
 pub fn simple(line: &Line, ask: &Ask) -> Answer {

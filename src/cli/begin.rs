@@ -49,12 +49,13 @@ pub fn quickstart(q: &Quickstart) -> Answer {
     let words = q.words_file.as_deref().and_then(|f| f.canonicalize().ok());
     let parting = parting_words(&settings, words.as_deref(), &config);
     serve::serve(&settings, &mut |status| {
-        live.show(status);
+        let looking = live.show(status);
         if !told && status.state == Overall::Idle {
             told = true;
             let advice = status.advice.as_ref().map_or(String::new(), |a| format!("{a}\n"));
             live.say(&format!("\n{}\n{advice}{parting}", status.headline));
         }
+        looking
     })
 }
 

@@ -23,8 +23,8 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio_cron_scheduler::{Job, JobScheduler};
 
 pub fn house(settings: &Arc<Settings>, runtime: &tokio::runtime::Runtime) -> House {
     House {
@@ -41,11 +41,20 @@ pub fn house(settings: &Arc<Settings>, runtime: &tokio::runtime::Runtime) -> Hou
 
 pub fn run(line: &Line) -> Answer {
     let settings = Arc::new(settings::load(line)?);
-    serve(&settings, &mut |_| {})
+    serve(&settings, &mut |_| Looking::Away)
 }
 
-/// Runs until a signal. `shown` sees every new status, about once a second.
-pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status)) -> Answer {
+/// Whether somebody sees how it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looking {
+    /// Every second is news.
+    Closely,
+    /// Nobody does: what alarms need is enough.
+    Away,
+}
+
+/// Runs until a signal. `shown` sees a status, and says how closely the next ones are looked at.
+pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status) -> Looking) -> Answer {
     step_back(settings.cpu);
     let runtime = super::runtime()?;
     let house = house(settings, &runtime);
@@ -55,7 +64,7 @@ pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status)) -> Answer
         Arc::clone(&house.clock),
     )?;
     let daemon = Daemon::new(house.clone(), Watching::On)?;
-    let threads = daemon.start()?;
+    let mut threads = daemon.start()?;
     let desk = Desk::new(Arc::clone(&daemon));
     let console: Arc<dyn Console> = Arc::clone(&desk) as _;
     let stop = house.stop.clone();
@@ -64,8 +73,9 @@ pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status)) -> Answer
         tokio::spawn(control.serve(Arc::clone(&console), stop.clone()));
         page(settings, &console, &stop).await;
         tokio::spawn(signals(stop.clone()));
-        timetable(&daemon).await
+        Ok::<_, Error>(())
     })?;
+    threads.push(timetable(&daemon)?);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     watch_over(&desk, settings, &mut alerter, shown);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -114,40 +124,34 @@ async fn signals(stop: Stop) {
     stop.ask();
 }
 
-/// Walks and publications that come due. Missed ones need no catching up: every start walks every root.
-async fn timetable(daemon: &Arc<Daemon>) -> Result<()> {
-    let trouble = |e: tokio_cron_scheduler::JobSchedulerError| Error::retry("start the timetable").because(e);
-    let scheduler = JobScheduler::new().await.map_err(trouble)?;
+/// Walks that come due, and lessons learnt, once a minute. Missed ones need no catching up: every start walks every root.
+fn timetable(daemon: &Arc<Daemon>) -> Result<JoinHandle<()>> {
     let mine = Arc::clone(daemon);
-    let job = Job::new_repeated(Duration::from_secs(60), move |_, _| {
-        mine.walks_due();
-        mine.keep_lessons();
-    })
-    .map_err(trouble)?;
-    scheduler.add(job).await.map_err(trouble)?;
-    scheduler.start().await.map_err(trouble)?;
-    // It runs until the runtime ends.
-    std::mem::forget(scheduler);
-    Ok(())
+    let look = move || {
+        while !mine.house.stop.wait(Duration::from_secs(60)) {
+            mine.walks_due();
+            mine.keep_lessons();
+        }
+    };
+    let spawned = std::thread::Builder::new().name("timetable".to_owned()).spawn(look);
+    spawned.map_err(|e| Error::retry("start the timetable").because(e))
 }
 
-/// The main thread's watch: status once a second, alarms, the watchdog; until stop.
-fn watch_over(desk: &Arc<Desk>, settings: &Settings, alerter: &mut Alerter, shown: &mut dyn FnMut(&Status)) {
+/// How often alarms are looked for, seconds. Between that no status is made, unless somebody looks: it costs processor.
+const ALARMS_EVERY_S: u64 = 10;
+
+/// The main thread's watch: alarms, who looks, the watchdog; until stop.
+fn watch_over(desk: &Arc<Desk>, settings: &Settings, alerter: &mut Alerter, shown: &mut dyn FnMut(&Status) -> Looking) {
     let daemon = desk.daemon();
     let mut pulse = Pulse::default();
-    let mut seconds = 0_u64;
+    let (mut seconds, mut looking) = (0_u64, Looking::Away);
     loop {
-        let status = desk.status();
-        shown(&status);
-        // "All is well" is not said before every root was looked at: a daemon that keeps dying must not sound well.
-        let looked = !matches!(status.state, Overall::Starting | Overall::Checking);
-        let alarms = alarms(&status, settings);
-        if seconds.is_multiple_of(10) && (looked || !alarms.is_empty()) {
-            alerter.update(alarms);
-        }
-        if seconds.is_multiple_of(10) && looked {
-            for text in desk.ask_for_sheets().into_iter().chain(desk.ask_for_drills()) {
-                alerter.due(text);
+        let is_due = seconds.is_multiple_of(ALARMS_EVERY_S);
+        if is_due || looking == Looking::Closely {
+            let status = desk.status();
+            looking = shown(&status);
+            if is_due {
+                tell_alarms(desk, &status, settings, alerter);
             }
         }
         if pulse.moves(daemon) {
@@ -156,6 +160,20 @@ fn watch_over(desk: &Arc<Desk>, settings: &Settings, alerter: &mut Alerter, show
         seconds += 1;
         if daemon.house.stop.wait(Duration::from_secs(1)) {
             return;
+        }
+    }
+}
+
+fn tell_alarms(desk: &Desk, status: &Status, settings: &Settings, alerter: &mut Alerter) {
+    // "All is well" is not said before every root was looked at: a daemon that keeps dying must not sound well.
+    let looked = !matches!(status.state, Overall::Starting | Overall::Checking);
+    let alarms = alarms(status, settings);
+    if looked || !alarms.is_empty() {
+        alerter.update(alarms);
+    }
+    if looked {
+        for text in desk.ask_for_sheets().into_iter().chain(desk.ask_for_drills()) {
+            alerter.due(text);
         }
     }
 }
@@ -316,13 +334,14 @@ impl LiveLine {
         Self { bar, said: String::new() }
     }
 
-    pub fn show(&mut self, status: &Status) {
+    pub fn show(&mut self, status: &Status) -> Looking {
         let Some(bar) = &self.bar else {
             if status.headline != self.said && status.mood != Mood::Busy {
                 self.said.clone_from(&status.headline);
                 let _ = writeln!(std::io::stderr(), "{}", status.headline);
             }
-            return;
+            // A log gets its lines in time, and nothing is counted for it while nothing happens.
+            return if status.mood == Mood::Busy { Looking::Closely } else { Looking::Away };
         };
         let (bytes, safe) = status.roots.iter().fold((0, 0), |a, r| (a.0 + r.bytes, a.1 + r.safe_bytes));
         bar.set_length(bytes.max(1));
@@ -339,6 +358,7 @@ impl LiveLine {
         }
         bar.set_message(message);
         bar.tick();
+        Looking::Closely
     }
 
     /// Something to keep on the screen, above the live line.

@@ -67,11 +67,15 @@ fn show(line: &Line) -> Answer {
 /// Whether anything but "no limit" holds.
 pub fn says_something(uplink: &UplinkStatus) -> bool {
     let bounds = [uplink.up_bytes_per_s, uplink.down_bytes_per_s];
-    bounds.iter().any(Option::is_some) || uplink.why != "configured" || uplink.hold.is_some() || !uplink.caps.is_empty()
+    let is_plain = uplink.why == "configured" && uplink.hold.is_none() && uplink.caps.is_empty();
+    !is_plain || !uplink.own_limits.is_empty() || bounds.iter().any(Option::is_some)
 }
 
 pub fn print(uplink: &UplinkStatus, indent: &str, to: &mut dyn Write) -> std::io::Result<()> {
     writeln!(to, "{indent}{}", uplink.now)?;
+    for own in &uplink.own_limits {
+        writeln!(to, "{indent}{own}")?;
+    }
     if let Some(down) = uplink.down_bytes_per_s.and_then(Rate::bytes_per_second) {
         writeln!(to, "{indent}Downloads: at most {down}.")?;
     }

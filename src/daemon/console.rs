@@ -71,6 +71,9 @@ pub struct UplinkStatus {
     pub caps: Vec<CapStatus>,
     /// Why the counts of the caps do not begin where they should; null: they do.
     pub caps_lost: Option<String>,
+    /// A sentence for each vault whose own limit is lower than what the line allows.
+    #[serde(default)]
+    pub own_limits: Vec<String>,
     /// Seven days, Monday first, each whole from 00:00 to 24:00; empty without a calendar.
     pub week: Vec<Vec<PartStatus>>,
 }
@@ -205,7 +208,18 @@ pub struct VaultStatus {
     pub queued_files: u64,
     pub spool_bytes: u64,
     pub rate_bytes_per_s: Option<u64>,
+    /// Its own limits, which hold beside the line's, whatever is ordered; null: none.
+    #[serde(default)]
+    pub limit_bytes_per_s: Option<u64>,
+    #[serde(default)]
+    pub download_bytes_per_s: Option<u64>,
+    /// How it gives way to others; null: a folder, which has nobody to give way to.
+    #[serde(default)]
+    pub manners: Option<MannersStatus>,
     pub sent_bytes_total: u64,
+    /// Everything that went over the wire since the start; null from a daemon that does not say.
+    #[serde(default)]
+    pub wire: Option<WireStatus>,
     pub requests: RequestCounts,
     /// Age of the oldest change of any of its roots that is not safe in it; null: not known.
     #[serde(default)]
@@ -232,6 +246,28 @@ pub struct VaultStatus {
     /// What looking through the vault told; null while it is not open.
     #[serde(default)]
     pub verify: Option<VerifyStatus>,
+}
+
+/// How the uploads of a vault give way to everybody else on the line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MannersStatus {
+    /// `off` (not asked for), `no_tcp_info` (the system does not tell of its connections) or `on`.
+    pub state: String,
+    /// How long everybody's packets wait before the line; null: nothing is sent that could see it, or off.
+    pub delay_ms: Option<u64>,
+    /// What it lets go now; null: off.
+    pub rate_bytes_per_s: Option<u64>,
+    /// That is less than the limits allow: it is what bounds the uploads.
+    pub bounds: bool,
+    /// All that in a sentence.
+    pub text: String,
+}
+
+/// Bytes of packets, heads and TLS included, what was sent again too; of a folder the bytes of its objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireStatus {
+    pub sent_bytes: u64,
+    pub received_bytes: u64,
 }
 
 /// What a drill came to.

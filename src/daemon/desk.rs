@@ -1,15 +1,17 @@
 //! The console's desk: what an operator asks is answered and carried out here. The document itself is gathered in
-//! `desk/gather`, what it says at the top in `desk/headline`, where one path is in `desk/explain`; of the recovery sheet
-//! speaks `desk/sheet`, of drills `desk/drill`, of whether vaults are sound `desk/verify`.
+//! `desk/gather`, what it says at the top in `desk/headline`, where one path is in `desk/explain`; of a vault on the line speaks
+//! `desk/line`, of the recovery sheet `desk/sheet`, of drills `desk/drill`, of whether vaults are sound `desk/verify`.
 //!
-//! The document is made at most about once a second and shared by all who ask: counting costs, and the answer may be
-//! a second old, never longer. An order is on the disk before it is answered (`orders`), so that it outlives a restart.
+//! The document is made when somebody asks, at most about once a second, and shared by all who do: counting costs, and the
+//! answer may be a second old, never longer. An order is on the disk before it is answered (`orders`), so that it outlives a
+//! restart.
 
 mod drill;
 mod explain;
 mod forecast;
 mod gather;
 mod headline;
+mod line;
 mod sheet;
 pub mod verify;
 

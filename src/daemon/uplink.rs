@@ -2,6 +2,7 @@
 //! and the links meet. What comes out goes to the house's line and to every vault.
 //!
 //! It is looked at every second: the wall clock may jump, and an answer that rests on the time of day is never kept longer.
+//! Only when the calendar changes next is remembered, as long as nothing can have moved it ([`Ahead`]).
 //! Orders and what was used of the caps are on the disk (`orders`, `usage`); everything else is worked out anew at a start,
 //! so dying here loses at most what was counted in the last half minute.
 
@@ -20,7 +21,7 @@ use crate::daemon::open::House;
 use crate::error::Result;
 use crate::model::Rate;
 use crate::store::throttle::Line;
-use crate::uplink::calendar::Calendar;
+use crate::uplink::calendar::{Ahead, Calendar};
 use crate::worker::{Faults, Nudge};
 use decide::Given;
 use jiff::tz::TimeZone;
@@ -67,6 +68,8 @@ struct State {
     /// Bytes of each vault that were counted before.
     counted: BTreeMap<String, u64>,
     link: Option<String>,
+    /// When the calendar changes, as it was last found.
+    ahead: Ahead,
 }
 
 impl Uplink {
@@ -80,7 +83,9 @@ impl Uplink {
             tracing::error!("{lost}");
         }
         let calendar = Calendar::new(settings.calendar.clone(), settings.limit);
-        let state = State { orders, known: (now, now), ended: None, usage, counted: BTreeMap::new(), link: None };
+        let ahead = Ahead::default();
+        let state =
+            State { orders, known: (now, now), ended: None, usage, counted: BTreeMap::new(), link: None, ahead };
         let given = given(&state, &calendar, &settings);
         let rates = given.decide(wall, now, &place.zone()).rates;
         Ok(Self {
@@ -174,7 +179,8 @@ impl Uplink {
         let kept =
             if state.usage.is_due(steady) { state.usage.write(&self.home, &self.faults, steady) } else { Ok(()) };
         self.tidy(&mut state, wall, steady);
-        let now = self.decide(&state);
+        let stretch = state.ahead.at(&self.calendar, wall, &zone);
+        let now = given(&state, &self.calendar, &self.settings).decide_in(stretch, wall, steady, &zone);
         self.line.set(now.rates);
         for vault in vaults {
             vault.obey(&now);

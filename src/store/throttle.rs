@@ -53,6 +53,8 @@ struct State {
     polite: Option<Polite>,
     meter: Meter,
     wire: Both,
+    /// What was told of it: never less than before.
+    told: Both,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,7 @@ impl Throttle {
             polite: None,
             meter: Meter::new(now),
             wire: Both::default(),
+            told: Both::default(),
         };
         Self(Arc::new(Inner { seat: line.sit(), state: Mutex::new(state), sent: AtomicU64::new(0) }))
     }
@@ -144,7 +147,8 @@ impl Throttle {
         self.state().polite.as_ref().is_some_and(Polite::listens)
     }
     pub fn manners(&self) -> MannersState {
-        self.state().polite.as_ref().map_or(MannersState::Off, Polite::state)
+        let now = self.now();
+        self.state().polite.as_ref().map_or(MannersState::Off, |polite| polite.state(now))
     }
     /// What a connection sees of the way.
     pub fn hear(&self, sample: &Sample) {
@@ -287,6 +291,14 @@ impl Throttle {
     pub fn wire_bytes(&self) -> Both {
         self.state().wire
     }
+    /// As [`wire_bytes`](Self::wire_bytes), for counters that only grow: what was taken for a moment and given back stays
+    /// told, and is not told again.
+    pub fn wire_bytes_told(&self) -> Both {
+        let mut state = self.state();
+        let (told, wire) = (state.told, state.wire);
+        state.told = Both { up: told.up.max(wire.up), down: told.down.max(wire.down) };
+        state.told
+    }
 
     /// What went out over the wire, mean of the last seconds, bytes per second.
     pub fn rate_bytes_per_s(&self) -> u64 {
@@ -401,7 +413,9 @@ mod tests {
         assert_eq!(throttle.take(Way::Up, 1000, Freight::Body), Grant::Go(1000));
         throttle.refund(Way::Up, 1000);
         assert_eq!(throttle.take(Way::Up, 1000, Freight::Body), Grant::Go(1000));
-        assert_eq!(throttle.wire_bytes().up, 11_000);
+        assert_eq!(throttle.wire_bytes_told().up, 11_000);
+        throttle.refund(Way::Up, 1000);
+        assert_eq!((throttle.wire_bytes().up, throttle.wire_bytes_told().up), (10_000, 11_000));
     }
 
     #[test]

@@ -11,7 +11,10 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+mod ahead;
+
 pub use crate::model::{Allowed, Window};
+pub use ahead::Ahead;
 
 /// How far ahead a change is looked for, days: whatever a week of windows does it has done by then, even in a week that
 /// begins twice.
@@ -23,6 +26,8 @@ const DAY_MS: i64 = 86_400_000;
 pub struct Calendar {
     windows: Vec<Window>,
     otherwise: Option<Rate>,
+    /// It rests on nothing else, and is asked every second.
+    shortest_run: Option<u64>,
 }
 
 /// What is allowed at an instant.
@@ -48,7 +53,9 @@ pub struct Part {
 impl Calendar {
     /// `otherwise` is the limit where no window holds; None: no limit.
     pub fn new(windows: Vec<Window>, otherwise: Option<Rate>) -> Self {
-        Self { windows, otherwise }
+        let mut calendar = Self { windows, otherwise, shortest_run: None };
+        calendar.shortest_run = calendar.find_shortest_run();
+        calendar
     }
 
     pub fn windows(&self) -> &[Window] {
@@ -88,11 +95,15 @@ impl Calendar {
 
     /// What is allowed at `now`, or, where that is nothing, what will be when something is again; None: never.
     pub fn next_open(&self, now: Wall, zone: &TimeZone) -> Option<Allowed> {
-        let first = self.at(now, zone);
-        if first.allowed != Allowed::Off {
-            return Some(first.allowed);
+        self.open_from(self.at(now, zone), zone)
+    }
+
+    /// As [`next_open`](Self::next_open), where it is known what is allowed now.
+    pub fn open_from(&self, stretch: Stretch, zone: &TimeZone) -> Option<Allowed> {
+        if stretch.allowed != Allowed::Off {
+            return Some(stretch.allowed);
         }
-        first.until.map(|until| self.at(until, zone).allowed)
+        stretch.until.map(|until| self.decide(instant(until), zone).0)
     }
 
     /// Every instant of the days ahead at which the answer may change, in order: a clock on the wall passes the begin
@@ -123,6 +134,13 @@ impl Calendar {
     /// The fewest bytes that go without a break between two times that are shut, at the limits of the calendar; None: the
     /// week is never shut, or no stretch of it is bounded. What is bigger may be cut off every time it is sent.
     pub fn shortest_run(&self) -> Option<u64> {
+        self.shortest_run
+    }
+
+    fn find_shortest_run(&self) -> Option<u64> {
+        if self.windows.is_empty() {
+            return None;
+        }
         let parts: Vec<Part> = self.week().into_iter().flatten().collect();
         let begin = parts.iter().position(|p| p.allowed == Allowed::Off)?;
         let (mut runs, mut run) = (Vec::new(), None);

@@ -1,7 +1,8 @@
 //! The status document as Prometheus text (exposition format 0.0.4). What is unknown has no sample: absent, never 0.
 
-use crate::daemon::console::{Overall, RootStatus, Status, VaultStatus};
-use std::fmt::Write as _;
+use crate::daemon::console::{CapStatus, Overall, RootStatus, Status, UplinkStatus, VaultStatus};
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 /// Every state of the daemon, in the words of the status document.
 const STATES: [(Overall, &str); 7] = [
@@ -29,13 +30,20 @@ const OF_ROOTS: [(&str, &str, OfRoot); 10] = [
 ];
 
 type OfVault = fn(&VaultStatus) -> Option<u64>;
-const OF_VAULTS: [(&str, &str, &str, OfVault); 13] = [
+const OF_VAULTS: [(&str, &str, &str, OfVault); 16] = [
     ("stored_bytes", "gauge", "Bytes the vault confirmed.", |v| Some(v.stored_bytes)),
     ("stored_objects", "gauge", "Objects the vault confirmed.", |v| Some(v.stored_objects)),
     ("queued_bytes", "gauge", "Bytes of files not yet stored.", |v| Some(v.queued_bytes)),
     ("queued_files", "gauge", "Files not yet stored.", |v| Some(v.queued_files)),
     ("spool_bytes", "gauge", "Sealed bytes waiting in the spool.", |v| Some(v.spool_bytes)),
     ("rate_bytes_per_second", "gauge", "What is being sent now.", |v| v.rate_bytes_per_s),
+    ("limit_bytes_per_second", "gauge", "The vault's own limit for what is sent; absent when it has none.", |v| {
+        v.limit_bytes_per_s
+    }),
+    ("polite", "gauge", "1 while it gives way to others on the line; absent for a folder.", |v| {
+        Some((v.manners.as_ref()?.state == "on").into())
+    }),
+    ("manners_rate_bytes_per_second", "gauge", "What manners let go now.", |v| v.manners.as_ref()?.rate_bytes_per_s),
     ("sent_bytes_total", "counter", "Bytes sent since the vault was set up here.", |v| Some(v.sent_bytes_total)),
     ("eta_seconds", "gauge", "Expected time until the queue is stored.", |v| v.eta_s),
     ("defects", "gauge", "Objects found not to be as they should be.", |v| Some(v.verify.as_ref()?.defects)),
@@ -66,6 +74,9 @@ pub(super) fn text(status: &Status, unhealthy: Option<&str>) -> String {
     family(&mut out, "state", "gauge", "1 for the state the daemon is in.", states);
     let limit = status.limit_bytes_per_s.map(|rate| (String::new(), rate));
     family(&mut out, "limit_bytes_per_second", "gauge", "The limit of the uplink; absent when there is none.", limit);
+    if let Some(uplink) = &status.uplink {
+        line(&mut out, uplink);
+    }
     for (name, help, value) in OF_ROOTS {
         let samples = status.roots.iter().filter_map(|r| Some((label("root", &r.path), value(r)?)));
         family(&mut out, &format!("root_{name}"), "gauge", help, samples);
@@ -74,6 +85,18 @@ pub(super) fn text(status: &Status, unhealthy: Option<&str>) -> String {
         let samples = status.vaults.iter().filter_map(|v| Some((label("vault", &v.name), value(v)?)));
         family(&mut out, &format!("vault_{name}"), kind, help, samples);
     }
+    let delays = status.vaults.iter().filter_map(|v| {
+        let delay = Duration::from_millis(v.manners.as_ref()?.delay_ms?);
+        Some((label("vault", &v.name), delay.as_secs_f64()))
+    });
+    let help = "How long packets wait before the line, as its uploads see it; absent at rest.";
+    family(&mut out, "vault_manners_delay_seconds", "gauge", help, delays);
+    let wire = status.vaults.iter().flat_map(|v| {
+        let both = v.wire.map(|w| [("up", w.sent_bytes), ("down", w.received_bytes)]);
+        both.into_iter().flatten().map(|(way, bytes)| (directed(&v.name, way), bytes))
+    });
+    let help = "Everything that went over the wire since the start, heads, TLS and repeats included.";
+    family(&mut out, "vault_wire_bytes_total", "counter", help, wire);
     let segments = status.vaults.iter().filter_map(|v| {
         let at: jiff::Timestamp = v.last_segment.as_deref()?.parse().ok()?;
         Some((label("vault", &v.name), u64::try_from(at.as_second()).ok()?))
@@ -99,8 +122,48 @@ pub(super) fn text(status: &Status, unhealthy: Option<&str>) -> String {
     out
 }
 
+type OfCap = fn(&CapStatus) -> u64;
+
+/// Why nothing, or nothing but the log, goes to buckets.
+const HOLDS: [&str; 4] = ["paused", "link", "window", "cap"];
+
+/// What may go over the line now, and what is left of it.
+fn line(out: &mut String, uplink: &UplinkStatus) {
+    let limits = [("up", uplink.up_bytes_per_s), ("down", uplink.down_bytes_per_s)];
+    let limits = limits.into_iter().filter_map(|(way, rate)| Some((label("direction", way), rate?)));
+    family(
+        out,
+        "line_limit_bytes_per_second",
+        "gauge",
+        "Limit of all vaults together; absent when there is none.",
+        limits,
+    );
+    let held = uplink.hold.as_ref().map(|hold| hold.kind.as_str());
+    let holds = HOLDS.map(|reason| (label("reason", reason), u64::from(held == Some(reason))));
+    family(out, "held", "gauge", "1 while that keeps buckets from being sent to.", holds);
+    let of_caps: [(&str, &str, OfCap); 3] = [
+        ("bytes", "The cap of the period that runs, bytes both ways.", |c| c.bytes),
+        ("used_bytes", "What was used of the cap.", |c| c.used),
+        ("left_bytes", "What is left of the cap, without its reserve.", |c| c.left),
+    ];
+    for (name, help, value) in of_caps {
+        let samples = uplink.caps.iter().map(|cap| (label("span", &cap.span), value(cap)));
+        family(out, &format!("cap_{name}"), "gauge", help, samples);
+    }
+}
+
+fn directed(vault: &str, way: &str) -> String {
+    format!("{},{}", label("vault", vault), label("direction", way))
+}
+
 /// One metric with its help, type and samples; nothing at all where there is no sample.
-fn family(out: &mut String, name: &str, kind: &str, help: &str, samples: impl IntoIterator<Item = (String, u64)>) {
+fn family(
+    out: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = (String, impl Display)>,
+) {
     let mut samples = samples.into_iter().peekable();
     if samples.peek().is_none() {
         return;
@@ -131,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_unknown_has_no_sample() {
         let mut out = String::new();
-        family(&mut out, "x", "gauge", "Help.", None);
+        family(&mut out, "x", "gauge", "Help.", None::<(String, u64)>);
         assert_eq!(out, "");
     }
 }

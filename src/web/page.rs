@@ -12,7 +12,7 @@ pub(super) mod when;
 use super::phrase::{UNKNOWN, ago, count, counted, moment, span, time_of_day};
 use crate::clock::Wall;
 use crate::daemon::console::{Event, FailedPath, Mood, Overall, RootStatus, Status, VaultStatus, VerifyStatus};
-use crate::model::{Rate, Size};
+use crate::model::Size;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
@@ -108,6 +108,9 @@ struct VaultWords {
     queued: String,
     spool: String,
     rate: String,
+    /// Its own, beside the line's.
+    limit: String,
+    manners: String,
     sent: String,
     requests: String,
     eta: String,
@@ -186,10 +189,7 @@ impl View {
             state,
             state_words: words,
             sum: sum(&status.roots),
-            limit: match status.limit_bytes_per_s.and_then(Rate::bytes_per_second) {
-                Some(rate) => format!("at most {}", both_rates(rate.get())),
-                None => "no limit".into(),
-            },
+            limit: line::limit(status).map_or_else(|| "no limit".into(), at_most),
             line: line::sentence(status.uplink.as_ref()),
             ordered: if status.uplink.as_ref().is_some_and(|u| u.ordered.is_some()) { "yes" } else { "" },
             changes: if status.uplink.as_ref().is_some_and(|u| u.calendar_until.is_some()) { "yes" } else { "" },
@@ -252,6 +252,10 @@ fn in_about(likely: u64, earliest: Option<u64>, latest: Option<u64>) -> String {
 /// Number and unit stay on one line.
 fn size(bytes: u64) -> String {
     Size(bytes).to_string().replace(' ', "\u{a0}")
+}
+
+fn at_most(bytes_per_s: u64) -> String {
+    format!("at most {}", both_rates(bytes_per_s))
 }
 
 /// Bits as the uplink is sold, bytes as files are counted.
@@ -342,6 +346,8 @@ impl VaultWords {
                 Some(0) => "not sending".into(),
                 Some(rate) => both_rates(rate),
             },
+            limit: vault.limit_bytes_per_s.map_or_else(String::new, at_most),
+            manners: vault.manners.as_ref().map_or_else(String::new, |manners| manners.text.clone()),
             sent: size(vault.sent_bytes_total),
             requests: requests([("put", r.put), ("get", r.get), ("head", r.head), ("list", r.list), ("thaw", r.thaw)]),
             eta: match vault.eta_s {

@@ -2,9 +2,9 @@
 //! are states of the world the page must show well, nasty names included.
 
 use panicroom::daemon::console::{
-    Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, ForecastStatus, Lasting, Mood, Overall,
-    PartStatus, RequestCounts, RootForecast, RootStatus, Status, UplinkStatus, VaultStatus, Verified, VerifyAsk,
-    VerifyStatus,
+    Bound, CapStatus, CheckStatus, Console, Event, Explanation, FailedPath, ForecastStatus, Lasting, MannersStatus,
+    Mood, Overall, PartStatus, RequestCounts, RootForecast, RootStatus, Status, UplinkStatus, VaultStatus, Verified,
+    VerifyAsk, VerifyStatus, WireStatus,
 };
 use panicroom::error::{Error, Result};
 use panicroom::model::TreePath;
@@ -127,6 +127,16 @@ fn root(path: &str, files: u64, bytes: u64) -> RootStatus {
     }
 }
 
+fn manners() -> MannersStatus {
+    MannersStatus {
+        state: "on".into(),
+        delay_ms: None,
+        rate_bytes_per_s: Some(1_200_000),
+        bounds: false,
+        text: "Polite: nothing is being sent".into(),
+    }
+}
+
 fn vault(name: &str, url: &str) -> VaultStatus {
     VaultStatus {
         name: name.into(),
@@ -139,6 +149,10 @@ fn vault(name: &str, url: &str) -> VaultStatus {
         queued_files: 0,
         spool_bytes: 0,
         rate_bytes_per_s: Some(0),
+        limit_bytes_per_s: None,
+        download_bytes_per_s: None,
+        manners: url.starts_with("s3:").then(manners),
+        wire: Some(WireStatus { sent_bytes: 434_000_000_000, received_bytes: 9_100_000_000 }),
         sent_bytes_total: 415_300_000_000,
         requests: RequestCounts { put: 16_530, get: 0, head: 0, list: 212, thaw: 0 },
         lag_s: Some(0),
@@ -253,8 +267,26 @@ pub fn first_backup() -> Status {
     (cloud.state, cloud.stored_bytes, cloud.stored_objects) = ("working".into(), 62_120_000_000, 2_491);
     (cloud.queued_files, cloud.queued_bytes, cloud.spool_bytes) = (113_091, 367_000_000_000, 498_000_000);
     (cloud.rate_bytes_per_s, cloud.eta_s, cloud.last_segment) = (Some(248_700), Some(3_100_000), None);
+    let manners = cloud.manners.as_mut().unwrap();
+    (manners.delay_ms, manners.rate_bytes_per_s, manners.bounds) = (Some(12), Some(248_000), true);
+    manners.text = "Polite: others' packets wait 12 ms; sending at most 248 kB/s".into();
     status.events.truncate(1);
     status.events[0] = event("2026-08-03T12:31:00Z", "note", "started; checking 2 folders");
+    status
+}
+
+/// No limit was ordered, and the vault keeps one of its own.
+pub fn own_limit() -> Status {
+    let mut status = first_backup();
+    status.limit_bytes_per_s = Some(400_000);
+    status.vaults[0].limit_bytes_per_s = Some(400_000);
+    let uplink = status.uplink.as_mut().unwrap();
+    uplink.now = "No limit from now on, as ordered; the calendar is set aside.".into();
+    (uplink.why, uplink.up_bytes_per_s, uplink.until) = ("ordered".into(), None, None);
+    uplink.own_limits = vec!["Vault cloud keeps its own limit of 400 kB/s.".into()];
+    let manners = status.vaults[0].manners.as_mut().unwrap();
+    (manners.rate_bytes_per_s, manners.bounds) = (Some(1_200_000), false);
+    manners.text = "Polite: others' packets wait 12 ms; it would let 1.20 MB/s go, the limit is lower".into();
     status
 }
 

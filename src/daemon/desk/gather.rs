@@ -1,7 +1,7 @@
 //! The document gathered from engines and rows. Counting costs with the number of rows, so counts are kept until a row
 //! changes; what is safe is never kept longer than that (promise 3).
 
-use super::{Desk, Seen, verify};
+use super::{Desk, Seen, line, verify};
 use crate::backup::Engine;
 use crate::catalog::{Level, RootCounts, VaultCounts};
 use crate::config::VaultUrl;
@@ -56,7 +56,7 @@ impl Desk {
             failed: failed(vaults),
             lost: lost(vaults),
             events: events(vaults),
-            uplink: Some(daemon.uplink.status()),
+            uplink: Some(daemon.uplink.status(&daemon.vaults)),
         };
         self.judge(&mut status, vaults);
         status
@@ -180,6 +180,10 @@ impl Desk {
             queued_files: c.queued_files,
             spool_bytes: c.spool_bytes,
             rate_bytes_per_s: Some(rate),
+            limit_bytes_per_s: vault.settings.limit.map(Rate::get),
+            download_bytes_per_s: vault.settings.download.map(Rate::get),
+            manners: vault.is_bucket().then(|| line::manners(&vault.throttle)),
+            wire: Some(line::wire(&vault.throttle)),
             sent_bytes_total: sent.cast_unsigned(),
             requests: RequestCounts {
                 put: requests.put,

@@ -10,7 +10,7 @@ use crate::clock::{Steady, Wall};
 use crate::daemon::orders::{Ordered, Orders, Term};
 use crate::model::{Allowed, Rate};
 use crate::uplink::Rates;
-use crate::uplink::calendar::Calendar;
+use crate::uplink::calendar::{Calendar, Stretch};
 use crate::uplink::cap::{Cap, Span};
 use jiff::tz::TimeZone;
 
@@ -112,7 +112,11 @@ impl Given<'_> {
     }
 
     pub fn decide(&self, wall: Wall, now: Steady, zone: &TimeZone) -> Now {
-        let stretch = self.calendar.at(wall, zone);
+        self.decide_in(self.calendar.at(wall, zone), wall, now, zone)
+    }
+
+    /// Where it is known already what the calendar says.
+    pub fn decide_in(&self, stretch: Stretch, wall: Wall, now: Steady, zone: &TimeZone) -> Now {
         let order = self.limit_order(wall, now);
         let pause = self.pause_order(wall, now);
         let (allowed, why) = match (order, stretch.entry) {
@@ -132,7 +136,7 @@ impl Given<'_> {
             _ => link.or_else(|| hold.clone()).or(cap),
         };
         // While it is shut, the limit it will have: packs are made for that.
-        let coming = if allowed == Allowed::Off { self.calendar.next_open(wall, zone) } else { Some(allowed) };
+        let coming = if allowed == Allowed::Off { self.calendar.open_from(stretch, zone) } else { Some(allowed) };
         let up = coming.and_then(Allowed::limit).flatten();
         let ends = [order.and_then(|t| t.until), pause.and_then(|t| t.until)];
         let resets = self.usage.caps().map(|cap| cap.resets_at(wall, zone));

@@ -5,14 +5,17 @@ use super::{State, Uplink};
 use crate::clock::Wall;
 use crate::daemon::console::{CapStatus, HoldStatus, OrderStatus, PartStatus, UplinkStatus};
 use crate::daemon::orders::Term;
+use crate::daemon::run::Vault;
 use crate::daemon::spell::{local, rfc3339};
 use crate::model::{Allowed, Rate, Size};
+use crate::uplink::Rates;
 use crate::uplink::calendar::Part;
 use crate::uplink::cap::{Cap, Span};
 use jiff::tz::TimeZone;
+use std::sync::Arc;
 
 impl Uplink {
-    pub fn status(&self) -> UplinkStatus {
+    pub fn status(&self, vaults: &[Arc<Vault>]) -> UplinkStatus {
         let (wall, steady, zone) = (self.clock.wall(), self.clock.steady(), self.zone());
         let state = self.state();
         let given = super::given(&state, &self.calendar, &self.settings);
@@ -36,6 +39,7 @@ impl Uplink {
             paused: given.pause_order(wall, steady).map(order),
             caps: state.usage.caps().map(|cap| told(cap, state.usage.since, wall, &zone)).collect(),
             caps_lost: state.usage.lost.clone(),
+            own_limits: vaults.iter().filter_map(|v| keeps(&v.settings.name, v.throttle.rates(), now.rates)).collect(),
             week: self.week(),
         }
     }
@@ -108,6 +112,18 @@ impl Uplink {
     }
 }
 
+/// `Vault main keeps its own limit of 400 kB/s.` None: the line's limits are as low.
+fn keeps(name: &str, own: Rates, line: Rates) -> Option<String> {
+    let lower = |own: Option<Rate>, line: Option<Rate>| own.filter(|own| line.is_none_or(|line| *own < line));
+    let what = match (lower(own.up, line.up), lower(own.down, line.down)) {
+        (None, None) => return None,
+        (Some(up), None) => format!("{up}"),
+        (None, Some(down)) => format!("{down} for downloads"),
+        (Some(up), Some(down)) => format!("{up}, and of {down} for downloads"),
+    };
+    Some(format!("Vault {name} keeps its own limit of {what}."))
+}
+
 fn cap_sentence(state: &State, span: Span, what: &str, wall: Wall, zone: &TimeZone) -> String {
     let Some(cap) = state.usage.caps().find(|cap| cap.span == span) else { return String::new() };
     let name = if span == Span::Day { "today" } else { "this month" };
@@ -131,4 +147,26 @@ fn told(cap: &Cap, since: Wall, wall: Wall, zone: &TimeZone) -> CapStatus {
 
 fn minute(of_day: u16) -> String {
     format!("{:02}:{:02}", of_day / 60, of_day % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(bytes: u64) -> Option<Rate> {
+        Rate::bytes_per_second(bytes)
+    }
+
+    #[test]
+    fn a_vaults_own_limit_is_said_where_it_is_lower_than_the_lines() {
+        let own = Rates { up: rate(400_000), down: None };
+        let said = keeps("main", own, Rates::FREE);
+        assert_eq!(said.as_deref(), Some("Vault main keeps its own limit of 400 kB/s."));
+        assert_eq!(keeps("main", own, Rates::up(rate(400_000))), None);
+        assert_eq!(keeps("main", own, Rates::up(rate(100_000))), None);
+        assert_eq!(keeps("main", Rates::FREE, Rates::FREE), None);
+        let both = Rates { up: rate(400_000), down: rate(2_000_000) };
+        let said = keeps("main", both, Rates::FREE).unwrap();
+        assert_eq!(said, "Vault main keeps its own limit of 400 kB/s, and of 2.00 MB/s for downloads.");
+    }
 }

@@ -13,21 +13,25 @@ pub enum MannersState {
     Off,
     /// Asked for, but this system does not tell of its connections: the plain limit holds.
     NoTcpInfo,
-    /// The queue before the bottleneck as last seen, and what may go now.
+    /// The queue before the bottleneck, None while nothing is sent that could see it; and what may go now.
     On { delay: Option<Duration>, rate: Rate },
 }
+
+/// What was heard is worth telling for so long.
+const LATELY: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Polite {
     manners: Manners,
     bucket: Bucket,
     deaf: bool,
+    heard: Option<Steady>,
 }
 
 impl Polite {
     pub(super) fn new(manners: Manners, now: Steady) -> Self {
         let bucket = Bucket::new(Some(manners.rate()), now);
-        Self { manners, bucket, deaf: false }
+        Self { manners, bucket, deaf: false, heard: None }
     }
 
     pub(super) fn listens(&self) -> bool {
@@ -36,15 +40,17 @@ impl Polite {
     pub(super) fn pace(&self) -> Option<Rate> {
         (!self.deaf).then(|| self.manners.rate())
     }
-    pub(super) fn state(&self) -> MannersState {
+    pub(super) fn state(&self, now: Steady) -> MannersState {
+        let is_fresh = self.heard.is_some_and(|at| now.since(at) < LATELY);
         match self.pace() {
-            Some(rate) => MannersState::On { delay: self.manners.delay(), rate },
+            Some(rate) => MannersState::On { delay: self.manners.delay().filter(|_| is_fresh), rate },
             None => MannersState::NoTcpInfo,
         }
     }
 
     pub(super) fn hear(&mut self, sample: &Sample, now: Steady) {
         self.manners.hear(sample);
+        self.heard = Some(now);
         let rate = Some(self.manners.rate());
         if rate != self.bucket.rate() {
             self.bucket.set(rate, now);
@@ -62,5 +68,38 @@ impl Polite {
     }
     pub(super) fn charge(&mut self, bytes: u64, now: Steady) {
         self.bucket.charge(bytes, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_of_others_is_told_while_it_is_seen_and_not_after() {
+        let at = |ms: u64| Steady(Duration::from_millis(ms));
+        let mut polite = Polite::new(Manners::new(), at(0));
+        let delay = |polite: &Polite, now| match polite.state(now) {
+            MannersState::On { delay, .. } => delay,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(delay(&polite, at(0)), None);
+        for n in 1..=40 {
+            let sample = Sample {
+                connection: 1,
+                at: at(n * 50),
+                rtt: Duration::from_millis(20),
+                min_rtt: Duration::from_millis(20),
+                acked: n * 3000,
+                acks: n * 2,
+                unacked: 3000,
+                unsent: 3000,
+            };
+            polite.hear(&sample, sample.at);
+        }
+        assert!(delay(&polite, at(2500)).is_some());
+        assert_eq!(delay(&polite, at(12_500)), None, "what was seen long ago is not known now");
+        polite.give_up();
+        assert_eq!(polite.state(at(12_500)), MannersState::NoTcpInfo);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::size;
 use crate::clock::Wall;
-use crate::daemon::console::{CapStatus, PartStatus, UplinkStatus};
+use crate::daemon::console::{CapStatus, PartStatus, Status, UplinkStatus};
 use crate::web::phrase::moment;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -39,12 +39,22 @@ pub(super) struct PartWords {
     pub(super) words: String,
 }
 
+/// The limit that the controls show: the line's, where vaults that keep to less are named beside it.
+pub(super) fn limit(status: &Status) -> Option<u64> {
+    match status.uplink.as_ref().filter(|u| !u.own_limits.is_empty()) {
+        Some(uplink) => uplink.up_bytes_per_s,
+        None => status.limit_bytes_per_s,
+    }
+}
+
 /// What the controls show of the line.
 pub(super) fn sentence(uplink: Option<&UplinkStatus>) -> String {
-    uplink.filter(|u| u.hold.is_some() || u.why != "configured" || u.until.is_some()).map_or_else(String::new, |u| {
-        let lost = u.caps_lost.as_ref().map_or_else(String::new, |lost| format!(" {lost}."));
-        format!("{}{lost}", u.now)
-    })
+    let Some(uplink) = uplink else { return String::new() };
+    let is_more = uplink.hold.is_some() || uplink.why != "configured" || uplink.until.is_some();
+    let now = is_more.then(|| uplink.now.clone());
+    let lost = uplink.caps_lost.as_ref().filter(|_| is_more).map(|lost| format!("{lost}."));
+    let said: Vec<String> = now.into_iter().chain(lost).chain(uplink.own_limits.iter().cloned()).collect();
+    said.join(" ")
 }
 
 pub(super) fn caps(uplink: Option<&UplinkStatus>, now: Wall, zone: &TimeZone) -> Vec<CapWords> {
