@@ -83,6 +83,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("thiserror", ANYWHERE),
     ("tokio", &["store/s3", "alert", "daemon", "web", "cli"]),
+    ("tokio_cron_scheduler", &["cli/serve"]),
     ("toml", &["config", "price"]),
     ("tower_http", &["web"]),
     ("tower_service", &["store/s3/wire"]),

@@ -23,8 +23,8 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio_cron_scheduler::{Job, JobScheduler};
 
 pub fn house(settings: &Arc<Settings>, runtime: &tokio::runtime::Runtime) -> House {
     House {
@@ -64,7 +64,7 @@ pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status) -> Looking
         Arc::clone(&house.clock),
     )?;
     let daemon = Daemon::new(house.clone(), Watching::On)?;
-    let mut threads = daemon.start()?;
+    let threads = daemon.start()?;
     let desk = Desk::new(Arc::clone(&daemon));
     let console: Arc<dyn Console> = Arc::clone(&desk) as _;
     let stop = house.stop.clone();
@@ -73,9 +73,8 @@ pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status) -> Looking
         tokio::spawn(control.serve(Arc::clone(&console), stop.clone()));
         page(settings, &console, &stop).await;
         tokio::spawn(signals(stop.clone()));
-        Ok::<_, Error>(())
+        timetable(&daemon).await
     })?;
-    threads.push(timetable(&daemon)?);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     watch_over(&desk, settings, &mut alerter, shown);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -125,16 +124,20 @@ async fn signals(stop: Stop) {
 }
 
 /// Walks that come due, and lessons learnt, once a minute. Missed ones need no catching up: every start walks every root.
-fn timetable(daemon: &Arc<Daemon>) -> Result<JoinHandle<()>> {
+async fn timetable(daemon: &Arc<Daemon>) -> Result<()> {
+    let trouble = |e: tokio_cron_scheduler::JobSchedulerError| Error::retry("start the timetable").because(e);
+    let scheduler = JobScheduler::new().await.map_err(trouble)?;
     let mine = Arc::clone(daemon);
-    let look = move || {
-        while !mine.house.stop.wait(Duration::from_secs(60)) {
-            mine.walks_due();
-            mine.keep_lessons();
-        }
-    };
-    let spawned = std::thread::Builder::new().name("timetable".to_owned()).spawn(look);
-    spawned.map_err(|e| Error::retry("start the timetable").because(e))
+    let job = Job::new_repeated(Duration::from_secs(60), move |_, _| {
+        mine.walks_due();
+        mine.keep_lessons();
+    })
+    .map_err(trouble)?;
+    scheduler.add(job).await.map_err(trouble)?;
+    scheduler.start().await.map_err(trouble)?;
+    // It runs until the runtime ends.
+    std::mem::forget(scheduler);
+    Ok(())
 }
 
 /// How often alarms are looked for, seconds. Between that no status is made, unless somebody looks: it costs processor.

@@ -171,7 +171,8 @@ impl Uplink {
         let (wall, steady, zone) = (self.clock.wall(), self.clock.steady(), self.place.zone());
         let mut state = self.state();
         for vault in vaults.iter().filter(|v| v.is_bucket()) {
-            let wire = vault.throttle.wire_bytes();
+            // What was taken for a moment and given back is not counted twice.
+            let wire = vault.throttle.wire_bytes_told();
             let total = wire.up.saturating_add(wire.down);
             let before = state.counted.insert(vault.settings.name.clone(), total).unwrap_or(0);
             state.usage.count(total.saturating_sub(before), wall, &zone);

@@ -36,6 +36,8 @@ pub struct Stretch {
     pub allowed: Allowed,
     /// The first instant at which something else is allowed; None: not within [`AHEAD`] days.
     pub until: Option<Wall>,
+    /// While something is allowed, the first instant at which nothing is; None: not within [`AHEAD`] days.
+    pub shuts_at: Option<Wall>,
     /// Which entry decided, from 0; None: none, the plain limit holds.
     pub entry: Option<usize>,
 }
@@ -80,17 +82,13 @@ impl Calendar {
     pub fn at(&self, now: Wall, zone: &TimeZone) -> Stretch {
         let instant = instant(now);
         let (allowed, entry) = self.decide(instant, zone);
-        let differs = |at: &Timestamp| self.decide(*at, zone).0 != allowed;
-        let until = self.borders(instant, zone).into_iter().find(differs).map(|at| Wall(at.as_millisecond()));
-        Stretch { allowed, until, entry }
-    }
-
-    /// The first instant from `now` on at which nothing is allowed; None: not within [`AHEAD`] days.
-    pub fn shuts_at(&self, now: Wall, zone: &TimeZone) -> Option<Wall> {
-        let is_off = |at: &Timestamp| self.decide(*at, zone).0 == Allowed::Off;
-        let now = instant(now);
-        let first = std::iter::once(now).chain(self.borders(now, zone)).find(is_off);
-        first.map(|at| Wall(at.as_millisecond()))
+        let borders = self.borders(instant, zone);
+        let first = |wanted: &dyn Fn(Allowed) -> bool| {
+            borders.iter().find(|at| wanted(self.decide(**at, zone).0)).map(|at| Wall(at.as_millisecond()))
+        };
+        let until = first(&|then| then != allowed);
+        let shuts_at = if allowed == Allowed::Off { None } else { first(&|then| then == Allowed::Off) };
+        Stretch { allowed, until, shuts_at, entry }
     }
 
     /// What is allowed at `now`, or, where that is nothing, what will be when something is again; None: never.

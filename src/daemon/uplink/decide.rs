@@ -66,7 +66,7 @@ pub struct Now {
     pub hold_of_buckets: Option<Hold>,
     /// When this may change by itself; None: it does not.
     pub until: Option<Wall>,
-    /// When the calendar will be off next, as far as it decides; it may be now.
+    /// When the calendar will be off next; while an order stands in its place, after that. None: it will not, or is.
     pub shuts_at: Option<Wall>,
     /// Most bytes a pack may have; None: as configured.
     pub pack_bound: Option<u64>,
@@ -141,9 +141,8 @@ impl Given<'_> {
         let ends = [order.and_then(|t| t.until), pause.and_then(|t| t.until)];
         let resets = self.usage.caps().map(|cap| cap.resets_at(wall, zone));
         let change = if order.is_some() { None } else { stretch.until };
-        let shuts_from = order.map_or(Some(wall), |term| term.until);
         Now {
-            shuts_at: shuts_from.and_then(|from| self.calendar.shuts_at(from, zone)),
+            shuts_at: self.shuts_at(stretch, order, zone),
             rates: Rates { up, down: self.download },
             why,
             hold,
@@ -152,6 +151,12 @@ impl Given<'_> {
             pack_bound: self.pack_bound(up, order),
             one_at_a_time: self.usage.caps().any(|cap| cap.left(wall, zone) < 4 * cap.kept_back()),
         }
+    }
+
+    fn shuts_at(&self, stretch: Stretch, order: Option<Term>, zone: &TimeZone) -> Option<Wall> {
+        let Some(term) = order else { return stretch.shuts_at };
+        let then = self.calendar.at(term.until?, zone);
+        if then.allowed == Allowed::Off { term.until } else { then.shuts_at }
     }
 
     /// So that an object that is cut off costs little, fits between two times that are shut, and into what is left of a cap.

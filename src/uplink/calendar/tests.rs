@@ -25,7 +25,10 @@ fn the_last_entry_that_holds_decides_and_the_plain_limit_where_none_does() {
     let berlin = zone("Europe/Berlin");
     // A Monday; Berlin is an hour ahead.
     let at = |text: &str| all.at(utc(text), &berlin);
-    let expect = |allowed, until: &str, entry| Stretch { allowed, until: Some(utc(until)), entry };
+    let expect = |allowed, until: &str, entry| {
+        let shuts_at = (allowed != Allowed::Off).then(|| utc("2026-11-27T23:00:00Z"));
+        Stretch { allowed, until: Some(utc(until)), shuts_at, entry }
+    };
     assert_eq!(at("2026-11-23T07:00:00Z"), expect(rate("500 kbit/s"), "2026-11-23T17:00:00Z", Some(0)));
     assert_eq!(at("2026-11-23T06:59:59.999Z"), expect(rate("2 Mbit/s"), "2026-11-23T07:00:00Z", None));
     assert_eq!(at("2026-11-23T02:00:00Z"), expect(Allowed::Unlimited, "2026-11-23T05:00:00Z", Some(1)));
@@ -37,7 +40,7 @@ fn the_last_entry_that_holds_decides_and_the_plain_limit_where_none_does() {
 fn what_never_changes_has_no_end_and_what_never_opens_no_next() {
     let berlin = zone("Europe/Berlin");
     let plain = calendar(&[], None).at(Wall(0), &berlin);
-    assert_eq!(plain, Stretch { allowed: Allowed::Unlimited, until: None, entry: None });
+    assert_eq!(plain, Stretch { allowed: Allowed::Unlimited, until: None, shuts_at: None, entry: None });
     let shut = calendar(&["daily off"], None);
     assert_eq!(shut.at(Wall(0), &berlin).until, None);
     assert_eq!(shut.next_open(Wall(0), &berlin), None);
@@ -143,8 +146,11 @@ proptest! {
         let (calendar, zone) = (Calendar::new(windows, None), zone(name));
         let now = utc(&format!("{month}T00:00:00Z")).0 + from;
         let said = calendar.at(Wall(now), &zone);
-        let first = (now / MINUTE + 1..=(now + AHEAD * DAY_MS) / MINUTE).map(|m| m * MINUTE)
-            .find(|at| calendar.decide(instant(Wall(*at)), &zone).0 != said.allowed);
-        prop_assert_eq!(said.until, first.map(Wall));
+        let first = |wanted: &dyn Fn(Allowed) -> bool| (now / MINUTE + 1..=(now + AHEAD * DAY_MS) / MINUTE)
+            .map(|m| Wall(m * MINUTE))
+            .find(|at| wanted(calendar.decide(instant(*at), &zone).0));
+        prop_assert_eq!(said.until, first(&|then| then != said.allowed));
+        let shuts_at = first(&|then| then == Allowed::Off).filter(|_| said.allowed != Allowed::Off);
+        prop_assert_eq!(said.shuts_at, shuts_at);
     }
 }

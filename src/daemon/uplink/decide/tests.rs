@@ -87,9 +87,17 @@ fn an_ordered_limit_stands_in_the_place_of_the_calendar_off_included_and_gives_i
     let now = off.now();
     assert_eq!((now.rates.up, now.hold, now.until), (rate("100 kB/s"), None, Some(until)));
     assert_eq!(off.at(until, HOUR).hold, Some(Hold::Window(0)));
+    assert_eq!(
+        (now.shuts_at, off.at(until, HOUR).shuts_at),
+        (Some(until), None),
+        "off when the order ends, and then off"
+    );
+    let evening = off.at(utc("2026-11-23T19:30:00Z"), HOUR);
+    assert_eq!(evening.shuts_at, Some(utc("2026-11-23T21:00:00Z")), "when the window ends");
     off.orders.set_limit(Some(None.into()), utc(NOON), None);
     let now = off.now();
     assert_eq!((now.rates.up, now.hold, now.until, now.pack_bound), (None, None, None, None));
+    assert_eq!(now.shuts_at, None, "the calendar is set aside");
 }
 
 #[test]
