@@ -78,9 +78,7 @@ pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status) -> Looking
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     watch_over(&desk, settings, &mut alerter, shown);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    for thread in threads {
-        let _ = thread.join();
-    }
+    daemon.end(threads);
     daemon.keep_lessons();
     runtime.shutdown_timeout(Duration::from_secs(2));
     Ok(Exit::Done)
@@ -290,10 +288,7 @@ pub fn backup(line: &Line) -> Answer {
     let status = desk.fresh();
     daemon.keep_lessons();
     house.stop.ask();
-    daemon.wake();
-    for thread in threads {
-        let _ = thread.join();
-    }
+    daemon.end(threads);
     match drained {
         Ok(()) => Ok(report(line, &status)),
         Err(e) if e.kind() == Kind::Stopping => {

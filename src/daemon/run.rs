@@ -84,6 +84,19 @@ impl Daemon {
         Ok(Arc::new(Self { house, vaults, uplink, watcher, heard, hurried, disks, sleepers, started }))
     }
 
+    /// The other end of [`start`](Self::start), once stop was asked: what rests on a bell, some on the same one, is woken
+    /// until all are gone. What a thread has under way it ends or gives up first.
+    pub fn end(&self, threads: Vec<JoinHandle<()>>) {
+        const AGAIN: Duration = Duration::from_millis(50);
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            self.wake();
+            self.house.clock.sleep(AGAIN);
+        }
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
     /// Changes the operator's orders: kept first, then obeyed by every vault, open or not.
     pub fn order(&self, change: impl FnOnce(&mut Orders)) -> Result<()> {
         self.uplink.order(change)?;
