@@ -41,22 +41,35 @@ fn live(number: usize) -> (Scenario, Weeks) {
     (scenario, weeks)
 }
 
+/// Nineteen in twenty within 10 %, and every one inside the range that was told with it: what ends just before a window
+/// closes or just after is a night apart, and no forecast knows which.
+#[expect(clippy::cast_precision_loss, reason = "hundreds")]
 fn within_ten_percent(number: usize) {
     let (scenario, weeks) = live(number);
     let offs = offs(&weeks);
     let worst = offs.last().copied().unwrap_or(0.0);
+    let within = offs.iter().filter(|off| **off <= 0.10).count() as f64 / offs.len().max(1) as f64;
     println!(
-        "{}: {} forecasts, median {:.1} %, worst {:.1} %; {} power cuts, {} of {} bytes sent twice",
+        "{}: {} forecasts, median {:.1} %, worst {:.1} %, {:.1} % of them within 10 %; {} power cuts, {} of {} bytes sent twice",
         scenario.name,
         offs.len(),
         offs[offs.len() / 2] * 100.0,
         worst * 100.0,
+        within * 100.0,
         weeks.cuts(),
         weeks.wasted,
         weeks.sent
     );
     assert!(offs.len() > 20, "{} forecasts came true or not", offs.len());
-    assert!(worst <= 0.10, "{}: the worst forecast was off by {:.1} %", scenario.name, worst * 100.0);
+    assert!(within >= 0.95, "{}: only {:.1} % of the forecasts were within 10 %", scenario.name, within * 100.0);
+    assert!(
+        offs[offs.len() / 2] <= 0.03,
+        "{}: the median was off by {:.1} %",
+        scenario.name,
+        offs[offs.len() / 2] * 100.0
+    );
+    let out_of_range = weeks.told.iter().filter(|t| t.within_range() == Some(false)).count();
+    assert_eq!(out_of_range, 0, "{}: forecasts out of the range that was told", scenario.name);
 }
 
 #[test]

@@ -116,7 +116,9 @@ impl Learnt {
         let (now, wall) = (engine.clock.steady(), engine.clock.wall());
         let waits = !engine.catalog.spooled(1)?.is_empty();
         let stuck = vault.worst().is_some_and(|t| matches!(t.kind, Kind::Operator | Kind::Damaged));
-        let goes = waits && !stuck && vault.may() == May::Everything;
+        // What waits for the next window, because it would be cut off in this one, says nothing of the line.
+        let rests = vault.last_call.rests(wall);
+        let goes = waits && !stuck && !rests && vault.may() == May::Everything;
         let rate = vault.throttle.rate().map(|r| part(r, sharing));
         let look = Look {
             at: now,

@@ -37,6 +37,9 @@ pub struct Room {
     pub allowed: Allowed,
     /// When it is another; None: never again.
     pub until: Option<Wall>,
+    /// While something may, when nothing may; None: not as far as is known. Before that nothing begins that would be cut off,
+    /// and what is stored is named.
+    pub shuts_at: Option<Wall>,
     /// What a cap still lets through before `until`, bytes; None: no cap. At 0 the log alone goes, out of its reserve.
     pub left: Option<u64>,
 }
@@ -140,8 +143,10 @@ where
 #[derive(Debug)]
 struct Hand {
     allowed: Allowed,
-    /// Seconds of the run.
+    /// Seconds of the run; and since when something may go, and when nothing will.
     until: f64,
+    opened: f64,
+    shuts: f64,
     /// Bytes a cap lets through from when it was asked on, and what had been sent then.
     left: f64,
     sent: f64,
@@ -149,7 +154,7 @@ struct Hand {
 
 impl Default for Hand {
     fn default() -> Self {
-        Self { allowed: Allowed::Off, until: 0.0, left: 0.0, sent: 0.0 }
+        Self { allowed: Allowed::Off, until: 0.0, opened: f64::NEG_INFINITY, shuts: 0.0, left: 0.0, sent: 0.0 }
     }
 }
 
@@ -159,13 +164,28 @@ impl Hand {
             return;
         }
         let room = plan(at, whole(sent));
-        let end = room.until.map_or(f64::INFINITY, |until| t + until.since(at).as_secs_f64());
+        let second = |then: Option<Wall>| then.map_or(f64::INFINITY, |then| t + then.since(at).as_secs_f64());
+        let opens = t > 0.0 && self.allowed == Allowed::Off && room.allowed != Allowed::Off;
         *self = Self {
             allowed: room.allowed,
-            until: end.clamp(t + 0.001, HORIZON.as_secs_f64() + 1.0),
+            until: second(room.until).clamp(t + 0.001, HORIZON.as_secs_f64() + 1.0),
+            opened: if opens { t } else { self.opened },
+            shuts: second(room.shuts_at),
             left: room.left.map_or(f64::INFINITY, real),
             sent,
         };
+    }
+
+    /// From when on nothing begins before the window closes: `daemon/run/last_call` leaves its last minute to the log, and
+    /// asks for a fifth more time than a pack seems to need. The first of a window always begins.
+    fn last_call(&self, line: f64, habits: &Habits, case: Case) -> f64 {
+        let pack = if line > 0.0 { real(habits.pack) / line } else { 0.0 };
+        let waits = match case {
+            Case::Early => 0.0,
+            Case::Likely => 0.5,
+            Case::Late => 1.0,
+        };
+        (self.shuts - 60.0 - waits * pack / 0.8).max(self.opened + pack)
     }
 }
 
@@ -209,9 +229,13 @@ fn run<P: FnMut(Wall, u64) -> Room>(
         hand.ask(plan, at, t, sent);
         let line = given.rate(hand.allowed, (t < FINE).then_some(at), case, days)?;
         let left = hand.left - (sent - hand.sent);
-        let data = if left < 1.0 { 0.0 } else { line };
+        let last_call = hand.last_call(line, habits, case);
+        let data = if left < 1.0 || t >= last_call { 0.0 } else { line };
+        if t >= last_call {
+            groups.iter_mut().filter(|g| g.sent_at.is_some()).for_each(|g| g.tail_from = g.tail_from.min(t));
+        }
         let end = if t < FINE { hand.until.min(next_hour(at, t)) } else { hand.until };
-        let mut step = end - t;
+        let mut step = if t < last_call { end.min(last_call) - t } else { end - t };
         if data > 0.0 {
             step = step.min((left / data).max(0.001));
         }
@@ -408,7 +432,7 @@ mod tests {
         Allowed::At(Rate::bytes_per_second(n).unwrap())
     }
     fn always(allowed: Allowed) -> impl Fn() -> Box<dyn FnMut(Wall, u64) -> Room> {
-        move || Box::new(move |_, _| Room { allowed, until: None, left: None })
+        move || Box::new(move |_, _| Room { allowed, until: None, shuts_at: None, left: None })
     }
     /// From 01:00 to 06:00 UTC.
     fn nightly(allowed: Allowed) -> impl Fn() -> Box<dyn FnMut(Wall, u64) -> Room> {
@@ -417,9 +441,9 @@ mod tests {
                 let (day, into) = (now.0.div_euclid(86_400_000), now.0.rem_euclid(86_400_000));
                 let hour = |h: i64| Some(Wall(day * 86_400_000 + h * 3_600_000));
                 match into / 3_600_000 {
-                    1..=5 => Room { allowed, until: hour(6), left: None },
-                    0 => Room { allowed: Allowed::Off, until: hour(1), left: None },
-                    _ => Room { allowed: Allowed::Off, until: hour(25), left: None },
+                    1..=5 => Room { allowed, until: hour(6), shuts_at: hour(6), left: None },
+                    0 => Room { allowed: Allowed::Off, until: hour(1), shuts_at: None, left: None },
+                    _ => Room { allowed: Allowed::Off, until: hour(25), shuts_at: None, left: None },
                 }
             })
         }
@@ -470,7 +494,7 @@ mod tests {
                 }
                 let until = Some(Wall((this + 1) * 7 * 86_400_000));
                 let left = Some(1_000_000_000_u64.saturating_sub(sent - before));
-                Room { allowed: at(100_000), until, left }
+                Room { allowed: at(100_000), until, shuts_at: None, left }
             })
         };
         let likely = one(need(9_900_000_000), &steady(100_000), plan).likely.unwrap();

@@ -233,6 +233,9 @@ struct Run {
     /// What was allowed a step ago.
     before: Allowed,
     grace_s: u64,
+    /// A pack was stored since the window opened; what waits would be cut off when it closes.
+    stored: bool,
+    last_call: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -470,6 +473,8 @@ impl Weeks {
             kept_at: self.now,
             before: Allowed::Off,
             grace_s: 0,
+            stored: false,
+            last_call: false,
         }
     }
 
@@ -481,7 +486,7 @@ impl Weeks {
 
     fn work(&mut self, run: &mut Run) {
         self.capture(run);
-        self.publish();
+        self.publish(run.last_call);
         let allowed = if self.paused().is_some() { Allowed::Off } else { self.stretch.allowed };
         // A window that closes lets an object with under a minute to go end.
         run.grace_s = match (run.before, allowed, self.paused()) {
@@ -496,6 +501,9 @@ impl Weeks {
         self.send(run, rate, allowed);
         if run.grace_s == 0 {
             run.before = allowed;
+        }
+        if allowed == Allowed::Off {
+            (run.stored, run.last_call) = (false, false);
         }
         self.listen(run, allowed);
         self.keep(run);
@@ -544,14 +552,14 @@ impl Weeks {
         }
     }
 
-    /// When drained, and on the timetable; one publication after the other.
-    fn publish(&mut self) {
+    /// When drained, on the timetable, and before a window closes; one publication after the other.
+    fn publish(&mut self, last_call: bool) {
         if self.disk.segment.is_some() || self.disk.unnamed.is_empty() {
             return;
         }
         let drained = self.disk.spool.is_empty() && self.roots.iter().all(|r| r.queue.is_empty());
         let waited = self.disk.unnamed_since.is_some_and(|since| self.now - since >= PUBLISH_S);
-        if drained || waited {
+        if drained || waited || last_call {
             self.disk.naming = std::mem::take(&mut self.disk.unnamed);
             self.disk.unnamed_since = None;
             self.disk.segment = Some(Object { size: SEGMENT, of: None });
@@ -602,6 +610,10 @@ impl Weeks {
             if begins && is_segment && log_left < SEGMENT * 2 {
                 break;
             }
+            if begins && !is_segment && run.grace_s == 0 && !self.ends_in_time(run.stored, object.size, speed) {
+                run.last_call = true;
+                break;
+            }
             // Only what ends in time goes on while the window closes.
             if run.grace_s > 0 && (begins || (size - run.gone) / speed > run.grace_s as f64) {
                 self.give_up(run);
@@ -636,6 +648,13 @@ impl Weeks {
         assert!(went <= limit * STEP as f64 * 1.02 + 1.0, "{went} bytes in {STEP} s at a limit of {limit}");
         assert!(allowed != Allowed::Off || run.grace_s > 0 || went == 0.0, "{went} bytes went while nothing may");
         assert!(self.paused().is_none() || went == 0.0, "{went} bytes went during a pause");
+    }
+
+    /// Whether a pack may begin before the window closes, if it does.
+    fn ends_in_time(&self, one_was_stored: bool, size: u64, speed: f64) -> bool {
+        let Some(shuts_at) = self.stretch.shuts_at.filter(|_| one_was_stored) else { return true };
+        let left = shuts_at.since(self.wall()).as_secs().saturating_sub(60);
+        size as f64 <= left as f64 * speed * 0.8
     }
 
     /// Higher ranks first, in a rank the oldest: what waits for the next object's turn.
@@ -689,6 +708,7 @@ impl Weeks {
             self.disk.spooled -= pack.size;
             run.minute.stored += pack.size;
             self.stored_tonight += pack.size;
+            run.stored = true;
             self.disk.unnamed.extend(pack.of);
             self.disk.unnamed_since.get_or_insert(self.now);
         }
@@ -699,7 +719,8 @@ impl Weeks {
         let wall = self.wall();
         let full = run.caps.iter().any(|c| c.left(wall, &self.zone) < self.kept_back());
         let wanted = !self.disk.spool.is_empty() && !full;
-        if wanted && allowed != Allowed::Off {
+        let rests = run.last_call || run.stored && !self.ends_in_time(true, 1, 1e9);
+        if wanted && allowed != Allowed::Off && !rests {
             if run.minute.allowed.is_some_and(|a| a != allowed) {
                 self.hear(run);
             }

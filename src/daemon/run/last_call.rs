@@ -18,7 +18,7 @@ const LOG_AT_LATEST: Duration = Duration::from_secs(20);
 
 /// What is known of the window's end.
 #[derive(Debug, Default)]
-pub(super) struct LastCall(Mutex<State>);
+pub(in crate::daemon) struct LastCall(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -52,6 +52,13 @@ impl LastCall {
         let state = self.state();
         let left = state.shuts_at.filter(|_| state.stored)?.since(now);
         room(left, throttle.rate(), throttle.lately())
+    }
+
+    /// Whether nothing begins any more, though something waits.
+    pub(in crate::daemon) fn rests(&self, now: Wall) -> bool {
+        let state = self.state();
+        let is_late = state.shuts_at.is_some_and(|at| at.since(now) <= LOG_ALONE);
+        state.stored && (is_late || state.nothing_fits)
     }
 
     /// Whether what is stored is to be named now; `uploading` objects are under way.

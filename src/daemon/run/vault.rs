@@ -30,7 +30,7 @@ pub struct Vault {
     /// What is learnt of the line and the files of this vault.
     pub learnt: Mutex<Learnt>,
     /// When the calendar will be off, and what that means for what is to begin.
-    pub(super) last_call: LastCall,
+    pub(in crate::daemon) last_call: LastCall,
     /// Whether packs go one at a time.
     one_at_a_time: AtomicBool,
     /// Why nothing is to be sent over the network there is now; see [`super::super::link`].

@@ -6,7 +6,7 @@
 use super::Room;
 use crate::clock::Wall;
 use crate::model::{Allowed, Rate};
-use crate::uplink::calendar::{Calendar, Part};
+use crate::uplink::calendar::{Calendar, Part as DayPart, Stretch};
 use crate::uplink::cap::Cap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -38,13 +38,21 @@ pub struct Plan {
     pub pack: u64,
 }
 
+/// A stretch of the days to come.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    allowed: Allowed,
+    until: Option<Wall>,
+    shuts_at: Option<Wall>,
+}
+
 impl Plan {
     /// A teller for one run.
     pub fn teller(&self) -> impl FnMut(Wall, u64) -> Room + use<'_> {
         let week = self.calendar.week();
         let mut periods: Vec<Spent> = self.caps.iter().map(|cap| Spent::now(cap, self)).collect();
         move |at, sent| {
-            let (allowed, mut until) = self.allowed(at, &week);
+            let Part { allowed, mut until, shuts_at } = self.allowed(at, &week);
             let mut left = None;
             for period in &mut periods {
                 period.move_to(at, sent, &self.zone);
@@ -52,7 +60,7 @@ impl Plan {
                 until = Some(until.map_or(period.ends, |u: Wall| u.min(period.ends)));
             }
             // Other vaults use the caps too, each its part.
-            Room { allowed: self.part_of(allowed), until, left: left.map(|l| l / self.sharing.max(1)) }
+            Room { allowed: self.part_of(allowed), until, shuts_at, left: left.map(|l| l / self.sharing.max(1)) }
         }
     }
 
@@ -68,23 +76,30 @@ impl Plan {
         }
     }
 
-    fn allowed(&self, at: Wall, week: &[Vec<Part>; 7]) -> (Allowed, Option<Wall>) {
+    fn allowed(&self, at: Wall, week: &[Vec<DayPart>; 7]) -> Part {
         match self.paused {
-            Some(None) => return (Allowed::Off, None),
-            Some(Some(until)) if at < until => return (Allowed::Off, Some(until)),
+            Some(None) => return Part { allowed: Allowed::Off, until: None, shuts_at: None },
+            Some(Some(until)) if at < until => {
+                return Part { allowed: Allowed::Off, until: Some(until), shuts_at: None };
+            }
             _ => {}
         }
         match self.ordered {
-            Some((allowed, None)) => (allowed, None),
-            Some((allowed, Some(until))) if at < until => (allowed, Some(until)),
+            Some((allowed, None)) => Part { allowed, until: None, shuts_at: None },
+            Some((allowed, Some(until))) if at < until => {
+                let then = self.calendar.at(until, &self.zone);
+                let shuts_at = if then.allowed == Allowed::Off { Some(until) } else { then.shuts_at };
+                Part { allowed, until: Some(until), shuts_at }
+            }
             _ => self.of_calendar(at, week),
         }
     }
 
-    fn of_calendar(&self, at: Wall, week: &[Vec<Part>; 7]) -> (Allowed, Option<Wall>) {
+    /// By the week nobody knows when a window closes: only what is exact tells.
+    fn of_calendar(&self, at: Wall, week: &[Vec<DayPart>; 7]) -> Part {
         if at.since(self.now) <= EXACT {
-            let stretch = self.calendar.at(at, &self.zone);
-            return (stretch.allowed, stretch.until);
+            let Stretch { allowed, until, shuts_at, .. } = self.calendar.at(at, &self.zone);
+            return Part { allowed, until, shuts_at };
         }
         let instant = Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::MAX);
         let local = at.0 + i64::from(self.zone.to_offset(instant).seconds()) * 1000;
@@ -92,11 +107,12 @@ impl Plan {
         let weekday = usize::try_from((local.div_euclid(DAY_MS) + 3).rem_euclid(7)).unwrap_or(0);
         let into = local.rem_euclid(DAY_MS);
         let minute = u16::try_from(into / MINUTE_MS).unwrap_or(0);
-        match week[weekday].iter().find(|part| minute < part.to) {
+        let (allowed, until) = match week[weekday].iter().find(|part| minute < part.to) {
             Some(_) if self.calendar.windows().is_empty() => (self.calendar.at(at, &self.zone).allowed, None),
             Some(part) => (part.allowed, Some(Wall(at.0 - into + i64::from(part.to) * MINUTE_MS))),
             None => (Allowed::Off, Some(Wall(at.0 - into + DAY_MS))),
-        }
+        };
+        Part { allowed, until, shuts_at: None }
     }
 }
 
