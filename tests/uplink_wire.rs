@@ -13,160 +13,32 @@
     reason = "real time on a real line, in figures for people"
 )]
 
+#[path = "support/far_bed.rs"]
+mod far_bed;
 #[path = "support/narrow.rs"]
 mod narrow;
 #[path = "support/servers.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]
 mod servers;
 
-use narrow::{Family, Look, Narrow, Passed, watch, worst};
+use far_bed::{Bed, trusting};
+use narrow::{Family, Look, Passed, worst};
 use panicroom::clock::SystemClock;
-use panicroom::config::url::VaultUrl;
 use panicroom::error::Kind;
-use panicroom::model::{Rate, Sha256};
-use panicroom::store::abilities::{Abilities, Ability};
-use panicroom::store::s3::{Credentials, S3Store, Settings};
+use panicroom::model::Rate;
+use panicroom::seal::{Entropy, SystemEntropy};
+use panicroom::store::s3::S3Store;
 use panicroom::store::throttle::{Line, Throttle};
-use panicroom::store::{Body, Created, NewObject, ObjectName, ObjectStore};
+use panicroom::store::{Created, NewObject, ObjectStore};
 use panicroom::uplink::Rates;
 use panicroom::worker::Stop;
-use servers::Server;
-use sha2::Digest;
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_secs(5);
-
-/// A server behind a line that is measured.
-struct Bed {
-    narrow: Narrow,
-    server: Server,
-    runtime: tokio::runtime::Runtime,
-    /// As seen from the far end.
-    endpoint: String,
-    object: AtomicU64,
-    _relay: Option<TlsRelay>,
-}
-
-/// TLS before the server.
-struct TlsRelay(Child);
-
-impl Drop for TlsRelay {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Set in the run of a test that trusts what lies in the file it names.
-const TRUSTED: &str = "SSL_CERT_FILE";
-const INSIDE: &str = "UPLINK_WIRE_INSIDE";
-
-/// Whom a process trusts it reads from its environment: runs this test again with one of its own. Whether this is that run.
-fn trusting(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(["--exact", test, "--nocapture"]).env(INSIDE, "yes").env(TRUSTED, dir.path().join("authority"));
-    assert!(again.status().unwrap().success(), "{test} failed in a run of its own");
-    false
-}
-
-impl Bed {
-    fn new(family: Family) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("SKIPPED: bytes on the wire are not measured: it takes root, for a network namespace");
-            return None;
-        }
-        let narrow = Narrow::new(family)
-            .inspect_err(|why| eprintln!("SKIPPED: bytes on the wire are not measured: no network namespace: {why}"))
-            .ok()?;
-        let server = Server::seaweedfs()?;
-        server.make_bucket("box");
-        let endpoint = format!("http://{}", narrow.relay_to(&address(&server)));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .on_thread_start(narrow.entrance())
-            .build()
-            .unwrap();
-        Some(Self { narrow, server, runtime, endpoint, object: AtomicU64::new(0), _relay: None })
-    }
-
-    /// As [`new`](Self::new), reached by TLS, by those who trust what [`TRUSTED`] names.
-    fn secure() -> Option<Self> {
-        let bed = Self::new(Family::V4)?;
-        let python = std::env::var_os("PANICROOM_PYTHON").expect("the server's");
-        let port = address(&bed.server).rsplit(':').next().expect("a port").to_owned();
-        let mut relay = Command::new(python)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tls_relay.py"))
-            .args([bed.narrow.address(), &port])
-            .arg(std::env::var_os(TRUSTED).expect("the file for the authority"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut port = String::new();
-        BufReader::new(relay.stdout.as_mut().unwrap()).read_line(&mut port).unwrap();
-        let endpoint = format!("https://{}:{}", bed.narrow.address(), port.trim());
-        Some(Self { endpoint, _relay: Some(TlsRelay(relay)), ..bed })
-    }
-
-    /// A store as after a start; call it at the far end.
-    fn store(&self, rates: Rates) -> (S3Store, Throttle) {
-        let throttle = Throttle::new(None, SystemClock::shared());
-        throttle.set(rates);
-        (self.store_at(&self.endpoint, &throttle), throttle)
-    }
-
-    fn store_at(&self, endpoint: &str, throttle: &Throttle) -> S3Store {
-        let url = format!("s3://box/p?region=us-east-1&path_style=true&endpoint={endpoint}");
-        let VaultUrl::Bucket(bucket) = url.parse().unwrap() else { panic!() };
-        let credentials = Credentials::File(self.server.credentials());
-        // Known to refuse a name that exists: nothing is sent twice to find out.
-        let abilities = Abilities { conditional_create: Ability::Yes, ..Abilities::default() };
-        let settings = Settings { bucket, credentials, abilities };
-        S3Store::connect(settings, self.runtime.handle().clone(), throttle.clone()).unwrap()
-    }
-
-    fn object(&self, size: usize) -> NewObject {
-        let number = self.object.fetch_add(1, Ordering::Relaxed);
-        let bytes: Vec<u8> = (0..size).map(|i| (i * 31 + size + i / 251) as u8 ^ number as u8).collect();
-        NewObject {
-            name: ObjectName::new(format!("data_{number}")).unwrap(),
-            size: bytes.len() as u64,
-            sha256: Sha256(sha2::Sha256::digest(&bytes).into()),
-            body: Body::Bytes(bytes),
-        }
-    }
-
-    /// Does `work` at the far end while the line is watched.
-    fn measured(&self, work: impl FnOnce() + Send) -> Vec<Look> {
-        let done = AtomicBool::new(false);
-        std::thread::scope(|s| {
-            let watching = s.spawn(|| watch(&self.narrow, &done));
-            let working = s.spawn(|| {
-                self.narrow.enter();
-                work();
-            });
-            let ended = working.join();
-            done.store(true, Ordering::Relaxed);
-            let looks = watching.join().unwrap();
-            ended.unwrap();
-            looks
-        })
-    }
-}
-
-/// `host:port` of a server on this machine.
-fn address(server: &Server) -> String {
-    server.query().rsplit("http://").next().unwrap().to_owned()
-}
 
 fn rate(n: u64) -> Option<Rate> {
     Rate::bytes_per_second(n)
@@ -307,14 +179,67 @@ fn promise_7_on_the_wire_vaults_share_one_line_and_what_one_leaves_the_others_ta
     assert!(without[1] > together[1] * 1.6, "who is left takes what it left: {without:.0?}");
 }
 
+fn at_far_end<T: Send>(bed: &Bed, work: impl FnOnce() -> T + Send) -> T {
+    let work = || {
+        bed.narrow.enter();
+        work()
+    };
+    std::thread::scope(|s| s.spawn(work).join().unwrap())
+}
+
 /// How an object ended that is sent to `endpoint`, and when.
 fn ended(bed: &Bed, store: &S3Store, object: &NewObject) -> (panicroom::error::Result<Created>, Instant) {
     bed.narrow.enter();
     (store.create(object, &Stop::new()), Instant::now())
 }
 
-/// What is under way in the middle of its body and what waits for an answer end with an error that is tried again. What
-/// stands still longer than that in a pause, on a network that lives, does not.
+/// The program itself at the far end, in one pass with one object; whether it ended well is its answer.
+struct Pass {
+    child: Child,
+    _dir: tempfile::TempDir,
+}
+
+impl Pass {
+    /// Takes a dozen seconds or so, alone.
+    fn begin(bed: &Bed) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().canonicalize().unwrap().join(name);
+        fs::create_dir(at("source")).unwrap();
+        // Nothing that could be made smaller.
+        let mut film = vec![0; 3_000_000];
+        SystemEntropy.fill(&mut film);
+        fs::write(at("source/film"), film).unwrap();
+        let config = format!(
+            "[[root]]\npath = \"{}\"\nquiet = \"0s\"\n[[vault]]\nname = \"v\"\nurl = \"s3://box/pass?region=us-east-1&\
+             path_style=true&endpoint={}\"\ncredentials_file = \"{}\"\n[uplink]\nlimit = \"300 kB/s\"\npolite = false\n\
+             [state]\ndir = \"{}\"\n[http]\nlisten = \"off\"\n",
+            at("source").display(),
+            bed.endpoint,
+            bed.server.credentials().display(),
+            at("state").display()
+        );
+        fs::write(at("config.toml"), config).unwrap();
+        let start = |args: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_panicroom"));
+            command.arg("--config").arg(at("config.toml")).args(args).stdin(Stdio::null()).stdout(Stdio::null());
+            command.spawn().unwrap()
+        };
+        let words = at("words");
+        assert!(start(&["init", "--words-file", words.to_str().unwrap()]).wait().unwrap().success());
+        Self { child: start(&["backup"]), _dir: dir }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What is under way in the middle of its body and what waits for an answer end with an error that is tried again, and
+/// the program goes on by itself once it can. What stands still longer than that in a pause, on a network that lives,
+/// does not end.
 #[test]
 fn a_network_that_dies_without_a_word_is_noticed_in_a_minute_and_a_pause_is_none() {
     /// Half of it is the promise; else it would be five minutes at least.
@@ -327,6 +252,10 @@ fn a_network_that_dies_without_a_word_is_noticed_in_a_minute_and_a_pause_is_none
     let (listens, arrived) = beside.narrow.mute();
     let paused = Throttle::new(rate(100_000), SystemClock::shared());
     let stop = Stop::new();
+    let mut pass = at_far_end(&bed, || Pass::begin(&bed));
+    while bed.narrow.passed().up < 300_000 {
+        sleep(Duration::from_millis(100));
+    }
     std::thread::scope(|s| {
         let under_way = s.spawn(|| ended(&bed, &bed.store_at(&bed.endpoint, &limited), &large));
         let unanswered = s.spawn(|| ended(&bed, &bed.store_at(&format!("http://{mute}"), &free), &small));
@@ -360,10 +289,13 @@ fn a_network_that_dies_without_a_word_is_noticed_in_a_minute_and_a_pause_is_none
         stop.ask();
         assert_eq!(standing.join().unwrap().unwrap_err().kind(), Kind::Stopping);
     });
+    assert!(pass.child.try_wait().unwrap().is_none(), "the program waits for the network");
     bed.narrow.mend();
+    let mended = Instant::now();
     limited.set(Rates::FREE);
-    let (again, _) =
-        std::thread::scope(|s| s.spawn(|| ended(&bed, &bed.store_at(&bed.endpoint, &limited), &large)).join().unwrap());
+    let (again, _) = at_far_end(&bed, || ended(&bed, &bed.store_at(&bed.endpoint, &limited), &large));
+    assert!(pass.child.wait().unwrap().success(), "the program goes on by itself");
+    println!("the program was done {:.0} s after the network was back", mended.elapsed().as_secs_f64());
     assert_eq!(again.unwrap(), Created::Now, "once the network is back it goes through");
 }
 
