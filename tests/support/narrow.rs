@@ -1,22 +1,36 @@
 //! A network of its own to be measured: two namespaces' worth of a veth pair, and a relay to a server on this machine.
 //!
 //! Threads that [`Narrow::enter`] speak through the pair; what passes is read off the near end, IP packets alone. The
-//! pair splits large sends itself, so that packets are counted as a line would carry them.
+//! pair splits large sends itself, so that packets are counted as a line would carry them. Nobody asks for neighbours:
+//! each end is told of the other, and told wrong while the line is cut.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Ethernet's header, which the counters include.
 const ETHERNET: u64 = 14;
+/// The two ends, and one that is not there.
+const NEAR: &str = "02:00:00:00:00:01";
+const FAR: &str = "02:00:00:00:00:02";
+const NOBODY: &str = "02:00:00:00:00:03";
+
+/// Which addresses the pair has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
 
 pub struct Narrow {
     name: String,
     near: String,
     far: String,
+    /// Of the near end.
     address: String,
 }
 
@@ -39,32 +53,61 @@ fn run(command: &str) -> Result<(), String> {
 
 impl Narrow {
     /// Else why it cannot be had here.
-    pub fn new() -> Result<Self, String> {
+    pub fn new(family: Family) -> Result<Self, String> {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let id = std::process::id() % 1000 * 10 + u32::from(NEXT.fetch_add(1, Ordering::Relaxed) % 10);
-        let net = format!("198.{}.{}", 18 + id / 256 % 2, id % 256);
+        let (net, length) = match family {
+            Family::V4 => (format!("198.{}.{}.", 18 + id / 256 % 2, id % 256), 24),
+            Family::V6 => (format!("fd70:616e:{id:x}::"), 64),
+        };
         let narrow = Self {
             name: format!("narrow{id}"),
             near: format!("nn{id}"),
             far: format!("nf{id}"),
-            address: format!("{net}.1"),
+            address: format!("{net}1"),
         };
         let Self { name, near, far, address } = &narrow;
+        let v4_alone = u8::from(family == Family::V4);
+        // IPv6 looks for doubles of its addresses before it uses them, unless told not to.
+        let at_once = if family == Family::V6 { " nodad" } else { "" };
         for command in [
             format!("ip netns add {name}"),
-            format!("ip link add {near} gso_max_segs 1 type veth peer name {far}"),
+            format!("ip link add {near} address {NEAR} gso_max_segs 1 type veth peer name {far} address {FAR}"),
+            format!("ip link set {near} addrgenmode none"),
+            format!("ip link set {far} addrgenmode none"),
             format!("ip link set {far} gso_max_segs 1 netns {name}"),
-            format!("ip netns exec {name} sysctl -qw net.ipv6.conf.all.disable_ipv6=1"),
-            format!("sysctl -qw net.ipv6.conf.{near}.disable_ipv6=1"),
-            format!("ip addr add {address}/24 dev {near}"),
+            format!("ip -n {name} link set {far} addrgenmode none"),
+            format!("ip netns exec {name} sysctl -qw net.ipv6.conf.all.disable_ipv6={v4_alone}"),
+            format!("sysctl -qw net.ipv6.conf.{near}.disable_ipv6={v4_alone}"),
+            format!("ip addr add {address}/{length} dev {near}{at_once}"),
             format!("ip link set {near} up"),
-            format!("ip -n {name} addr add {net}.2/24 dev {far}"),
+            format!("ip -n {name} addr add {net}2/{length} dev {far}{at_once}"),
             format!("ip -n {name} link set {far} up"),
             format!("ip -n {name} link set lo up"),
+            format!("ip neigh replace {net}2 lladdr {FAR} dev {near} nud permanent"),
         ] {
             run(&command)?;
         }
+        narrow.lead_to(NEAR)?;
         Ok(narrow)
+    }
+
+    /// Where the far end believes the near one to be.
+    fn lead_to(&self, whom: &str) -> Result<(), String> {
+        let Self { name, far, address, .. } = self;
+        run(&format!("ip -n {name} neigh replace {address} lladdr {whom} dev {far} nud permanent"))
+    }
+
+    /// From now on nothing that is sent at the far end arrives, and nobody is told.
+    pub fn cut(&self) {
+        self.lead_to(NOBODY).expect("cut the line");
+    }
+    pub fn mend(&self) {
+        self.lead_to(NEAR).expect("mend the line");
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// This thread, and those it starts, are at the far end from now on.
@@ -92,6 +135,26 @@ impl Narrow {
             }
         });
         here
+    }
+
+    /// One that takes whatever comes and never answers; its `host:port`, and how much it took.
+    pub fn mute(&self) -> (String, Arc<AtomicU64>) {
+        let listener = TcpListener::bind((self.address.as_str(), 0)).expect("listen on the pair");
+        let here = listener.local_addr().expect("an address").to_string();
+        let took = Arc::new(AtomicU64::new(0));
+        let counts = Arc::clone(&took);
+        std::thread::spawn(move || {
+            for mut asked in listener.incoming().flatten() {
+                let counts = Arc::clone(&counts);
+                std::thread::spawn(move || {
+                    let mut piece = [0; 64 << 10];
+                    while let Ok(n @ 1..) = asked.read(&mut piece) {
+                        counts.fetch_add(n as u64, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        (here, took)
     }
 
     pub fn passed(&self) -> Passed {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::Rate;
 use crate::store::body::BodyReader;
 use crate::store::proof::Hashing;
-use crate::store::throttle::Throttle;
+use crate::store::throttle::{Throttle, Way};
 use crate::worker::Stop;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -36,7 +36,7 @@ pub(super) fn channel(size: u64) -> (mpsc::Sender<Bytes>, Slices) {
     (to, Slices { from, left: size })
 }
 
-/// What flows in about an eighth of a second.
+/// What flows in about an eighth of a second, at the pace that limits and manners allow.
 fn slice_under(limit: Option<Rate>) -> usize {
     let most = SLICE as u64;
     let bytes = limit.map_or(most, |rate| (rate.get() / 8).clamp(SLICE_MIN, most));
@@ -54,7 +54,7 @@ pub(super) fn feed(
     let mut slice = vec![0; SLICE];
     while reader.left() > 0 {
         stop.check()?;
-        let most = slice_under(throttle.rate()).min(usize::try_from(reader.left()).unwrap_or(SLICE));
+        let most = slice_under(throttle.pace(Way::Up)).min(usize::try_from(reader.left()).unwrap_or(SLICE));
         let bytes = reader.fill(&mut slice[..most])?;
         hashing.update(bytes);
         let bytes = Bytes::copy_from_slice(bytes);

@@ -74,6 +74,9 @@ impl Polite {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{ManualClock, Wall};
+    use crate::store::throttle::{Freight, Throttle, Way};
+    use crate::uplink::bucket;
 
     #[test]
     fn the_wait_of_others_is_told_while_it_is_seen_and_not_after() {
@@ -101,5 +104,27 @@ mod tests {
         assert_eq!(delay(&polite, at(12_500)), None, "what was seen long ago is not known now");
         polite.give_up();
         assert_eq!(polite.state(at(12_500)), MannersState::NoTcpInfo);
+    }
+
+    /// Where there is no limit, what manners allow decides the pieces: on a slow line no more than a packet or so at once.
+    #[test]
+    fn without_a_limit_a_piece_of_an_object_is_what_manners_let_go_at_once() {
+        let clock = ManualClock::at(Wall(0));
+        let throttle = Throttle::new(None, clock.clone());
+        throttle.mannered(Some(Manners::new()));
+        let pace = throttle.pace(Way::Up).unwrap();
+        let most = bucket::grant(pace);
+        assert!(most <= bucket::PACKET, "{most} bytes at {pace:?}");
+        let mut sent = 0;
+        for _ in 0..1000 {
+            clock.advance(Duration::from_millis(10));
+            while let Grant::Go(n) = throttle.take(Way::Up, 256 << 10, Freight::Body) {
+                assert!(n <= most, "{n}");
+                sent += n;
+            }
+        }
+        assert!((pace.get() * 9..=pace.get() * 10).contains(&sent), "{sent} bytes in ten seconds at {pace:?}");
+        let talk = throttle.take(Way::Up, 100_000, Freight::Talk);
+        assert_eq!(talk, Grant::Go(100_000), "questions are not held");
     }
 }

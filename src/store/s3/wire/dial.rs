@@ -1,4 +1,10 @@
-//! Opening a connection, at the throttle's pace too.
+//! Opening a connection, at the throttle's pace too, and how long a silent one is believed in.
+//!
+//! A network may die without a word: a cable pulled, a route gone, a router that forgot us. The kernel alone would repeat
+//! itself for a quarter of an hour. Here a connection ends when the other side confirmed nothing for [`SILENCE`] though
+//! something waits to be confirmed (`TCP_USER_TIMEOUT`), or when nothing is under way and it answers no question of the
+//! kernel's own ([`ASKS_AFTER`], [`ASKS_EVERY`]). Whoever waits on it gets an error that is tried again. A line that is
+//! only slow confirms now and then, and each time counts anew; in a pause nothing waits to be confirmed.
 
 use super::stream::Stream;
 use super::toll::SYN;
@@ -13,6 +19,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tower_service::Service;
 
+/// The longest the other side may be silent. One that takes no more bytes (a window of zero) counts as silent too: longer
+/// than a disk of it needs to wake.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only questions end a connection there"))]
+const SILENCE: Duration = Duration::from_secs(60);
+/// Where nothing is under way the kernel asks whether the other side is still there: after so long, and again. A pause
+/// keeps its connection alive behind routers that forget quiet ones.
+const ASKS_AFTER: Duration = Duration::from_secs(30);
+const ASKS_EVERY: Duration = Duration::from_secs(10);
+/// Where only questions end a connection, so many without an answer do.
+const ASKS: u32 = 3;
 /// Smallest receive buffer that still takes packets of a common size, bytes.
 const RECEIVE_MIN: u64 = 4096;
 /// Largest that is asked for; above it the system's own growth is as good, bytes.
@@ -31,6 +47,11 @@ impl Dial {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(patience);
+        tcp.set_keepalive(Some(ASKS_AFTER));
+        tcp.set_keepalive_interval(Some(ASKS_EVERY));
+        tcp.set_keepalive_retries(Some(ASKS));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(SILENCE));
         Self { tcp, throttle: throttle.clone() }
     }
 
