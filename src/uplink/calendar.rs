@@ -23,6 +23,8 @@ const DAY_MS: i64 = 86_400_000;
 pub struct Calendar {
     windows: Vec<Window>,
     otherwise: Option<Rate>,
+    /// See [`Calendar::shortest_run`]: asked for every second, and the same for as long as the windows are.
+    shortest_run: Option<u64>,
 }
 
 /// What is allowed at an instant.
@@ -48,7 +50,9 @@ pub struct Part {
 impl Calendar {
     /// `otherwise` is the limit where no window holds; None: no limit.
     pub fn new(windows: Vec<Window>, otherwise: Option<Rate>) -> Self {
-        Self { windows, otherwise }
+        let mut calendar = Self { windows, otherwise, shortest_run: None };
+        calendar.shortest_run = calendar.find_shortest_run();
+        calendar
     }
 
     pub fn windows(&self) -> &[Window] {
@@ -115,6 +119,10 @@ impl Calendar {
     /// The fewest bytes that go without a break between two times that are shut, at the limits of the calendar; None: the
     /// week is never shut, or no stretch of it is bounded. What is bigger may be cut off every time it is sent.
     pub fn shortest_run(&self) -> Option<u64> {
+        self.shortest_run
+    }
+
+    fn find_shortest_run(&self) -> Option<u64> {
         let parts: Vec<Part> = self.week().into_iter().flatten().collect();
         let begin = parts.iter().position(|p| p.allowed == Allowed::Off)?;
         let (mut runs, mut run) = (Vec::new(), None);
