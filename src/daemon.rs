@@ -18,5 +18,7 @@ mod rest;
 pub mod run;
 pub mod sheet;
 pub mod spell;
+#[cfg(test)]
+mod trial;
 pub mod uplink;
 mod walks;

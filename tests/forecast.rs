@@ -1,5 +1,5 @@
-//! "When is each root safe?", asked of the real program: while a slow line is at work, of a line nobody knows, with
-//! suppositions, and again after it was killed.
+//! "When is each root safe?", asked of the real program: while a slow line is at work, with suppositions, and when all is
+//! safe. That what was learnt outlives a kill takes minutes: `daemon/forecast/tests.rs` lives them on a clock moved by hand.
 
 #[path = "support/machine.rs"]
 #[expect(dead_code, reason = "shared: each test uses its part of it")]

@@ -90,10 +90,11 @@ struct Open {
 }
 
 impl Open {
-    /// Bytes the pack will have once all that was handed over is sealed.
+    /// Bytes the pack will have once all that lies in it is sealed: the block being filled too, for on a slow line a block
+    /// is as much as a pack.
     fn expected(&self) -> u64 {
         let (text, sealed) = (self.meter.text.load(Ordering::Relaxed), self.meter.sealed.load(Ordering::Relaxed));
-        let under_way = self.dispatched.saturating_sub(text);
+        let under_way = (self.dispatched + self.text.len() as u64).saturating_sub(text);
         sealed + (under_way * sealed).checked_div(text).unwrap_or(under_way)
     }
 }

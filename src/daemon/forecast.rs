@@ -30,9 +30,9 @@ const KEEP: Duration = Duration::from_secs(300);
 /// What waits is counted at most this part of the time: of five million rows it takes seconds.
 const COUNTING_SHARE: u32 = 50;
 const LINE: &str = "forecast_line";
-const FILES: &str = "forecast_files";
-/// Numbers of one kind of files as they are kept: root, band and eight sums.
-const KEPT_OF_FILES: usize = 10;
+const FILES: &str = "forecast_kinds";
+/// Numbers of one kind of files as they are kept: root, band and nine sums.
+const KEPT_OF_FILES: usize = 11;
 
 type Kind3 = (RootId, Band);
 
@@ -388,3 +388,6 @@ fn files_of(kept: &[f64]) -> Option<(Kind3, Files)> {
 pub fn after(now: Wall, seconds: u64) -> Wall {
     now.plus(Duration::from_secs(seconds))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 //! vaults never notice (promise 12).
 
 mod last_call;
-mod steps;
+pub mod steps;
 mod vault;
 
 pub use vault::{Trouble, Vault};
@@ -255,13 +255,19 @@ impl Daemon {
 
     fn open(&self, vault: &Arc<Vault>) -> Result<Arc<Engine>> {
         let Opened { engine, s3 } = self.house.open_engine(&vault.settings, vault.throttle.clone())?;
+        *vault.s3.lock().expect("s3 lock") = s3;
+        self.take_in(vault, engine)
+    }
+
+    /// An engine that opened belongs to its vault from now on: every root is owed a walk, what was learnt is known again, and
+    /// what was ordered holds for it too.
+    pub fn take_in(&self, vault: &Vault, engine: Engine) -> Result<Arc<Engine>> {
         engine.figures.hurry.store(self.hurried.load(Ordering::SeqCst), Ordering::SeqCst);
         for root in &engine.roots {
             engine.mark_root(root)?;
         }
         let engine = Arc::new(engine);
         vault.learnt.lock().expect("learnt lock").open(&engine)?;
-        *vault.s3.lock().expect("s3 lock") = s3;
         if let Some(lost) = self.uplink.lost() {
             engine.tell(Level::Warning, &lost);
         }

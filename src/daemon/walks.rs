@@ -77,39 +77,4 @@ fn minute_of_day(now: Wall) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: i64 = 60_000;
-    const DAY: i64 = 24 * 60 * MINUTE;
-
-    /// When a root that is walked whenever it is due is walked, minute by minute, from a first walk at `start`.
-    fn walks(start: i64, days: i64, every: Duration, hours: Option<Hours>) -> Vec<i64> {
-        let mut walks = vec![start];
-        for minute in start / MINUTE..start / MINUTE + days * 24 * 60 {
-            let now = Wall(minute * MINUTE);
-            if is_due(now, now.since(Wall(walks[walks.len() - 1])), every, hours) {
-                walks.push(now.0);
-            }
-        }
-        walks
-    }
-
-    #[test]
-    fn every_root_is_walked_every_night_and_never_outside_the_hours() {
-        let hours: Hours = "02:00-05:00".parse().unwrap();
-        for start in [0, 7, 14, 23].map(|h| 1_700_000_000_000 / DAY * DAY + h * 60 * MINUTE) {
-            let walks = walks(start, 20, Duration::from_secs(86_400), Some(hours));
-            assert!((20..=21).contains(&walks.len()), "{}", walks.len());
-            assert!(walks[1..].iter().all(|at| hours.hold(minute_of_day(Wall(*at)))));
-            assert!(walks.windows(2).all(|w| w[1] - w[0] <= DAY + 10 * MINUTE), "{walks:?}");
-        }
-    }
-
-    #[test]
-    fn without_hours_it_is_walked_as_often_as_it_says() {
-        assert_eq!(walks(0, 10, Duration::from_secs(86_400), None).len(), 10);
-        let often = walks(0, 2, Duration::from_secs(3600), Some("02:00-05:00".parse().unwrap()));
-        assert!((6..=9).contains(&often.len()), "each hour of the hours: {often:?}");
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Captures once there is enough for a pack, or something waited for as long as `gather` says.
-pub(super) fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
+pub fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
     if vault.holds_still() {
         return Ok(Step::Wait(LOOK));
     }
@@ -36,7 +36,7 @@ pub(super) fn capture_step(vault: &Vault, engine: &Engine) -> Result<Step> {
     Ok(Step::Wait(if walking { Duration::from_millis(200) } else { until_next }))
 }
 
-pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
+pub fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
     if vault.holds_still() || vault.may() == May::Nothing {
         return Ok(Step::Wait(LOOK));
     }
@@ -70,7 +70,7 @@ pub(super) fn publish_step(vault: &Vault, engine: &Engine) -> Result<Step> {
 }
 
 /// The first thread always helps; the others only where the uplink is fast.
-pub(super) fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
+pub fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step> {
     const FAST: u64 = 2_000_000;
     const SOON: Duration = Duration::from_millis(200);
     let slow = vault.throttle.rate().is_some_and(|r| r.get() < FAST);

@@ -31,11 +31,15 @@ const SURE: f64 = 0.03;
 const UNSEEN_SPREAD: f64 = 0.2;
 /// Source bytes after which a ratio has half forgotten what came before.
 const RATIO_MEMORY: f64 = 64e9;
-/// Source bytes that make one sample of a ratio.
+/// And after this time: of a first backup that took weeks, what the last one said.
+const RATIO_HALF_LIFE: f64 = 2.0 * HALF_LIFE;
+/// Source bytes that make one sample of a ratio; on a slow line, or of a quiet root, what a day brought, if it is not next to
+/// nothing.
 const SAMPLE: f64 = 128e6;
+const LEAST_SAMPLE: f64 = 1e6;
 /// What is expected of files nothing was seen of, by their mean size: large ones are films and pictures, which hardly shrink;
 /// small ones are text and pages, which do. It weighs as much as this many source bytes of the root's own.
-const UNSEEN_WEIGHT: f64 = 64e6;
+const UNSEEN_WEIGHT: f64 = 16e6;
 const LARGE: u64 = 2_000_000;
 const SMALL: u64 = 50_000;
 const DAY: f64 = 86_400.0;
@@ -341,8 +345,9 @@ pub struct Files {
     sealed: f64,
     samples: f64,
     squares: f64,
-    /// The sample that is being gathered.
+    /// The sample that is being gathered, and seconds since the last one was whole.
     open: [f64; 2],
+    age: f64,
     /// Bytes of files that became new or other, and the seconds they were watched for. Fading.
     new: f64,
     watched: f64,
@@ -353,16 +358,21 @@ impl Files {
     pub fn sealed(&mut self, source: u64, sealed: u64) {
         self.open[0] += real(source);
         self.open[1] += real(sealed);
-        if self.open[0] < SAMPLE {
+        // More sealed than read is a long file on its way: nobody knows what it comes to.
+        let a_day_of_it = self.age >= DAY && self.open[0] >= LEAST_SAMPLE && self.open[1] <= self.open[0] * 1.1;
+        if self.open[0] < SAMPLE && !a_day_of_it {
             return;
         }
         let [source, sealed] = std::mem::take(&mut self.open);
-        let keep = (-source / RATIO_MEMORY).exp2();
+        // However long nothing came, what comes then makes nobody forget more than half.
+        let keep = (-source / RATIO_MEMORY - (self.age / RATIO_HALF_LIFE).min(1.0)).exp2();
+        self.age = 0.0;
         self.source = self.source * keep + source;
         self.sealed = self.sealed * keep + sealed;
-        self.samples = self.samples * keep + 1.0;
+        let weight = (source / SAMPLE).min(1.0);
+        self.samples = self.samples * keep + weight;
         let off = sealed / source - self.sealed / self.source;
-        self.squares = self.squares * keep + off * off;
+        self.squares = self.squares * keep + weight * off * off;
     }
 
     /// `bytes` became new or other within `seconds`, the first walk aside.
@@ -370,6 +380,7 @@ impl Files {
         let keep = (-seconds / HALF_LIFE).exp2();
         self.new = self.new * keep + real(bytes);
         self.watched = self.watched * keep + seconds;
+        self.age += seconds;
     }
 
     /// Bytes of files a day that become new or other. Before a day was seen, what was seen is taken for a day's worth.
@@ -417,17 +428,19 @@ impl Files {
     }
 
     pub fn figures(&self) -> Vec<f64> {
-        vec![self.source, self.sealed, self.samples, self.squares, self.open[0], self.open[1], self.new, self.watched]
+        let [a, b] = self.open;
+        vec![self.source, self.sealed, self.samples, self.squares, a, b, self.age, self.new, self.watched]
     }
 
     pub fn of_figures(figures: &[f64]) -> Option<Self> {
-        let [source, sealed, samples, squares, a, b, new, watched] = *figures else { return None };
+        let [source, sealed, samples, squares, a, b, age, new, watched] = *figures else { return None };
         figures.iter().all(|f| f.is_finite() && *f >= 0.0).then_some(Self {
             source,
             sealed,
             samples,
             squares,
             open: [a, b],
+            age,
             new,
             watched,
         })
