@@ -112,7 +112,9 @@ impl Engine {
         let mut held = claims.0.lock().expect("claims lock");
         let passed_over = if matches!(freight, Freight::UpTo(_)) { PASSED_OVER } else { 0 };
         let (mut first_segment, mut found) = (true, Found::Nothing);
-        for object in self.catalog.spooled(held.len() + 1 + passed_over)? {
+        // What may be overtaken is a matter of bytes: on a slow line packs are small, and many.
+        let smaller = self.settings.pack_size.0 / self.pack_target().max(1);
+        for object in self.catalog.spooled_of(held.len() + 1 + passed_over, smaller)? {
             let hash = match &object {
                 SpooledObject::Pack { hash, size, .. } if !freight.takes_pack(*size) => {
                     if matches!(freight, Freight::UpTo(_)) && !held.contains(hash) {

@@ -104,6 +104,12 @@ impl Catalog {
     /// What waits for the vault: the segment first, then packs: by what was said of their files, and within it in the
     /// order they were opened, where small files overtake up to [`OVERTAKEN`] packs of larger ones, and no more.
     pub fn spooled(&self, most: usize) -> Result<Vec<SpooledObject>> {
+        self.spooled_of(most, 1)
+    }
+
+    /// The same, of packs that are so many times smaller than they might be: so many more are overtaken.
+    pub fn spooled_of(&self, most: usize, smaller: u64) -> Result<Vec<SpooledObject>> {
+        let overtaken = OVERTAKEN.saturating_mul(smaller.max(1).cast_signed());
         self.read("read the spool's rows", |c| {
             let mut out = vec![];
             let mut s =
@@ -120,7 +126,7 @@ impl Catalog {
             }
             let mut s =
                 c.prepare_cached("SELECT id, hash, tier, size, rank FROM pack INDEXED BY pack_turn WHERE state = 0 ORDER BY rank / 3, id + ? * (rank % 3) LIMIT ?")?;
-            let mut rows = s.query((OVERTAKEN, most as i64))?;
+            let mut rows = s.query((overtaken, most as i64))?;
             while let Some(r) = rows.next()? {
                 out.push(SpooledObject::Pack {
                     id: r.get(0)?,

@@ -92,7 +92,9 @@ pub fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step
     match engine.upload(&vault.claims, freight)? {
         Uploaded::Pack => {
             vault.last_call.stored();
-            Ok(Step::Again)
+            // A pack of a slow line takes minutes: the segment that is due by this one goes before the next.
+            let segment_is_due = slow && engine.occasion()?.is_some();
+            Ok(if segment_is_due { Step::Wait(SOON) } else { Step::Again })
         }
         Uploaded::Segment => Ok(Step::Again),
         Uploaded::TooLarge => {
