@@ -20,7 +20,7 @@ pub mod start;
 pub mod upload;
 pub mod walk;
 
-use crate::catalog::{Catalog, Level, NodeShape, RootId};
+use crate::catalog::{Catalog, Level, NodeShape, Origin, RootId};
 use crate::chunk::Chunker;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -120,7 +120,9 @@ pub struct Figures {
     /// Bytes of objects that became stored since the start.
     pub stored: AtomicU64,
     /// What capture made of what, for the forecast: taken away by whoever learns from it.
-    pub yields: Mutex<BTreeMap<(RootId, Band), Yield>>,
+    pub yields: Mutex<BTreeMap<(RootId, Band, Origin), Yield>>,
+    /// Of each root that was walked whole, the notice of the walk that first did; read when a capture begins.
+    pub first_walks: Mutex<BTreeMap<RootId, u64>>,
     /// Packs may not be sent now, the log may: a cap is used up.
     pub packs_wait: AtomicBool,
     /// Soon nothing may be sent: what is stored is to be named now.

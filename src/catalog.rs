@@ -23,7 +23,7 @@ mod turn;
 mod verify;
 mod view;
 
-pub use ahead::Ahead;
+pub use ahead::{Ahead, Origin};
 pub use counts::{RootCounts, VaultCounts};
 pub use drills::{DrillFile, DrillId, DrillPack, Drilled};
 pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled, pieces_of};
@@ -59,6 +59,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0004_reread.sql")),
     M::up(include_str!("../migrations/0005_segment_etag.sql")),
     M::up(include_str!("../migrations/0006_order.sql")),
+    M::up(include_str!("../migrations/0007_first_walk.sql")),
 ];
 
 /// Identity of a root within one catalog.

@@ -70,13 +70,26 @@ pub struct Taken {
     pub before: Option<Seq>,
 }
 
+/// Whose bytes they are, for the forecast: of a root, noticed at this place in the order of noticing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whose {
+    pub root: RootId,
+    pub notice: u64,
+}
+
+impl Whose {
+    pub fn of(row: &DirtyRow) -> Self {
+        Self { root: row.root, notice: row.notice }
+    }
+}
+
 /// From a reader to the packer.
 #[derive(Debug)]
 pub enum Message {
     /// Whole paths of one lane, each with the number of parts it has of the stretch.
     Whole { stretch: Stretch, lane: Lane, paths: Vec<(usize, Taken)> },
     /// A stretch of a long file.
-    Stretch { file: NodeId, root: RootId, lane: Lane, stretch: Stretch },
+    Stretch { file: NodeId, whose: Whose, lane: Lane, stretch: Stretch },
     /// Its end.
     End { file: NodeId, taken: Box<Taken> },
     /// It was given up: what was packed of it stays known.

@@ -12,8 +12,8 @@
 mod write;
 
 use super::Engine;
-use super::capture::{Lane, Message, Part, Stretch, Taken, Turns};
-use crate::catalog::{CatalogPiece, KeptContent, Known, NodeId, Outcome, RootId, Settled};
+use super::capture::{Lane, Message, Part, Stretch, Taken, Turns, Whose};
+use crate::catalog::{CatalogPiece, KeptContent, Known, NodeId, Origin, Outcome, RootId, Settled};
 use crate::error::{Error, Result};
 use crate::format::MAX_BLOCK;
 use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock};
@@ -22,7 +22,7 @@ use crate::model::{ChunkId, Seq, Tier};
 use crate::seal::TAG;
 use crate::seal::compress::KEPT;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -66,11 +66,14 @@ struct Job {
     done: Sender<Result<SealedBlock>>,
 }
 
+/// Bytes of a pack's chunks by whose they are.
+type Fresh = BTreeMap<(RootId, Origin), u64>;
+
 /// To the writer, in order.
 enum Order {
     Begin { id: i64, pack: NewPack, lane: Lane, root: RootId, meter: Arc<Meter> },
     Block { id: i64, sealed: Receiver<Result<SealedBlock>> },
-    Finish { id: i64, settled: Vec<Settled> },
+    Finish { id: i64, settled: Vec<Settled>, fresh: Fresh },
     Commit(Vec<Settled>),
 }
 
@@ -87,6 +90,7 @@ struct Open {
     text: Vec<u8>,
     list: Vec<(ChunkId, u32)>,
     settled: Vec<Settled>,
+    fresh: Fresh,
 }
 
 impl Open {
@@ -123,6 +127,7 @@ struct Packer<'a> {
 impl Engine {
     /// Packs everything the readers send, until they are done.
     pub(super) fn pack_all(&self, messages: Receiver<Message>, spares: &Sender<Stretch>, turns: &Turns) -> Result<()> {
+        *self.figures.first_walks.lock().expect("first walks lock") = self.catalog.first_walks()?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
         let (jobs_in, jobs_out) = bounded::<Job>(1);
         let (orders_in, orders_out) = bounded::<Order>(threads + 1);
@@ -164,6 +169,13 @@ impl Engine {
         })
     }
 
+    /// Whether it belongs to the first backup.
+    fn origin(&self, whose: Whose) -> Origin {
+        let walks = self.figures.first_walks.lock().expect("first walks lock");
+        let is_later = walks.get(&whose.root).is_some_and(|first| whose.notice > *first);
+        if is_later { Origin::Later } else { Origin::First }
+    }
+
     fn seal_blocks(&self, jobs: &Receiver<Job>, texts: &Texts) {
         let mut bench = Bench::new(self.settings.level);
         for job in jobs {
@@ -190,9 +202,10 @@ impl Packer<'_> {
         self.forget_committed();
         match message {
             Message::Whole { stretch, lane, paths } => {
-                let root = paths.first().map_or(RootId(0), |(_, taken)| taken.row.root);
-                let mut laid = self.lay(&stretch, lane, root)?;
+                let Some((_, first)) = paths.first() else { return Ok(()) };
+                let mut laid = self.lay(&stretch, lane, Whose::of(&first.row))?;
                 for (parts, taken) in paths {
+                    laid.whose = Whose::of(&taken.row);
                     let mut content = vec![];
                     for _ in 0..parts {
                         laid.next(self, &mut content)?;
@@ -201,9 +214,9 @@ impl Packer<'_> {
                 }
                 self.give_back(stretch);
             }
-            Message::Stretch { file, root, lane, stretch } => {
+            Message::Stretch { file, whose, lane, stretch } => {
                 let mut content = self.long.remove(&file).unwrap_or_default();
-                let mut laid = self.lay(&stretch, lane, root)?;
+                let mut laid = self.lay(&stretch, lane, whose)?;
                 for _ in 0..stretch.parts.len() {
                     laid.next(self, &mut content)?;
                 }
@@ -245,10 +258,10 @@ impl Packer<'_> {
     }
 
     /// A stretch ready to be packed: what is known of its chunks is asked for all of them at once.
-    fn lay<'s>(&self, stretch: &'s Stretch, lane: Lane, root: RootId) -> Result<Laid<'s>> {
+    fn lay<'s>(&self, stretch: &'s Stretch, lane: Lane, whose: Whose) -> Result<Laid<'s>> {
         let ids: Vec<ChunkId> = stretch.parts.iter().filter_map(chunk_id).collect();
         let known = self.engine.catalog.known(&ids, lane.tier)?.into_iter();
-        Ok(Laid { parts: stretch.parts.iter(), text: &stretch.text, known, lane, root })
+        Ok(Laid { parts: stretch.parts.iter(), text: &stretch.text, known, lane, whose })
     }
 
     /// The reader's buffers go back to it.
@@ -261,9 +274,9 @@ impl Packer<'_> {
     }
 
     /// A chunk never seen goes into the open pack of its lane.
-    fn add(&mut self, id: ChunkId, bytes: &[u8], lane: Lane, root: RootId) -> Result<(i64, u32)> {
+    fn add(&mut self, id: ChunkId, bytes: &[u8], lane: Lane, whose: Whose) -> Result<(i64, u32)> {
         if !self.open.contains_key(&lane) {
-            self.begin(lane, root)?;
+            self.begin(lane, whose.root)?;
         }
         let open = self.open.get_mut(&lane).expect("just begun");
         if !open.text.is_empty() && open.text.len() + bytes.len() > BLOCK {
@@ -272,6 +285,7 @@ impl Packer<'_> {
         let open = self.open.get_mut(&lane).expect("still open");
         debug_assert!(bytes.len() as u64 <= MAX_BLOCK);
         let place = (open.id, open.chunks);
+        *open.fresh.entry((whose.root, self.engine.origin(whose))).or_default() += bytes.len() as u64;
         open.text.reserve_exact(bytes.len() + TAG);
         open.text.extend_from_slice(bytes);
         open.list.push((id, u32::try_from(bytes.len()).expect("a chunk is at most 4 MiB")));
@@ -320,6 +334,7 @@ impl Packer<'_> {
             text: vec![],
             list: vec![],
             settled: vec![],
+            fresh: Fresh::new(),
         };
         self.open.insert(lane, open);
         self.turns.opened(lane.rank);
@@ -351,7 +366,9 @@ impl Packer<'_> {
                 self.turns.closed(lane.rank);
                 self.turns.tell_room(self.engine.room(self.turns)?);
             }
-            self.orders.send(Order::Finish { id: open.id, settled: open.settled }).map_err(stopped)?;
+            self.orders
+                .send(Order::Finish { id: open.id, settled: open.settled, fresh: open.fresh })
+                .map_err(stopped)?;
         }
         if !self.several.is_empty() {
             let several = std::mem::take(&mut self.several);
@@ -429,7 +446,7 @@ struct Laid<'s> {
     text: &'s [u8],
     known: std::vec::IntoIter<Option<Known>>,
     lane: Lane,
-    root: RootId,
+    whose: Whose,
 }
 
 impl Laid<'_> {
@@ -447,7 +464,7 @@ impl Laid<'_> {
                 let recent = || packer.recent.get(&id).filter(|r| r.0.serves(self.lane.tier)).map(|r| (r.1, r.2));
                 let (pack, number) = match stored.or_else(recent) {
                     Some(place) => place,
-                    None => packer.add(id, bytes, self.lane, self.root)?,
+                    None => packer.add(id, bytes, self.lane, self.whose)?,
                 };
                 push_run(content, pack, number);
             }

@@ -92,7 +92,7 @@ impl Engine {
         let path = self.catalog.path_of(row.node)?;
         let Some(root) = self.root_of(&path) else {
             self.faults.at("walk.done")?;
-            return self.catalog.walked(row.node, row.generation).map(|_| Walked::Yes);
+            return self.catalog.walked(row, None).map(|_| Walked::Yes);
         };
         let Ok(open) = self.open_root(root) else { return Ok(Walked::CannotOpen) };
         let is_folder = path == root.path
@@ -114,7 +114,7 @@ impl Engine {
             walk.run()?;
         }
         self.faults.at("walk.done")?;
-        self.catalog.walked(row.node, row.generation)?;
+        self.catalog.walked(row, (path == root.path).then_some(root.id))?;
         if path == root.path {
             self.figures.walked.lock().expect("figures lock").insert(root.path.clone(), self.now_ms());
         }

@@ -196,12 +196,17 @@ impl Catalog {
         })
     }
 
-    /// A tree was walked: what is left is a look at its top, unless a hint for the tree came since (false).
-    pub fn walked(&self, node: NodeId, generation: u64) -> Result<bool> {
+    /// A tree was walked: what is left is a look at its top, unless a hint for the tree came since (false). `root`: all of
+    /// this one was.
+    pub fn walked(&self, row: &DirtyRow, root: Option<RootId>) -> Result<bool> {
         self.write("finish a walk", |tx| {
+            if let Some(root) = root {
+                tx.prepare_cached("UPDATE root SET first_walk = ? WHERE id = ? AND first_walk IS NULL")?
+                    .execute((row.notice.cast_signed(), root.0))?;
+            }
             let done = tx.execute(
                 "UPDATE dirty SET scope = 0, due = 0 WHERE node = ? AND generation = ? AND scope = 1",
-                (node.0, generation.cast_signed()),
+                (row.node.0, row.generation.cast_signed()),
             )?;
             Ok(done == 1)
         })

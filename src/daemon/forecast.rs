@@ -12,11 +12,11 @@ pub use suppose::Supposed;
 use super::run::Vault;
 use super::uplink::{Hold, May, Uplink, Why};
 use crate::backup::{Engine, Yield};
-use crate::catalog::{Ahead, RootId};
+use crate::catalog::{Ahead, Origin, RootId};
 use crate::clock::{Steady, Wall};
 use crate::error::{Kind, Result};
 use crate::model::{Allowed, Band};
-use crate::uplink::forecast::learn::{Files, Given, Heard};
+use crate::uplink::forecast::learn::{Files, Given, Heard, Spread};
 use crate::uplink::forecast::plan::Plan;
 use crate::uplink::forecast::{Habits, Need, Outlook, forecast};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,23 +30,24 @@ const KEEP: Duration = Duration::from_secs(300);
 /// What waits is counted at most this part of the time: of five million rows it takes seconds.
 const COUNTING_SHARE: u32 = 50;
 const LINE: &str = "forecast_line";
-const FILES: &str = "forecast_kinds";
-/// Numbers of one kind of files as they are kept: root, band and nine sums.
-const KEPT_OF_FILES: usize = 11;
+const FILES: &str = "forecast_origins";
+/// Numbers of one kind of files as they are kept: root, band, origin and nine sums.
+const KEPT_OF_FILES: usize = 12;
 
-type Kind3 = (RootId, Band);
+/// Files that are taken to shrink alike.
+type Alike = (RootId, Band, Origin);
 
 /// What is known of one vault's line and files.
 #[derive(Debug, Default)]
 pub struct Learnt {
     given: Given,
-    files: BTreeMap<Kind3, Files>,
+    files: BTreeMap<Alike, Files>,
     ahead: Vec<Ahead>,
     counted: Option<(Steady, Duration)>,
     /// Unread bytes of each kind when they were counted last; none while walks still find.
-    known: Option<BTreeMap<Kind3, u64>>,
+    known: Option<BTreeMap<Alike, u64>>,
     /// Captured since then.
-    captured: BTreeMap<Kind3, u64>,
+    captured: BTreeMap<Alike, u64>,
     last: Option<Look>,
     kept: Option<Steady>,
     opened: bool,
@@ -166,10 +167,10 @@ impl Learnt {
         }
         self.ahead = engine.catalog.ahead()?;
         self.counted = Some((now, engine.clock.steady().since(now)));
-        let mut unread: BTreeMap<Kind3, u64> = BTreeMap::new();
+        let mut unread: BTreeMap<Alike, u64> = BTreeMap::new();
         for one in &self.ahead {
             if let Some(root) = one.root {
-                *unread.entry((root, one.rank.band)).or_default() += one.unread;
+                *unread.entry((root, one.rank.band, one.origin)).or_default() += one.unread;
             }
         }
         let captured = std::mem::take(&mut self.captured);
@@ -177,9 +178,9 @@ impl Learnt {
         let Some(before) = std::mem::replace(&mut self.known, (!walking).then(|| unread.clone())) else {
             return Ok(());
         };
-        let kinds: BTreeSet<Kind3> = unread.keys().chain(before.keys()).chain(captured.keys()).copied().collect();
+        let kinds: BTreeSet<Alike> = unread.keys().chain(before.keys()).chain(captured.keys()).copied().collect();
         for kind in kinds.into_iter().filter(|_| !walking) {
-            let of = |map: &BTreeMap<Kind3, u64>| map.get(&kind).copied().unwrap_or(0);
+            let of = |map: &BTreeMap<Alike, u64>| map.get(&kind).copied().unwrap_or(0);
             let new = (of(&unread) + of(&captured)).saturating_sub(of(&before));
             self.files.entry(kind).or_default().changed(new, 0.0);
         }
@@ -215,6 +216,10 @@ impl Learnt {
             publish_every: engine.settings.publish_every,
             gather: if engine.is_hurried() { Duration::ZERO } else { engine.settings.gather },
             pack: engine.pack_target(),
+            object: match engine.catalog.spooled_packs()? {
+                (0, _) => engine.pack_target(),
+                (packs, bytes) => bytes / packs,
+            },
             spool: engine.settings.spool_size.0,
         };
         let (plan, link, is_paused_for_good) = plan(vault, engine, uplink, sharing, supposed);
@@ -268,14 +273,24 @@ impl Learnt {
         given
     }
 
+    /// What comes later shrinks as the first backup did, as far as nothing else was seen.
+    fn ratio(&self, kind: Option<Alike>, mean_file: u64) -> Spread {
+        let of = |origin| kind.and_then(|(root, band, _)| self.files.get(&(root, band, origin)));
+        let first = of(Origin::First).map_or_else(|| Files::default().ratio_or(mean_file), |f| f.ratio_or(mean_file));
+        match kind {
+            Some((_, _, Origin::Later)) => of(Origin::Later).map_or(first, |f| f.ratio_beside(first)),
+            _ => first,
+        }
+    }
+
     fn needs(&self, engine: &Engine, unsafe_roots: &BTreeSet<RootId>) -> Vec<(Option<RootId>, Need)> {
         let mut needs = vec![];
-        let mut told: BTreeSet<Kind3> = BTreeSet::new();
+        let mut told: BTreeSet<Alike> = BTreeSet::new();
         let empty = Files::default();
         for one in &self.ahead {
-            let kind = one.root.map(|root| (root, one.rank.band));
+            let kind = one.root.map(|root| (root, one.rank.band, one.origin));
             let files = kind.and_then(|k| self.files.get(&k)).unwrap_or(&empty);
-            let ratio = files.ratio_or(one.unread / one.files.max(1));
+            let ratio = self.ratio(kind, one.unread / one.files.max(1));
             let is_first = kind.is_some_and(|k| told.insert(k));
             let need = Need {
                 rank: u32::try_from(one.rank.number()).unwrap_or(0),
@@ -296,7 +311,7 @@ impl Learnt {
                     rank: rank + kind.1 as u32,
                     unread: 0,
                     sealed: 0,
-                    ratio: files.ratio_or(0),
+                    ratio: self.ratio(Some(*kind), 0),
                     new_per_day: files.new_per_day(),
                     unnamed: false,
                 };
@@ -372,16 +387,18 @@ fn numbers(bytes: &[u8]) -> Vec<f64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of roots are small")]
-fn kept((root, band): Kind3, files: &Files) -> Vec<f64> {
-    [root.0 as f64, f64::from(band as u8)].into_iter().chain(files.figures()).collect()
+fn kept((root, band, origin): Alike, files: &Files) -> Vec<f64> {
+    let head = [root.0 as f64, f64::from(band as u8), f64::from(origin as u8)];
+    head.into_iter().chain(files.figures()).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "numbers of roots are small; saturates")]
-fn files_of(kept: &[f64]) -> Option<(Kind3, Files)> {
-    let (head, figures) = kept.split_at_checked(2)?;
-    let bands = [Band::Small, Band::Medium, Band::Large];
-    let band = bands.into_iter().find(|b| (f64::from(*b as u8) - head[1]).abs() < 0.5)?;
-    Some(((RootId(head[0] as i64), band), Files::of_figures(figures)?))
+fn files_of(kept: &[f64]) -> Option<(Alike, Files)> {
+    let (head, figures) = kept.split_at_checked(3)?;
+    let is = |number: u8, kept: f64| (f64::from(number) - kept).abs() < 0.5;
+    let band = [Band::Small, Band::Medium, Band::Large].into_iter().find(|b| is(*b as u8, head[1]))?;
+    let origin = [Origin::First, Origin::Later].into_iter().find(|o| is(*o as u8, head[2]))?;
+    Some(((RootId(head[0] as i64), band, origin), Files::of_figures(figures)?))
 }
 
 /// So far from `now`.

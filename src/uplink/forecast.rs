@@ -75,6 +75,8 @@ pub struct Habits {
     /// How long a change may wait for a full pack, and what is full, bytes.
     pub gather: Duration,
     pub pack: u64,
+    /// What a pack has that is sent now, bytes: the spool's mean.
+    pub object: u64,
     /// What the spool holds, bytes: what lies in it goes before what is new of the same rank.
     pub spool: u64,
 }
@@ -177,15 +179,15 @@ impl Hand {
     }
 
     /// From when on nothing begins before the window closes: `daemon/run/last_call` leaves its last minute to the log, and
-    /// asks for a fifth more time than a pack seems to need. The first of a window always begins.
+    /// asks for a little more time than a pack seems to need. The first of a window always begins.
     fn last_call(&self, line: f64, habits: &Habits, case: Case) -> f64 {
-        let pack = if line > 0.0 { real(habits.pack) / line } else { 0.0 };
+        let pack = if line > 0.0 { real(habits.object) / line } else { 0.0 };
         let waits = match case {
             Case::Early => 0.0,
             Case::Likely => 0.5,
             Case::Late => 1.0,
         };
-        (self.shuts - 60.0 - waits * pack / 0.8).max(self.opened + pack)
+        (self.shuts - 60.0 - waits * pack / 0.95).max(self.opened + pack)
     }
 }
 
@@ -423,6 +425,7 @@ mod tests {
         publish_every: Duration::from_secs(3600),
         gather: Duration::from_secs(3600),
         pack: 25 << 20,
+        object: 25 << 20,
         spool: 512 << 20,
     };
     const DAY: u64 = 86_400;

@@ -654,7 +654,7 @@ impl Weeks {
     fn ends_in_time(&self, one_was_stored: bool, size: u64, speed: f64) -> bool {
         let Some(shuts_at) = self.stretch.shuts_at.filter(|_| one_was_stored) else { return true };
         let left = shuts_at.since(self.wall()).as_secs().saturating_sub(60);
-        size as f64 <= left as f64 * speed * 0.8
+        size as f64 <= left as f64 * speed * 0.94
     }
 
     /// Higher ranks first, in a rank the oldest: what waits for the next object's turn.
@@ -789,6 +789,7 @@ impl Weeks {
             publish_every: Duration::from_secs(PUBLISH_S),
             gather: Duration::from_secs(GATHER_S),
             pack: self.target,
+            object: self.target,
             spool: SPOOL,
         };
         let plan = Plan {

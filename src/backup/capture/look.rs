@@ -6,7 +6,7 @@
 use super::cut::{Carry, Stretch, Window};
 use super::turns::{AtWork, Going, Turns};
 use super::windows::Windows;
-use super::{Group, Lane, Message, TOGETHER, TOGETHER_BYTES, TORN_AFTER, Taken, YOUNG_MS};
+use super::{Group, Lane, Message, TOGETHER, TOGETHER_BYTES, TORN_AFTER, Taken, Whose, YOUNG_MS};
 use crate::backup::roots::Watched;
 use crate::backup::{Engine, shape_of};
 use crate::catalog::{DirtyRow, KeptContent, KeptEntry, Mark, NewVersion, NodeId, NodeRow, Outcome, Scope};
@@ -413,7 +413,7 @@ impl<'a> Reader<'a> {
     /// None: something goes before it, and it is read again later. A large one is given up only for another large one:
     /// else it stands still at the border of its pack, and goes on where it is.
     fn long(&self, reading: Reading, how: Cut, taken: &Taken) -> Result<Option<Finish>> {
-        let (file, root, lane) = (taken.row.node, taken.row.root, taken.lane);
+        let (file, whose, lane) = (taken.row.node, Whose::of(&taken.row), taken.lane);
         let (turns, stop, rank) = (self.turns, &self.engine.stop, lane.rank);
         let goes_before = || turns.going(rank) == Going::Yield;
         let Some(mut lent) = self.windows.take(rank, stop, goes_before)? else { return Ok(None) };
@@ -424,7 +424,7 @@ impl<'a> Reader<'a> {
         lent.window().read(self.engine, reading, how, &mut self.spare(), |stretch| {
             if !stretch.parts.is_empty() {
                 let stretch = std::mem::replace(stretch, self.spare());
-                self.send(Message::Stretch { file, root, lane, stretch })?;
+                self.send(Message::Stretch { file, whose, lane, stretch })?;
             }
             while !gives_up() {
                 if turns.may_pack(rank) {

@@ -3,9 +3,9 @@
 //!
 //! Both work in the order they were told. Dying before a pack's transaction leaves dirty rows and an orphan file.
 
-use super::{Meter, Order, Texts};
+use super::{Fresh, Meter, Order, Texts};
 use crate::backup::Engine;
-use crate::backup::capture::{Lane, Turns};
+use crate::backup::capture::{Lane, Turns, Whose};
 use crate::catalog::{NewPackRow, Outcome, RootId, Settled};
 use crate::error::{Error, Result};
 use crate::format::Name;
@@ -36,7 +36,7 @@ pub(super) struct Spooling<'a> {
 
 /// To the closer, in order.
 pub(super) enum Closing<'a> {
-    Pack { id: i64, open: Box<Spooling<'a>>, settled: Vec<Settled> },
+    Pack { id: i64, open: Box<Spooling<'a>>, settled: Vec<Settled>, fresh: Fresh },
     Paths(Vec<Settled>),
 }
 
@@ -76,9 +76,9 @@ impl<'a> Writer<'a> {
                 self.texts.give(block.bytes);
                 Ok(())
             }
-            Order::Finish { id, settled } => {
+            Order::Finish { id, settled, fresh } => {
                 let open = Box::new(self.open.remove(&id).ok_or_else(Error::stopping)?);
-                self.close(Closing::Pack { id, open, settled })
+                self.close(Closing::Pack { id, open, settled, fresh })
             }
             Order::Commit(settled) => self.close(Closing::Paths(settled)),
         }
@@ -93,8 +93,10 @@ impl Engine {
     /// Syncs, names and commits what the writer hands over, until it is gone.
     pub(super) fn close_packs(&self, closings: &Receiver<Closing<'_>>, told: &Closings, turns: &Turns) -> Result<()> {
         closings.iter().try_for_each(|closing| match closing {
-            Closing::Pack { id, open, settled } => {
-                self.close_pack(id, *open, &settled)?;
+            Closing::Pack { id, open, settled, fresh } => {
+                let band = open.lane.rank.band;
+                let size = self.close_pack(id, *open, &settled)?;
+                self.count_sealed(band, size, &fresh);
                 told.committed.lock().expect("committed lock").push(id);
                 turns.committed();
                 self.count_yield(&settled);
@@ -116,7 +118,7 @@ impl Engine {
         })
     }
 
-    fn close_pack(&self, id: i64, open: Spooling<'_>, settled: &[Settled]) -> Result<()> {
+    fn close_pack(&self, id: i64, open: Spooling<'_>, settled: &[Settled]) -> Result<u64> {
         let Spooling { pack, lane, root, table, mut file, .. } = open;
         let tail = pack.tail(&table, file.size(), &*self.entropy);
         file.write(&tail)?;
@@ -126,8 +128,17 @@ impl Engine {
         self.faults.at("pack.commit")?;
         let record = pack.record(hash, size, table);
         self.catalog.commit(Some(&NewPackRow { id, record, rank: lane.rank, root }), settled)?;
-        self.figures.yields.lock().expect("yields lock").entry((root, lane.rank.band)).or_default().sealed += size;
-        Ok(())
+        Ok(size)
+    }
+
+    /// A pack of `size` bytes, for the forecast: each has its part by the bytes of it that are in there.
+    fn count_sealed(&self, band: Band, size: u64, fresh: &Fresh) {
+        let mut yields = self.figures.yields.lock().expect("yields lock");
+        let all = fresh.values().sum::<u64>().max(1);
+        for ((root, origin), bytes) in fresh {
+            let part = u128::from(size) * u128::from(*bytes) / u128::from(all);
+            yields.entry((*root, band, *origin)).or_default().sealed += u64::try_from(part).unwrap_or(u64::MAX);
+        }
     }
 
     /// Files that are captured, for the forecast: what they weighed.
@@ -136,7 +147,8 @@ impl Engine {
         for one in settled {
             if let Outcome::Version(version) = &one.outcome {
                 let size = version.entry.size().0;
-                yields.entry((one.row.root, Band::of(size))).or_default().source += size;
+                let kind = (one.row.root, Band::of(size), self.origin(Whose::of(&one.row)));
+                yields.entry(kind).or_default().source += size;
             }
         }
     }

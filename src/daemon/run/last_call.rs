@@ -51,7 +51,8 @@ impl LastCall {
     pub(super) fn ends_in_time(&self, now: Wall, throttle: &Throttle) -> Option<u64> {
         let state = self.state();
         let left = state.shuts_at.filter(|_| state.stored)?.since(now);
-        room(left, throttle.rate(), throttle.lately())
+        let (bodies, wire) = (throttle.sent_bytes(), throttle.wire_bytes_told().up);
+        room(left, throttle.rate(), throttle.lately(), Share::seen(bodies, wire))
     }
 
     /// Whether nothing begins any more, though something waits.
@@ -73,15 +74,33 @@ impl LastCall {
     }
 }
 
+/// Per cent of what goes over the wire that is bodies, a little to spare: the rest is heads, TLS and packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Share(u64);
+
+impl Share {
+    /// Before so many bytes went, what it is at 16 kbit/s, where packets are smallest.
+    const LEAST: u64 = 256 << 10;
+    const UNSEEN: Self = Self(80);
+
+    fn seen(bodies: u64, wire: u64) -> Self {
+        if wire < Self::LEAST {
+            Self::UNSEEN
+        } else {
+            Self((bodies.saturating_mul(100) / wire).clamp(50, 100) * 97 / 100)
+        }
+    }
+}
+
 /// Bytes of an object that end before the log's last minute, at the lower of the limit and the rate that was seen (bytes
-/// per second; 0: none was). None: nobody knows. A fifth is for heads, packets and what comes between.
-fn room(left: Duration, limit: Option<Rate>, seen: u64) -> Option<u64> {
+/// per second; 0: none was). None: nobody knows.
+fn room(left: Duration, limit: Option<Rate>, seen: u64, share: Share) -> Option<u64> {
     let left = left.saturating_sub(LOG_ALONE).as_secs();
     let rate = [limit.map(Rate::get), Some(seen).filter(|seen| *seen > 0)].into_iter().flatten().min();
     if left == 0 {
         return Some(0);
     }
-    rate.map(|rate| left.saturating_mul(rate) / 5 * 4)
+    rate.map(|rate| left.saturating_mul(rate) / 100 * share.0)
 }
 
 #[cfg(test)]
@@ -116,11 +135,10 @@ mod tests {
         call.stored();
         assert_eq!(call.ends_in_time(Wall(58 * MINUTE), &line), None);
         assert_eq!(call.ends_in_time(Wall(59 * MINUTE), &line), Some(0));
-        assert_eq!(
-            room(Duration::from_secs(160), Rate::bytes_per_second(1000), 10),
-            Some(800),
-            "slower than its limit"
-        );
+        let slow = room(Duration::from_secs(160), Rate::bytes_per_second(1000), 10, Share::UNSEEN);
+        assert_eq!(slow, Some(800), "slower than its limit");
+        assert_eq!(Share::seen(96_000, 100_000), Share::UNSEEN, "too little was seen");
+        assert_eq!((Share::seen(960_000, 1_000_000), Share::seen(1 << 20, 1 << 20)), (Share(93), Share(97)));
     }
 
     #[test]

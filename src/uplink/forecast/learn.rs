@@ -411,6 +411,11 @@ impl Files {
             SMALL..LARGE => Spread { low: 0.45, likely: 0.8, high: 1.02 },
             _ => Spread { low: 0.25, likely: 0.55, high: 1.02 },
         };
+        self.ratio_beside(expected)
+    }
+
+    /// The ratio, as far as these files tell, and beyond that what is expected of them.
+    pub fn ratio_beside(&self, expected: Spread) -> Spread {
         let Some(seen) = self.ratio() else { return expected };
         let source = if self.source > 0.0 { self.source } else { self.open[0] };
         let own = source / (source + UNSEEN_WEIGHT);
