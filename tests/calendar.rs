@@ -136,8 +136,8 @@ fn what_is_stored_when_a_window_ends_is_safe_before_it_and_nothing_was_cut_off()
     let config = fs::read_to_string(machine.config()).unwrap();
     fs::write(machine.config(), config.replace("\n\n[state]", "\npack_size = \"4 MiB\"\n\n[state]")).unwrap();
     machine.init();
-    // 80 seconds before one o'clock.
-    machine.set_env("TZ", zone_where_it_is(13 * 3600 - 80));
+    // 100 seconds before one o'clock.
+    machine.set_env("TZ", zone_where_it_is(13 * 3600 - 100));
     let mut daemon = machine.daemon();
     let status = daemon.until("the window to end", |s| s["uplink"]["hold"]["kind"] == "window");
     let (root, vault) = (&status["roots"][0], &status["vaults"][0]);
