@@ -121,8 +121,6 @@ pub struct Figures {
     pub stored: AtomicU64,
     /// What capture made of what, for the forecast: taken away by whoever learns from it.
     pub yields: Mutex<BTreeMap<(RootId, Band, Origin), Yield>>,
-    /// Of each root that was walked whole, the notice of the walk that first did; read when a capture begins.
-    pub first_walks: Mutex<BTreeMap<RootId, u64>>,
     /// Packs may not be sent now, the log may: a cap is used up.
     pub packs_wait: AtomicBool,
     /// Soon nothing may be sent: what is stored is to be named now.

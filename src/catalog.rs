@@ -23,7 +23,7 @@ mod turn;
 mod verify;
 mod view;
 
-pub use ahead::{Ahead, Origin};
+pub use ahead::{Ahead, FirstWalks, Origin};
 pub use counts::{RootCounts, VaultCounts};
 pub use drills::{DrillFile, DrillId, DrillPack, Drilled};
 pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Settled, pieces_of};

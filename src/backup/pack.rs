@@ -13,7 +13,7 @@ mod write;
 
 use super::Engine;
 use super::capture::{Lane, Message, Part, Stretch, Taken, Turns, Whose};
-use crate::catalog::{CatalogPiece, KeptContent, Known, NodeId, Origin, Outcome, RootId, Settled};
+use crate::catalog::{CatalogPiece, FirstWalks, KeptContent, Known, NodeId, Origin, Outcome, RootId, Settled};
 use crate::error::{Error, Result};
 use crate::format::MAX_BLOCK;
 use crate::format::pack::{Bench, BlockSealer, NewPack, SealedBlock};
@@ -66,8 +66,10 @@ struct Job {
     done: Sender<Result<SealedBlock>>,
 }
 
+/// Whose a chunk is that was never seen before.
+type Owner = (RootId, Origin);
 /// Bytes of a pack's chunks by whose they are.
-type Fresh = BTreeMap<(RootId, Origin), u64>;
+type Fresh = BTreeMap<Owner, u64>;
 
 /// To the writer, in order.
 enum Order {
@@ -113,6 +115,7 @@ struct Packer<'a> {
     texts: Receiver<Vec<u8>>,
     closings: &'a Closings,
     turns: &'a Turns,
+    walks: &'a FirstWalks,
     open: HashMap<Lane, Open>,
     /// Chunks of packs not yet committed.
     recent: HashMap<ChunkId, (Tier, i64, u32)>,
@@ -127,7 +130,7 @@ struct Packer<'a> {
 impl Engine {
     /// Packs everything the readers send, until they are done.
     pub(super) fn pack_all(&self, messages: Receiver<Message>, spares: &Sender<Stretch>, turns: &Turns) -> Result<()> {
-        *self.figures.first_walks.lock().expect("first walks lock") = self.catalog.first_walks()?;
+        let walks = self.catalog.first_walks()?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
         let (jobs_in, jobs_out) = bounded::<Job>(1);
         let (orders_in, orders_out) = bounded::<Order>(threads + 1);
@@ -141,8 +144,8 @@ impl Engine {
                 s.spawn(move || self.seal_blocks(&jobs, &texts));
             }
             drop(jobs_out);
-            let told = &closings;
-            let closer = s.spawn(move || self.close_packs(&closings_out, told, turns));
+            let (told, walks) = (&closings, &walks);
+            let closer = s.spawn(move || self.close_packs(&closings_out, told, turns, walks));
             let writer = s.spawn(move || Writer::new(self, closings_in, texts_in).run(&orders_out));
             let mut packer = Packer {
                 engine: self,
@@ -152,6 +155,7 @@ impl Engine {
                 texts: texts_out,
                 closings: told,
                 turns,
+                walks,
                 open: HashMap::new(),
                 recent: HashMap::new(),
                 long: HashMap::new(),
@@ -167,13 +171,6 @@ impl Engine {
             // Where several failed, the last one in the chain has the true reason.
             closed.and(written).and(packed)
         })
-    }
-
-    /// Whether it belongs to the first backup.
-    fn origin(&self, whose: Whose) -> Origin {
-        let walks = self.figures.first_walks.lock().expect("first walks lock");
-        let is_later = walks.get(&whose.root).is_some_and(|first| whose.notice > *first);
-        if is_later { Origin::Later } else { Origin::First }
     }
 
     fn seal_blocks(&self, jobs: &Receiver<Job>, texts: &Texts) {
@@ -202,13 +199,12 @@ impl Packer<'_> {
         self.forget_committed();
         match message {
             Message::Whole { stretch, lane, paths } => {
-                let Some((_, first)) = paths.first() else { return Ok(()) };
-                let mut laid = self.lay(&stretch, lane, Whose::of(&first.row))?;
+                let mut laid = self.lay(&stretch, lane)?;
                 for (parts, taken) in paths {
-                    laid.whose = Whose::of(&taken.row);
+                    let owner = self.owner(Whose::of(&taken.row));
                     let mut content = vec![];
                     for _ in 0..parts {
-                        laid.next(self, &mut content)?;
+                        laid.next(self, owner, &mut content)?;
                     }
                     self.complete(taken, &content)?;
                 }
@@ -216,9 +212,9 @@ impl Packer<'_> {
             }
             Message::Stretch { file, whose, lane, stretch } => {
                 let mut content = self.long.remove(&file).unwrap_or_default();
-                let mut laid = self.lay(&stretch, lane, whose)?;
+                let (mut laid, owner) = (self.lay(&stretch, lane)?, self.owner(whose));
                 for _ in 0..stretch.parts.len() {
-                    laid.next(self, &mut content)?;
+                    laid.next(self, owner, &mut content)?;
                 }
                 self.long.insert(file, content);
                 self.give_back(stretch);
@@ -249,6 +245,10 @@ impl Packer<'_> {
         Ok(())
     }
 
+    fn owner(&self, whose: Whose) -> Owner {
+        (whose.root, self.walks.origin(whose.root, whose.notice))
+    }
+
     /// What a commit wrote is found in the catalog from now on.
     fn forget_committed(&mut self) {
         let ids = std::mem::take(&mut *self.closings.committed.lock().expect("committed lock"));
@@ -258,10 +258,10 @@ impl Packer<'_> {
     }
 
     /// A stretch ready to be packed: what is known of its chunks is asked for all of them at once.
-    fn lay<'s>(&self, stretch: &'s Stretch, lane: Lane, whose: Whose) -> Result<Laid<'s>> {
+    fn lay<'s>(&self, stretch: &'s Stretch, lane: Lane) -> Result<Laid<'s>> {
         let ids: Vec<ChunkId> = stretch.parts.iter().filter_map(chunk_id).collect();
         let known = self.engine.catalog.known(&ids, lane.tier)?.into_iter();
-        Ok(Laid { parts: stretch.parts.iter(), text: &stretch.text, known, lane, whose })
+        Ok(Laid { parts: stretch.parts.iter(), text: &stretch.text, known, lane })
     }
 
     /// The reader's buffers go back to it.
@@ -274,9 +274,9 @@ impl Packer<'_> {
     }
 
     /// A chunk never seen goes into the open pack of its lane.
-    fn add(&mut self, id: ChunkId, bytes: &[u8], lane: Lane, whose: Whose) -> Result<(i64, u32)> {
+    fn add(&mut self, id: ChunkId, bytes: &[u8], lane: Lane, owner: Owner) -> Result<(i64, u32)> {
         if !self.open.contains_key(&lane) {
-            self.begin(lane, whose.root)?;
+            self.begin(lane, owner.0)?;
         }
         let open = self.open.get_mut(&lane).expect("just begun");
         if !open.text.is_empty() && open.text.len() + bytes.len() > BLOCK {
@@ -285,7 +285,7 @@ impl Packer<'_> {
         let open = self.open.get_mut(&lane).expect("still open");
         debug_assert!(bytes.len() as u64 <= MAX_BLOCK);
         let place = (open.id, open.chunks);
-        *open.fresh.entry((whose.root, self.engine.origin(whose))).or_default() += bytes.len() as u64;
+        *open.fresh.entry(owner).or_default() += bytes.len() as u64;
         open.text.reserve_exact(bytes.len() + TAG);
         open.text.extend_from_slice(bytes);
         open.list.push((id, u32::try_from(bytes.len()).expect("a chunk is at most 4 MiB")));
@@ -446,12 +446,11 @@ struct Laid<'s> {
     text: &'s [u8],
     known: std::vec::IntoIter<Option<Known>>,
     lane: Lane,
-    whose: Whose,
 }
 
 impl Laid<'_> {
     /// Packs the next part, if need be, and adds its place to the content.
-    fn next(&mut self, packer: &mut Packer<'_>, content: &mut Vec<CatalogPiece>) -> Result<()> {
+    fn next(&mut self, packer: &mut Packer<'_>, owner: Owner, content: &mut Vec<CatalogPiece>) -> Result<()> {
         match *self.parts.next().expect("as many parts as were counted") {
             Part::Hole(n) => match content.last_mut() {
                 Some(CatalogPiece::Hole(before)) => *before += n,
@@ -464,7 +463,7 @@ impl Laid<'_> {
                 let recent = || packer.recent.get(&id).filter(|r| r.0.serves(self.lane.tier)).map(|r| (r.1, r.2));
                 let (pack, number) = match stored.or_else(recent) {
                     Some(place) => place,
-                    None => packer.add(id, bytes, self.lane, self.whose)?,
+                    None => packer.add(id, bytes, self.lane, owner)?,
                 };
                 push_run(content, pack, number);
             }

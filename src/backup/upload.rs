@@ -50,15 +50,6 @@ pub enum Freight {
 }
 
 impl Freight {
-    /// The same, without packs that have more bytes.
-    #[must_use]
-    pub fn up_to(self, most: u64) -> Self {
-        match self {
-            Self::Everything => Self::UpTo(most),
-            Self::UpTo(before) => Self::UpTo(before.min(most)),
-            Self::Log => Self::Log,
-        }
-    }
     fn takes_pack(self, size: u64) -> bool {
         match self {
             Self::Everything => true,

@@ -14,6 +14,17 @@ pub enum Origin {
     Later,
 }
 
+/// Of each root that was walked whole, the notice of the walk that first did.
+#[derive(Clone, Debug, Default)]
+pub struct FirstWalks(BTreeMap<RootId, u64>);
+
+impl FirstWalks {
+    pub fn origin(&self, root: RootId, notice: u64) -> Origin {
+        let is_later = self.0.get(&root).is_some_and(|first| notice > *first);
+        if is_later { Origin::Later } else { Origin::First }
+    }
+}
+
 /// What of one root waits at one rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ahead {
@@ -56,12 +67,12 @@ impl Catalog {
         })
     }
 
-    /// Of each root that was walked whole, the notice of the walk that first did: what was noticed after it is later.
-    pub fn first_walks(&self) -> Result<BTreeMap<RootId, u64>> {
+    pub fn first_walks(&self) -> Result<FirstWalks> {
         self.read("read the roots' first walks", |c| {
             c.prepare_cached("SELECT id, first_walk FROM root WHERE first_walk IS NOT NULL")?
                 .query_map([], |r| Ok((RootId(r.get(0)?), tree::number(r, 1)?)))?
-                .collect()
+                .collect::<rusqlite::Result<_>>()
+                .map(FirstWalks)
         })
     }
 }

@@ -10,12 +10,15 @@ use crate::model::{Rate, window};
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use std::time::Duration;
 
 mod ahead;
 
 pub use crate::model::{Allowed, Window};
 pub use ahead::Ahead;
 
+/// The end of a window is the log's alone: no pack begins in it.
+pub const LOG_ALONE: Duration = Duration::from_secs(60);
 /// How far ahead a change is looked for, days: whatever a week of windows does it has done by then, even in a week that
 /// begins twice.
 const AHEAD: i64 = 8;
@@ -89,6 +92,12 @@ impl Calendar {
         let until = first(&|then| then != allowed);
         let shuts_at = if allowed == Allowed::Off { None } else { first(&|then| then == Allowed::Off) };
         Stretch { allowed, until, shuts_at, entry }
+    }
+
+    /// The first instant from `from` on at which nothing is allowed; None: not within [`AHEAD`] days.
+    pub fn off_from(&self, from: Wall, zone: &TimeZone) -> Option<Wall> {
+        let then = self.at(from, zone);
+        if then.allowed == Allowed::Off { Some(from) } else { then.shuts_at }
     }
 
     /// What is allowed at `now`, or, where that is nothing, what will be when something is again; None: never.

@@ -13,6 +13,7 @@ pub mod plan;
 
 use crate::clock::Wall;
 use crate::model::Allowed;
+use crate::uplink::calendar::LOG_ALONE;
 use learn::{Given, Spread};
 use std::time::Duration;
 
@@ -113,6 +114,17 @@ pub enum Case {
     Late,
 }
 
+impl Case {
+    /// The part of a wait of unknown length that is expected.
+    fn wait(self) -> f64 {
+        match self {
+            Self::Early => 0.0,
+            Self::Likely => 0.5,
+            Self::Late => 1.0,
+        }
+    }
+}
+
 /// When each of `needs` is safe. `plan` makes a fresh teller of what is allowed for each run: asked with times that only
 /// grow and with the bytes sent since `now`. None: no line of no limit was ever seen at work, so nothing can be said.
 pub fn forecast<P>(
@@ -182,12 +194,7 @@ impl Hand {
     /// asks for a little more time than a pack seems to need. The first of a window always begins.
     fn last_call(&self, line: f64, habits: &Habits, case: Case) -> f64 {
         let pack = if line > 0.0 { real(habits.object) / line } else { 0.0 };
-        let waits = match case {
-            Case::Early => 0.0,
-            Case::Likely => 0.5,
-            Case::Late => 1.0,
-        };
-        (self.shuts - 60.0 - waits * pack / 0.95).max(self.opened + pack)
+        (self.shuts - LOG_ALONE.as_secs_f64() - case.wait() * pack / 0.95).max(self.opened + pack)
     }
 }
 
@@ -294,12 +301,7 @@ fn groups(needs: &[Need], case: Case) -> Vec<Group> {
 fn overtake(groups: &mut [Group], habits: &Habits, case: Case) {
     let others = groups.iter().skip(1).any(|g| g.backlog > 0.0);
     if let Some(first) = groups.first_mut().filter(|_| others) {
-        first.backlog += real(habits.pack)
-            * match case {
-                Case::Early => 0.0,
-                Case::Likely => 0.5,
-                Case::Late => 1.0,
-            };
+        first.backlog += real(habits.pack) * case.wait();
     }
 }
 
@@ -309,11 +311,7 @@ fn wait_for_company(needs: &[Need], habits: &Habits, case: Case) -> f64 {
     if unread == 0 || unread >= habits.pack {
         return 0.0;
     }
-    match case {
-        Case::Early => 0.0,
-        Case::Likely => habits.gather.as_secs_f64() / 2.0,
-        Case::Late => habits.gather.as_secs_f64(),
-    }
+    habits.gather.as_secs_f64() * case.wait()
 }
 
 /// Pours for `step` seconds at most, until a group runs empty or has all it waits for in the spool; how long that was.
@@ -369,12 +367,7 @@ fn end_of(groups: &mut [Group], number: usize, t: f64, habits: &Habits, gather: 
     g.sent_at = Some(t);
     g.backlog = std::mem::take(&mut g.behind);
     // Drained is published at once; else the timetable decides.
-    let publish = match case {
-        _ if !others => 0.0,
-        Case::Early => 0.0,
-        Case::Likely => habits.publish_every.as_secs_f64() / 2.0,
-        Case::Late => habits.publish_every.as_secs_f64(),
-    };
+    let publish = if others { habits.publish_every.as_secs_f64() * case.wait() } else { 0.0 };
     g.tail_from = t + gather + publish;
 }
 

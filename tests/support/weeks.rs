@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use panicroom::clock::{Clock, ManualClock, Wall};
 use panicroom::model::Allowed;
-use panicroom::uplink::calendar::{Calendar, Stretch};
+use panicroom::uplink::calendar::{Calendar, LOG_ALONE, Stretch};
 use panicroom::uplink::cap::{Book, Cap, Span};
 use panicroom::uplink::forecast::learn::{Files, Given, Heard};
 use panicroom::uplink::forecast::plan::Plan;
@@ -653,7 +653,7 @@ impl Weeks {
     /// Whether a pack may begin before the window closes, if it does.
     fn ends_in_time(&self, one_was_stored: bool, size: u64, speed: f64) -> bool {
         let Some(shuts_at) = self.stretch.shuts_at.filter(|_| one_was_stored) else { return true };
-        let left = shuts_at.since(self.wall()).as_secs().saturating_sub(60);
+        let left = shuts_at.since(self.wall()).as_secs().saturating_sub(LOG_ALONE.as_secs());
         size as f64 <= left as f64 * speed * 0.94
     }
 

@@ -5,8 +5,8 @@
 
 use super::{Fresh, Meter, Order, Texts};
 use crate::backup::Engine;
-use crate::backup::capture::{Lane, Turns, Whose};
-use crate::catalog::{NewPackRow, Outcome, RootId, Settled};
+use crate::backup::capture::{Lane, Turns};
+use crate::catalog::{FirstWalks, NewPackRow, Outcome, RootId, Settled};
 use crate::error::{Error, Result};
 use crate::format::Name;
 use crate::format::pack::{NewPack, Table};
@@ -91,7 +91,13 @@ impl<'a> Writer<'a> {
 
 impl Engine {
     /// Syncs, names and commits what the writer hands over, until it is gone.
-    pub(super) fn close_packs(&self, closings: &Receiver<Closing<'_>>, told: &Closings, turns: &Turns) -> Result<()> {
+    pub(super) fn close_packs(
+        &self,
+        closings: &Receiver<Closing<'_>>,
+        told: &Closings,
+        turns: &Turns,
+        walks: &FirstWalks,
+    ) -> Result<()> {
         closings.iter().try_for_each(|closing| match closing {
             Closing::Pack { id, open, settled, fresh } => {
                 let band = open.lane.rank.band;
@@ -99,7 +105,7 @@ impl Engine {
                 self.count_sealed(band, size, &fresh);
                 told.committed.lock().expect("committed lock").push(id);
                 turns.committed();
-                self.count_yield(&settled);
+                self.count_yield(&settled, walks);
                 turns.settled(&settled);
                 self.bells.upload.ring();
                 Ok(())
@@ -107,7 +113,7 @@ impl Engine {
             Closing::Paths(settled) => {
                 self.faults.at("capture.commit")?;
                 self.catalog.commit(None, &settled)?;
-                self.count_yield(&settled);
+                self.count_yield(&settled, walks);
                 turns.settled(&settled);
                 if let Some(rank) = settled.iter().map(|one| one.row.rank).min() {
                     self.is_ready(rank);
@@ -142,12 +148,12 @@ impl Engine {
     }
 
     /// Files that are captured, for the forecast: what they weighed.
-    fn count_yield(&self, settled: &[Settled]) {
+    fn count_yield(&self, settled: &[Settled], walks: &FirstWalks) {
         let mut yields = self.figures.yields.lock().expect("yields lock");
         for one in settled {
             if let Outcome::Version(version) = &one.outcome {
                 let size = version.entry.size().0;
-                let kind = (one.row.root, Band::of(size), self.origin(Whose::of(&one.row)));
+                let kind = (one.row.root, Band::of(size), walks.origin(one.row.root, one.row.notice));
                 yields.entry(kind).or_default().source += size;
             }
         }

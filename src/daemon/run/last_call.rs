@@ -8,11 +8,10 @@
 use crate::clock::Wall;
 use crate::model::Rate;
 use crate::store::throttle::Throttle;
+use crate::uplink::calendar::LOG_ALONE;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// The end of a window is the log's alone.
-const LOG_ALONE: Duration = Duration::from_secs(60);
 /// By then what is stored is named, whatever is still under way.
 const LOG_AT_LATEST: Duration = Duration::from_secs(20);
 

@@ -80,8 +80,6 @@ pub fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step
         May::Log if thread == 0 => Freight::Log,
         May::Log | May::Nothing => return Ok(Step::Wait(LOOK)),
     };
-    let in_time = vault.last_call.ends_in_time(engine.clock.wall(), &vault.throttle);
-    let freight = in_time.map_or(freight, |most| freight.up_to(most));
     if vault.holds_still() || (thread > 0 && (slow || vault.sends_one_at_a_time())) {
         return Ok(Step::Wait(LOOK));
     }
@@ -89,6 +87,10 @@ pub fn upload_step(vault: &Vault, engine: &Engine, thread: usize) -> Result<Step
     if vault.sends_one_at_a_time() && engine.figures.uploading.load(Ordering::SeqCst) > 0 {
         return Ok(Step::Wait(SOON));
     }
+    let freight = match vault.last_call.ends_in_time(engine.clock.wall(), &vault.throttle) {
+        Some(most) if freight == Freight::Everything => Freight::UpTo(most),
+        _ => freight,
+    };
     match engine.upload(&vault.claims, freight)? {
         Uploaded::Pack => {
             vault.last_call.stored();

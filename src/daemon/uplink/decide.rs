@@ -142,7 +142,10 @@ impl Given<'_> {
         let resets = self.usage.caps().map(|cap| cap.resets_at(wall, zone));
         let change = if order.is_some() { None } else { stretch.until };
         Now {
-            shuts_at: self.shuts_at(stretch, order, zone),
+            shuts_at: match order {
+                Some(term) => term.until.and_then(|until| self.calendar.off_from(until, zone)),
+                None => stretch.shuts_at,
+            },
             rates: Rates { up, down: self.download },
             why,
             hold,
@@ -151,12 +154,6 @@ impl Given<'_> {
             pack_bound: self.pack_bound(up, order),
             one_at_a_time: self.usage.caps().any(|cap| cap.left(wall, zone) < 4 * cap.kept_back()),
         }
-    }
-
-    fn shuts_at(&self, stretch: Stretch, order: Option<Term>, zone: &TimeZone) -> Option<Wall> {
-        let Some(term) = order else { return stretch.shuts_at };
-        let then = self.calendar.at(term.until?, zone);
-        if then.allowed == Allowed::Off { term.until } else { then.shuts_at }
     }
 
     /// So that an object that is cut off costs little, fits between two times that are shut, and into what is left of a cap.

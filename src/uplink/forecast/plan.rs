@@ -6,7 +6,7 @@
 use super::Room;
 use crate::clock::Wall;
 use crate::model::{Allowed, Rate};
-use crate::uplink::calendar::{Calendar, Part as DayPart, Stretch};
+use crate::uplink::calendar::{Calendar, Part, Stretch};
 use crate::uplink::cap::Cap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -38,21 +38,13 @@ pub struct Plan {
     pub pack: u64,
 }
 
-/// A stretch of the days to come.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    allowed: Allowed,
-    until: Option<Wall>,
-    shuts_at: Option<Wall>,
-}
-
 impl Plan {
     /// A teller for one run.
     pub fn teller(&self) -> impl FnMut(Wall, u64) -> Room + use<'_> {
         let week = self.calendar.week();
         let mut periods: Vec<Spent> = self.caps.iter().map(|cap| Spent::now(cap, self)).collect();
         move |at, sent| {
-            let Part { allowed, mut until, shuts_at } = self.allowed(at, &week);
+            let Stretch { allowed, mut until, shuts_at, .. } = self.allowed(at, &week);
             let mut left = None;
             for period in &mut periods {
                 period.move_to(at, sent, &self.zone);
@@ -76,30 +68,26 @@ impl Plan {
         }
     }
 
-    fn allowed(&self, at: Wall, week: &[Vec<DayPart>; 7]) -> Part {
+    fn allowed(&self, at: Wall, week: &[Vec<Part>; 7]) -> Stretch {
+        let stretch = |allowed, until, shuts_at| Stretch { allowed, until, shuts_at, entry: None };
         match self.paused {
-            Some(None) => return Part { allowed: Allowed::Off, until: None, shuts_at: None },
-            Some(Some(until)) if at < until => {
-                return Part { allowed: Allowed::Off, until: Some(until), shuts_at: None };
-            }
+            Some(None) => return stretch(Allowed::Off, None, None),
+            Some(Some(until)) if at < until => return stretch(Allowed::Off, Some(until), None),
             _ => {}
         }
         match self.ordered {
-            Some((allowed, None)) => Part { allowed, until: None, shuts_at: None },
+            Some((allowed, None)) => stretch(allowed, None, None),
             Some((allowed, Some(until))) if at < until => {
-                let then = self.calendar.at(until, &self.zone);
-                let shuts_at = if then.allowed == Allowed::Off { Some(until) } else { then.shuts_at };
-                Part { allowed, until: Some(until), shuts_at }
+                stretch(allowed, Some(until), self.calendar.off_from(until, &self.zone))
             }
             _ => self.of_calendar(at, week),
         }
     }
 
     /// By the week nobody knows when a window closes: only what is exact tells.
-    fn of_calendar(&self, at: Wall, week: &[Vec<DayPart>; 7]) -> Part {
+    fn of_calendar(&self, at: Wall, week: &[Vec<Part>; 7]) -> Stretch {
         if at.since(self.now) <= EXACT {
-            let Stretch { allowed, until, shuts_at, .. } = self.calendar.at(at, &self.zone);
-            return Part { allowed, until, shuts_at };
+            return self.calendar.at(at, &self.zone);
         }
         let instant = Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::MAX);
         let local = at.0 + i64::from(self.zone.to_offset(instant).seconds()) * 1000;
@@ -112,7 +100,7 @@ impl Plan {
             Some(part) => (part.allowed, Some(Wall(at.0 - into + i64::from(part.to) * MINUTE_MS))),
             None => (Allowed::Off, Some(Wall(at.0 - into + DAY_MS))),
         };
-        Part { allowed, until, shuts_at: None }
+        Stretch { allowed, until, shuts_at: None, entry: None }
     }
 }
 
