@@ -6,6 +6,8 @@
 //! from the segments that arrived, by a reader that knows nothing of the catalog, and what the daemon says is compared with
 //! that (promises 1, 3, 4).
 
+#[path = "dice.rs"]
+mod dice;
 #[path = "household/eyes.rs"]
 mod eyes;
 #[path = "household/machine.rs"]
@@ -21,6 +23,7 @@ use super::bed::{self, VAULT};
 use super::read_vault::{NOW, ReadVault, records_of};
 use super::tree::{Tree, differences, look};
 use super::witness::Witness;
+use dice::Dice;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use panicroom::backup::roots::Watched;
@@ -225,26 +228,14 @@ pub struct Tally {
     pub checked: u64,
 }
 
-/// Even and repeatable.
-#[derive(Clone, Debug)]
-struct Dice(u64);
+/// A number below `n`.
+fn below(dice: &mut Dice, n: u64) -> u64 {
+    part(n, dice.roll()).min(n.saturating_sub(1))
+}
 
-impl Dice {
-    #[expect(clippy::cast_precision_loss, reason = "fifty-three bits")]
-    fn roll(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        part(n, self.roll()).min(n.saturating_sub(1))
-    }
-    /// Seconds to the next of events that come `often` times in `span` on average.
-    fn wait(&mut self, span: f64, often: f64) -> u64 {
-        if often <= 0.0 { u64::MAX / 4 } else { seconds(-(1.0 - self.roll()).ln() * span / often) }
-    }
+/// Seconds to the next of events that come `often` times in `span` on average; never is far away.
+fn wait(dice: &mut Dice, span: f64, often: f64) -> u64 {
+    if often <= 0.0 { u64::MAX / 4 } else { seconds(dice.wait(span, often)) }
 }
 
 #[expect(
@@ -306,8 +297,8 @@ impl Household {
             busy: false,
             next: 0,
             outage_until: 0,
-            next_outage: sky.wait(DAY as f64, scenario.outages),
-            next_cut: mains.wait(7.0 * DAY as f64, scenario.cuts),
+            next_outage: wait(&mut sky, DAY as f64, scenario.outages),
+            next_cut: wait(&mut mains, 7.0 * DAY as f64, scenario.cuts),
             mood: 1.0,
             above: 0.0,
             counted_at: Steady::default(),

@@ -6,6 +6,10 @@
 //! Every promise is checked at every step: what goes is never more than the limit, nothing goes while it may not, a cap
 //! holds over power cuts, its reserve is the log's alone, a night with a window brings something home.
 
+#[path = "dice.rs"]
+mod dice;
+
+use dice::Dice;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use panicroom::clock::{Clock, ManualClock, Wall};
@@ -150,24 +154,6 @@ pub fn scenarios() -> Vec<Scenario> {
             ..calm.clone()
         },
     ]
-}
-
-/// Even and repeatable.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-    /// Time to the next of events that come `often` times in `span` on average.
-    fn wait(&mut self, span: f64, often: f64) -> f64 {
-        if often <= 0.0 { f64::INFINITY } else { -(1.0 - self.roll()).ln() * span / often }
-    }
 }
 
 /// A file, or a lot of small ones, not yet wholly captured.

@@ -61,7 +61,7 @@ impl Household {
         let State { places, dice, .. } = &mut *state;
         for place in places {
             for _ in 0..12.min(place.made.len()) {
-                let made = &place.made[usize::try_from(dice.below(place.made.len() as u64)).unwrap()];
+                let made = &place.made[usize::try_from(below(dice, place.made.len() as u64)).unwrap()];
                 let Some(version) = versions.get(&made.path).filter(|v| v.entry.mtime == made.mtime) else { continue };
                 assert_eq!(sha256(&vault.content(version).unwrap()), made.content, "{}", made.path);
             }

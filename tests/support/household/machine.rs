@@ -42,7 +42,7 @@ impl Household {
         // Every other run dies in the middle of a durable step, if nothing else ends it before.
         let at = {
             let mut state = self.state();
-            if state.dice.roll() < 0.5 && state.people_are_here { 1 + state.dice.below(4000) } else { 0 }
+            if state.dice.roll() < 0.5 && state.people_are_here { 1 + below(&mut state.dice, 4000) } else { 0 }
         };
         let house = self.house(Faults::die_at(at));
         fs::create_dir_all(house.home.vault("cloud").spool()).unwrap();
@@ -132,13 +132,13 @@ impl Household {
             state.tally.deaths_in_a_step += u64::from(in_a_step);
             let now = self.now();
             if !in_a_step {
-                state.next_cut = now + state.mains.wait(7.0 * DAY as f64, self.scenario.cuts);
+                state.next_cut = now + wait(&mut state.mains, 7.0 * DAY as f64, self.scenario.cuts);
             }
             for month in state.months.values_mut() {
                 month.forgiven += FORGOTTEN_S * self.scenario.limit + HEAD + ANSWER;
             }
             state.dead = false;
-            state.mains.wait(self.scenario.cut_s, 1.0).min(part(6, self.scenario.cut_s))
+            wait(&mut state.mains, self.scenario.cut_s, 1.0).min(part(6, self.scenario.cut_s))
         };
         self.pass(Duration::from_secs(off));
     }

@@ -9,9 +9,9 @@ impl Household {
             state.mood = 0.85 + 0.3 * state.sky.roll();
         }
         if now >= state.next_outage {
-            let long = state.sky.wait(self.scenario.outage_s, 1.0).min(part(6, self.scenario.outage_s));
+            let long = wait(&mut state.sky, self.scenario.outage_s, 1.0).min(part(6, self.scenario.outage_s));
             state.outage_until = now + long;
-            state.next_outage = state.outage_until + state.sky.wait(DAY as f64, self.scenario.outages);
+            state.next_outage = state.outage_until + wait(&mut state.sky, DAY as f64, self.scenario.outages);
             state.tally.outages += 1;
         }
     }
@@ -71,7 +71,7 @@ impl Household {
 
     pub(super) fn pick(&self, place: usize, dice: &mut Dice) -> Option<(usize, PathBuf)> {
         let there = &self.state().places[place].there;
-        let at = usize::try_from(dice.below(there.len() as u64)).unwrap();
+        let at = usize::try_from(below(dice, there.len() as u64)).unwrap();
         there.get(at).map(|p| (at, p.clone()))
     }
 
