@@ -61,6 +61,7 @@ pub struct Faults(Option<Arc<Mutex<Script>>>);
 #[derive(Debug, Default)]
 struct Script {
     die_at: Option<u64>,
+    die_at_first: Option<&'static str>,
     reached: u64,
     dead: Option<&'static str>,
 }
@@ -70,12 +71,17 @@ impl Faults {
     pub fn die_at(n: u64) -> Self {
         Self(Some(Arc::new(Mutex::new(Script { die_at: (n > 0).then_some(n), ..Script::default() }))))
     }
+    /// Dies the first time that a step of this name comes: where threads make the count of steps a matter of luck.
+    pub fn die_at_first(step: &'static str) -> Self {
+        Self(Some(Arc::new(Mutex::new(Script { die_at_first: Some(step), ..Script::default() }))))
+    }
     /// A durable step is about to happen.
     pub fn at(&self, step: &'static str) -> Result<()> {
         let Some(script) = &self.0 else { return Ok(()) };
         let mut script = script.lock().expect("faults lock");
         script.reached += 1;
-        if script.dead.is_none() && script.die_at == Some(script.reached) {
+        let now = script.die_at == Some(script.reached) || script.die_at_first == Some(step);
+        if script.dead.is_none() && now {
             script.dead = Some(step);
         }
         if script.dead.is_some() { Err(Error::stopping()) } else { Ok(()) }

@@ -54,17 +54,16 @@ mod vault_builder;
 mod witness;
 
 use bed::{Bed, noise, write};
+use deaths::{Cut, Deaths};
 use panicroom::error::Kind;
 use panicroom::model::{Seq, Sha256, Shape, TreePath};
 use panicroom::worker::Faults;
 use read_vault::NOW;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tree::{Tree, look};
 
 /// Every durable step of the way in, by the name it has in the code.
@@ -187,11 +186,11 @@ fn check_instant(bed: &Bed, before: &Tree, now: &Tree) {
     }
 }
 
-/// Runs the history, dying at durable step `at`, and a second time `again` steps after the start that follows.
-/// The step it died at, or None when the history ended before.
-fn run_and_die_at(at: u64, again: u64) -> Option<&'static str> {
-    let mut bed = Bed::new();
-    let (mut before, mut died) = (Tree::new(), bed.reopen(Faults::die_at(at)));
+/// Runs the history, dying at `cut`, and a second time some steps after the start that follows.
+/// The step it died at, none when the history ended before.
+fn run_and_die(cut: Cut) -> Vec<&'static str> {
+    let (mut bed, again) = (Bed::new(), 1 + cut.number() % 11);
+    let (mut before, mut died) = (Tree::new(), bed.reopen(cut.faults()));
     for (phase, act) in HISTORY.iter().enumerate() {
         act(&bed.source());
         let now = look(&bed.source());
@@ -210,32 +209,16 @@ fn run_and_die_at(at: u64, again: u64) -> Option<&'static str> {
     bed.check_rebuilt(&before);
     let stored = bed.store.objects().keys().filter(|name| name.starts_with("data_")).count();
     assert_eq!(stored, bed.vault().packs.len(), "every pack that was sent is of use");
-    died
+    died.into_iter().collect()
 }
 
 #[test]
 fn promises_1_3_4_6_14_hold_wherever_the_daemon_dies() {
-    let (next, died) = (AtomicU64::new(1), Mutex::new(BTreeMap::<&'static str, u32>::new()));
-    // Most of a run is waiting for syncs: several at once.
-    std::thread::scope(|s| {
-        for _ in 0..4 {
-            s.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::SeqCst);
-                    let Some(step) = run_and_die_at(at, 1 + at % 11) else { break };
-                    *died.lock().unwrap().entry(step).or_default() += 1;
-                }
-            });
-        }
-    });
-    let died = died.into_inner().unwrap();
-    println!("{} deaths: {died:?}", died.values().sum::<u32>());
-    for step in STEPS {
-        assert!(died.contains_key(step), "no death at {step}");
-    }
-    // Threads make some steps come now earlier, now later; those that come only once are tried in a trouble of their own.
-    let known = |step: &&&str| STEPS.contains(*step) || trouble::STEPS.contains(*step);
-    assert_eq!(died.keys().find(|step| !known(step)), None, "a step this test does not know: {died:?}");
+    let deaths = Deaths::default();
+    deaths.at_every_step(&STEPS, || (), |(), cut| run_and_die(cut));
+    deaths.were_at(&STEPS);
+    // Those that come here only now and then are tried in a trouble of their own.
+    deaths.were_only_at(&[STEPS.to_vec(), trouble::steps()].concat());
 }
 
 /// Every name the code gives to a durable step.
@@ -260,7 +243,7 @@ fn every_durable_step_of_the_code_is_one_that_these_tests_die_at() {
     steps_of_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
     let lists: [&[&str]; 16] = [
         &STEPS,
-        &trouble::STEPS,
+        &trouble::steps(),
         &founding::STEPS,
         &merging::STEPS,
         &opening::STEPS,

@@ -1,6 +1,7 @@
 //! Dying in a drill of a frozen vault: while it is planned, thawed, read, compared, written down and cleared away. The next
 //! life goes on, pays for nothing twice, ends with the one receipt, and leaves nothing behind (promises 4 and 11).
 
+use super::deaths::{Cut, Deaths};
 use super::fast_clock::FastClock;
 use super::vault_builder::{VaultBuilder, noise};
 use panicroom::catalog::Catalog;
@@ -20,8 +21,7 @@ use panicroom::worker::{Faults, Stop};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub const STEPS: [&str; 5] = ["drill.begin", "drill.pack", "drill.compared", "drill.receipt", "scratch.remove"];
@@ -126,14 +126,13 @@ impl Trip {
     }
 }
 
-/// Dies at step `at`, and soon again in the next life; the steps it died at, none when the drill ended before.
-fn run_and_die_at(proof: Proof, at: u64) -> Vec<&'static str> {
+/// Dies at `cut`, and soon again in the next life; the steps it died at, none when the drill ended before.
+fn run_and_die(proof: Proof, cut: Cut) -> Vec<&'static str> {
     let (trip, mut steps) = (Trip::new(proof), vec![]);
-    for n in [at, 2 + at % 5] {
-        let faults = Faults::die_at(n);
+    for faults in [cut.faults(), Faults::die_at(2 + cut.number() % 5)] {
         match trip.live(&faults) {
             Ok(_) => break,
-            Err(e) => assert_eq!(e.kind(), Kind::Stopping, "at {at}: {e}"),
+            Err(e) => assert_eq!(e.kind(), Kind::Stopping, "{cut:?}: {e}"),
         }
         steps.extend(faults.told().1);
     }
@@ -146,26 +145,11 @@ fn run_and_die_at(proof: Proof, at: u64) -> Vec<&'static str> {
 
 #[test]
 fn promises_4_and_11_hold_wherever_a_drill_dies() {
-    let died = Mutex::new(BTreeSet::new());
+    let deaths = Deaths::default();
+    // Those of the thaw that a drill buys, too.
+    let steps = [&STEPS[..], &["thaw.ask", "settle.note", "plan.thaw"]].concat();
     for proof in [Proof::Sealed, Proof::Contents] {
-        let next = AtomicU64::new(1);
-        std::thread::scope(|s| {
-            for _ in 0..4 {
-                s.spawn(|| {
-                    loop {
-                        let steps = run_and_die_at(proof, next.fetch_add(1, Ordering::SeqCst));
-                        if steps.is_empty() {
-                            break;
-                        }
-                        died.lock().unwrap().extend(steps);
-                    }
-                });
-            }
-        });
+        deaths.at_every_step(&steps, || (), |(), cut| run_and_die(proof, cut));
     }
-    let died = died.into_inner().unwrap();
-    for step in STEPS {
-        assert!(died.contains(step), "no death at {step}: {died:?}");
-    }
-    assert!(died.contains("thaw.ask") && died.contains("settle.note") && died.contains("plan.thaw"), "{died:?}");
+    deaths.were_at(&steps);
 }

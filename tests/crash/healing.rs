@@ -2,6 +2,7 @@
 //! called lost that is not, and in the end the vault is what the source is.
 
 use super::bed::{Bed, VAULT, noise, write};
+use super::deaths::{Cut, Deaths};
 use super::odd_list::OddList;
 use super::tree::look;
 use panicroom::catalog::{Again, Check, Word};
@@ -11,10 +12,7 @@ use panicroom::store::ObjectName;
 use panicroom::upkeep::heal::Healing;
 use panicroom::upkeep::verify::{Keeping, Scope, Verifying};
 use panicroom::worker::Faults;
-use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub const STEPS: [&str; 8] = [
@@ -59,8 +57,8 @@ fn judge(bed: &Bed) -> Result<()> {
     healing.judge(Again::Yes).map(drop)
 }
 
-/// Dies at durable step `at`; the step, or None when all was over before.
-fn run_and_die_at(at: u64) -> Option<&'static str> {
+/// Dies at `cut`; the step, none when all was over before.
+fn run_and_die(cut: Cut) -> Vec<&'static str> {
     let mut bed = Bed::new();
     for n in 0..5 {
         write(&bed.source().join(format!("file{n}")), &noise(n, 1_200_000));
@@ -72,7 +70,7 @@ fn run_and_die_at(at: u64) -> Option<&'static str> {
     bed.store.memory.lose(&packs[0]);
     bed.store.memory.damage(&packs[1], |bytes| bytes[9000] ^= 1);
     // At first while it is looked at, and then once more over the judgement; how a pass dies is tried elsewhere.
-    let faults = Faults::die_at(at);
+    let faults = cut.faults();
     bed.engine.as_mut().expect("an engine is open").faults = faults.clone();
     let mut lives = 0;
     while let Err(e) = look_and_heal(&bed) {
@@ -96,24 +94,13 @@ fn run_and_die_at(at: u64) -> Option<&'static str> {
     let sums = bed.engine().catalog.loss_sums().unwrap();
     assert_eq!((sums.healing, bed.engine().catalog.defects(9).unwrap().1), (0, 0), "{sums:?}");
     assert_eq!(bed.engine().catalog.waiting_losses().unwrap().packs, 0);
-    faults.told().1
+    faults.told().1.into_iter().collect()
 }
 
 #[test]
 fn promises_hold_wherever_a_look_through_the_vault_and_its_healing_die() {
-    let (next, died) = (AtomicU64::new(1), Mutex::new(BTreeMap::<&'static str, u32>::new()));
-    std::thread::scope(|s| {
-        for _ in 0..4 {
-            s.spawn(|| {
-                while let Some(step) = run_and_die_at(next.fetch_add(1, Ordering::SeqCst)) {
-                    *died.lock().unwrap().entry(step).or_default() += 1;
-                }
-            });
-        }
-    });
-    let died = died.into_inner().unwrap();
-    println!("{died:?}");
-    for step in STEPS.iter().filter(|step| **step != "heal.judge") {
-        assert!(died.contains_key(step), "no death at {step}: {died:?}");
-    }
+    let deaths = Deaths::default();
+    let steps: Vec<_> = STEPS.into_iter().filter(|step| *step != "heal.judge").collect();
+    deaths.at_every_step(&steps, || (), |(), cut| run_and_die(cut));
+    deaths.were_at(&steps);
 }

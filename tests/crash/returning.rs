@@ -2,7 +2,7 @@
 //! end stands what an undisturbed one leaves, the report says the same, no part of ours lies about, and nothing that
 //! was settled is read again (promises 4 and 11).
 
-use super::deaths::Deaths;
+use super::deaths::{Cut, Deaths};
 use super::portable::portable;
 use super::site::Site;
 use super::vault_builder::p;
@@ -270,18 +270,17 @@ enum Blow {
     PowerCutOfTheJob,
 }
 
-/// Dies at step `at`, and again in the next life; the steps it died at, none when the restore ended before.
-fn run_and_die_at(site: &Site, wanted: &End, planned: u64, blow: Blow, at: u64) -> Vec<&'static str> {
+/// Dies at `cut`, and again in the next life; the steps it died at, none when the restore ended before.
+fn run_and_die(site: &Site, wanted: &End, planned: u64, blow: Blow, cut: Cut) -> Vec<&'static str> {
     let lives = match blow {
-        Blow::PowerCutOfTheJob => [planned + 2 + at * 5 % 60, at],
-        _ => [at, 1 + at % 13],
+        Blow::PowerCutOfTheJob => [Faults::die_at(planned + 2 + cut.number() * 5 % 60), cut.faults()],
+        _ => [cut.faults(), Faults::die_at(1 + cut.number() % 13)],
     };
     let (mut trip, kept, mut died) = (Trip::new(site), tempfile::tempdir().unwrap(), vec![]);
-    for n in lives {
-        let faults = Faults::die_at(n);
+    for faults in lives {
         match trip.live(&faults) {
             Ok(_) => break,
-            Err(e) => assert_eq!(e.kind(), Kind::Stopping, "{blow:?} at {at}: {e}"),
+            Err(e) => assert_eq!(e.kind(), Kind::Stopping, "{blow:?} {cut:?}: {e}"),
         }
         let step = faults.told().1.unwrap();
         if blow == Blow::Kill {
@@ -301,7 +300,7 @@ fn run_and_die_at(site: &Site, wanted: &End, planned: u64, blow: Blow, at: u64) 
     }
     let report = trip.live(&Faults::default()).unwrap();
     let end = trip.end(report);
-    assert_eq!(end.report, wanted.report, "{blow:?} at {at}: died at {died:?}");
+    assert_eq!(end.report, wanted.report, "{blow:?} {cut:?}: died at {died:?}");
     for path in end.tree.keys().chain(wanted.tree.keys()) {
         let name = String::from_utf8_lossy(path);
         assert_eq!(end.tree.get(path).map(timeless), wanted.tree.get(path).map(timeless), "{name}: {blow:?}, {died:?}");
@@ -330,7 +329,9 @@ fn promises_4_and_11_hold_wherever_a_restore_dies() {
             let (wanted, planned) = undisturbed(&site);
             (site, wanted, planned)
         };
-        deaths.at_every_step(place, |(site, wanted, planned), at| run_and_die_at(site, wanted, *planned, blow, at));
+        deaths.at_every_step(&STEPS, place, |(site, wanted, planned), cut| {
+            run_and_die(site, wanted, *planned, blow, cut)
+        });
     }
     deaths.were_at(&STEPS);
     deaths.were_only_at(&STEPS);

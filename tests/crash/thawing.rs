@@ -1,7 +1,7 @@
 //! Dying while a restore waits for cold storage: at every step of asking, looking and taking up. The next life goes on,
 //! asks at most once more for what it was asking for, and ends with everything back (promises 4 and 11).
 
-use super::deaths::Deaths;
+use super::deaths::{Cut, Deaths};
 use super::fast_clock::FastClock;
 use super::vault_builder::{VaultBuilder, noise, object, p};
 use panicroom::catalog::jobs::JobFile;
@@ -145,14 +145,13 @@ impl Trip {
     }
 }
 
-/// Dies at step `at`, and soon again in the next life; the steps it died at, none when the restore ended before.
-fn run_and_die_at(line: Line, at: u64, most: u64) -> Vec<&'static str> {
+/// Dies at `cut`, and soon again in the next life; the steps it died at, none when the restore ended before.
+fn run_and_die(line: Line, cut: Cut, most: u64) -> Vec<&'static str> {
     let (trip, mut died) = (Trip::new(line), vec![]);
-    for n in [at, 2 + at % 5] {
-        let faults = Faults::die_at(n);
+    for faults in [cut.faults(), Faults::die_at(2 + cut.number() % 5)] {
         match trip.live(&faults) {
             Ok(_) => break,
-            Err(e) => assert_eq!(e.kind(), Kind::Stopping, "at {at}: {e}"),
+            Err(e) => assert_eq!(e.kind(), Kind::Stopping, "{cut:?}: {e}"),
         }
         died.extend(faults.told().1);
         if line == Line::Overrated {
@@ -179,7 +178,7 @@ fn promises_4_and_11_hold_wherever_a_thaw_dies() {
         let most = undisturbed.vault.store.requests().thaw;
         let waves: BTreeSet<Wall> = undisturbed.vault.store.thaws().iter().map(|t| t.at).collect();
         assert!(waves.len() >= 2, "{waves:?}");
-        deaths.at_every_step(|| (), |(), at| run_and_die_at(line, at, most));
+        deaths.at_every_step(&STEPS, || (), |(), cut| run_and_die(line, cut, most));
     }
     deaths.were_at(&STEPS);
 }

@@ -2,6 +2,7 @@
 //! vanish or rot in the spool, rows of a root that is no longer there.
 
 use super::bed::{Bed, noise, write};
+use super::deaths::{Cut, Deaths};
 use super::read_vault::NOW;
 use super::tree::look;
 use panicroom::catalog::{Mark, Scope};
@@ -9,22 +10,9 @@ use panicroom::error::{Kind, Result};
 use panicroom::model::TreePath;
 use panicroom::source::watch::{Depth, Hint, Lost, Taken};
 use panicroom::worker::Faults;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
-
-pub const STEPS: [&str; 8] = [
-    "start.lost",
-    "notice.mark",
-    "walk.put_back",
-    "capture.settle",
-    "capture.put_back",
-    "capture.mark",
-    "upload.lost",
-    "root.mark",
-];
 
 fn typed(path: &Path) -> TreePath {
     TreePath::from_typed(path).unwrap()
@@ -133,21 +121,28 @@ fn send_them(bed: &mut Bed) -> Result<()> {
 /// What goes wrong, and what the daemon does then: again from its beginning after a death.
 #[derive(Clone, Copy)]
 struct Trouble {
+    /// The durable steps it is here for; all others are died at, too.
+    steps: &'static [&'static str],
     prepare: fn(&Bed),
     act: fn(&mut Bed) -> Result<()>,
 }
 
 const TROUBLES: [Trouble; 5] = [
-    Trouble { prepare: |_| (), act: events },
-    Trouble { prepare: |_| (), act: nobodys_row },
-    Trouble { prepare: |_| (), act: root_away },
-    Trouble { prepare: pack_gone, act: start_without_it },
-    Trouble { prepare: pack_rots, act: send_them },
+    Trouble { steps: &["notice.mark", "capture.mark"], prepare: |_| (), act: events },
+    Trouble { steps: &["capture.settle"], prepare: |_| (), act: nobodys_row },
+    Trouble { steps: &["root.mark", "walk.put_back", "capture.put_back"], prepare: |_| (), act: root_away },
+    Trouble { steps: &["start.lost"], prepare: pack_gone, act: start_without_it },
+    Trouble { steps: &["upload.lost"], prepare: pack_rots, act: send_them },
 ];
 
-/// Goes through one trouble, dying at durable step `at` counted from its beginning; the step it died at, or None when it
-/// was over before.
-fn run_and_die_at(trouble: Trouble, at: u64) -> Option<&'static str> {
+/// The durable steps that come only in trouble.
+pub fn steps() -> Vec<&'static str> {
+    TROUBLES.map(|trouble| trouble.steps).concat()
+}
+
+/// Goes through one trouble, dying at `cut`, counted from its beginning; the step it died at, none when it was over
+/// before.
+fn run_and_die(trouble: Trouble, cut: Cut) -> Vec<&'static str> {
     let mut bed = Bed::new();
     let source = bed.source();
     for n in 0..4 {
@@ -157,7 +152,7 @@ fn run_and_die_at(trouble: Trouble, at: u64) -> Option<&'static str> {
     fs::hard_link(source.join("names/one"), source.join("names/two")).unwrap();
     bed.pass().unwrap();
     (trouble.prepare)(&bed);
-    let faults = Faults::die_at(at);
+    let faults = cut.faults();
     bed.engine.as_mut().expect("an engine is open").faults = faults.clone();
     let mut lives = 0;
     while let Err(e) = (trouble.act)(&mut bed) {
@@ -170,25 +165,14 @@ fn run_and_die_at(trouble: Trouble, at: u64) -> Option<&'static str> {
     let now = look(&bed.source());
     bed.check_end(&now);
     bed.check_rebuilt(&now);
-    faults.told().1
+    faults.told().1.into_iter().collect()
 }
 
 #[test]
 fn promises_hold_wherever_the_daemon_dies_while_other_things_go_wrong() {
-    let died = Mutex::new(BTreeMap::<&'static str, u32>::new());
-    std::thread::scope(|s| {
-        for trouble in TROUBLES {
-            let died = &died;
-            s.spawn(move || {
-                for step in (1..).map_while(|at| run_and_die_at(trouble, at)) {
-                    *died.lock().unwrap().entry(step).or_default() += 1;
-                }
-            });
-        }
-    });
-    let died = died.into_inner().unwrap();
-    println!("{} deaths: {died:?}", died.values().sum::<u32>());
-    for step in STEPS {
-        assert!(died.contains_key(step), "no death at {step}: {died:?}");
+    let deaths = Deaths::default();
+    for trouble in TROUBLES {
+        deaths.at_every_step(trouble.steps, || (), |(), cut| run_and_die(trouble, cut));
     }
+    deaths.were_at(&steps());
 }
