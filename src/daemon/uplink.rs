@@ -172,7 +172,7 @@ impl Uplink {
         let mut state = self.state();
         for vault in vaults.iter().filter(|v| v.is_bucket()) {
             // What was taken for a moment and given back is not counted twice.
-            let wire = vault.throttle.wire_bytes_told();
+            let wire = vault.throttle.wire_bytes();
             let total = wire.up.saturating_add(wire.down);
             let before = state.counted.insert(vault.settings.name.clone(), total).unwrap_or(0);
             state.usage.count(total.saturating_sub(before), wall, &zone);

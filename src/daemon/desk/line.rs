@@ -5,7 +5,7 @@ use crate::store::throttle::{MannersState, Throttle, Way};
 use std::time::Duration;
 
 pub(super) fn wire(throttle: &Throttle) -> WireStatus {
-    let wire = throttle.wire_bytes_told();
+    let wire = throttle.wire_bytes();
     WireStatus { sent_bytes: wire.up, received_bytes: wire.down }
 }
 

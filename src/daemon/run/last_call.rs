@@ -50,7 +50,7 @@ impl LastCall {
     pub(super) fn ends_in_time(&self, now: Wall, throttle: &Throttle) -> Option<u64> {
         let state = self.state();
         let left = state.shuts_at.filter(|_| state.stored)?.since(now);
-        let (bodies, wire) = (throttle.sent_bytes(), throttle.wire_bytes_told().up);
+        let (bodies, wire) = (throttle.sent_bytes(), throttle.wire_bytes().up);
         room(left, throttle.rate(), throttle.lately(), Share::seen(bodies, wire))
     }
 
