@@ -10,6 +10,7 @@
 
 pub mod probe;
 mod publish;
+mod spot;
 mod trouble;
 
 use super::body::BodyReader;
@@ -109,16 +110,24 @@ impl FolderStore {
 
     /// The file of an object and its length; None when there is none.
     fn file(&self, name: &ObjectName) -> Result<Option<(File, u64)>> {
+        match self.open_object(name) {
+            Ok(found) => Ok(found),
+            Err(Errno::LOOP) => Err(odd(name)),
+            Err(e) => Err(self.unread(name, &format!("open {name} in"), e)),
+        }
+    }
+
+    /// As [`file`](Self::file); LOOP: something else has this name.
+    fn open_object(&self, name: &ObjectName) -> std::result::Result<Option<(File, u64)>, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match fs::openat(&self.folder, name.as_str(), flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(odd(name)),
-            Err(e) => return Err(self.trouble().error(&format!("open {name} in"), e)),
+            Err(e) => return Err(e),
         };
-        let stat = fs::fstat(&file).map_err(|e| self.trouble().error(&format!("look at {name} in"), e))?;
+        let stat = fs::fstat(&file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(odd(name));
+            return Err(Errno::LOOP);
         }
         Ok(Some((file, u64::try_from(stat.st_size).unwrap_or(0))))
     }
@@ -319,7 +328,9 @@ impl ObjectStore for FolderStore {
         let mut at = range.start;
         for piece in into.chunks_mut(PIECE * 4) {
             stop.check()?;
-            file.read_exact_at(piece, at).map_err(|e| self.io(&format!("read {name} in"), &e))?;
+            file.read_exact_at(piece, at).map_err(|e| {
+                self.unread(name, &format!("read {name} in"), Errno::from_io_error(&e).unwrap_or(Errno::IO))
+            })?;
             at += piece.len() as u64;
         }
         Ok(())

@@ -334,6 +334,14 @@ impl Mounted {
         let done = Command::new("mount").args(["-t", "overlay", "-o", options, "overlay"]).arg(at).output();
         done.is_ok_and(|o| o.status.success()).then(|| Self(at.to_owned()))
     }
+    /// A new file system of `bytes` in a file.
+    pub fn ext4(at: &Path, image: &Path, bytes: u64) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        fs::File::create(image).unwrap().set_len(bytes).unwrap();
+        let does = |command: &mut Command| command.output().is_ok_and(|o| o.status.success());
+        let made = does(Command::new("mkfs.ext4").args(["-q", "-F", "-O", "^has_journal"]).arg(image));
+        (made && does(Command::new("mount").args(["-o", "loop"]).args([image, at]))).then(|| Self(at.to_owned()))
+    }
     pub fn unmount(self) {
         drop(self);
     }
