@@ -26,6 +26,7 @@ mod time;
 mod uplink;
 mod verify;
 
+use crate::daemon::mistake;
 use crate::error::{Error, Kind, Result};
 use crate::worker::Faults;
 use args::{Command, Line, Setup};
@@ -77,6 +78,7 @@ pub fn main() -> ExitCode {
             return if e.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() };
         }
     };
+    mistake::ends_the_program();
     quiet_cores();
     // What this program writes is for its user alone (promise 15).
     rustix::process::umask(rustix::fs::Mode::from_bits_retain(0o077));

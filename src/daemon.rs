@@ -11,6 +11,7 @@ pub mod gate;
 pub mod home;
 pub mod kind;
 mod link;
+pub mod mistake;
 pub mod open;
 pub mod orders;
 pub mod reread;

@@ -11,6 +11,7 @@ use crate::daemon::desk::Desk;
 use crate::daemon::gate::Gate;
 use crate::daemon::home::Home;
 use crate::daemon::kind::step_back;
+use crate::daemon::mistake;
 use crate::daemon::open::House;
 use crate::daemon::run::{Daemon, Watching};
 use crate::error::{Error, Kind, Result};
@@ -59,6 +60,7 @@ pub fn serve(settings: &Arc<Settings>, shown: &mut dyn FnMut(&Status) -> Looking
     let runtime = super::runtime()?;
     let house = house(settings, &runtime);
     let _lock = house.home.lock()?;
+    mistake::is_left_in(&house.home);
     let mut alerter = Alerter::start(
         alert::Settings::new(settings.alert.command.clone(), settings.alert.ping_url.clone()),
         Arc::clone(&house.clock),
@@ -269,6 +271,7 @@ pub fn backup(line: &Line) -> Answer {
     let runtime = super::runtime()?;
     let house = house(&settings, &runtime);
     let _lock = house.home.lock()?;
+    mistake::is_left_in(&house.home);
     let daemon = Daemon::new(house.clone(), Watching::Off)?;
     let desk = Desk::new(Arc::clone(&daemon));
     daemon.hurry();

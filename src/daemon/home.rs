@@ -1,7 +1,8 @@
 //! The state folder: one lock, one folder a vault with its keys, catalog and spool.
 //!
 //! `<state>/lock` is held while a daemon or a pass runs: a second one is refused and says who is there.
-//! `<state>/orders.json` is what the operator ordered, `usage.json` what was used of the caps;
+//! `<state>/orders.json` is what the operator ordered, `usage.json` what was used of the caps,
+//! `mistake` what the run before died of, if it was that;
 //! `<state>/<vault>/{keys,catalog.db,spool/}`; everything 0700 and 0600.
 
 use crate::clock::Wall;
@@ -150,6 +151,9 @@ impl Home {
         self.dir.join("usage.json")
     }
 
+    pub(super) fn mistake(&self) -> PathBuf {
+        self.dir.join("mistake")
+    }
     pub fn jobs(&self) -> PathBuf {
         self.dir.join("jobs")
     }

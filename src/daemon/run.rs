@@ -14,6 +14,7 @@ pub use vault::{Trouble, Vault};
 use super::checks::{self, Timetable};
 use super::forecast;
 use super::link;
+use super::mistake;
 use super::open::{House, Opened};
 use super::orders::Orders;
 use super::reread::{self, Disks};
@@ -268,6 +269,7 @@ impl Daemon {
         }
         let engine = Arc::new(engine);
         vault.learnt.lock().expect("learnt lock").open(&engine)?;
+        mistake::tell(&self.house.home, &engine);
         if let Some(lost) = self.uplink.lost() {
             engine.tell(Level::Warning, &lost);
         }
