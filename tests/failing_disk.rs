@@ -84,8 +84,11 @@ fn a_spot_costs_its_own_files_by_name_and_is_healed_and_a_dead_disk_is_the_owner
     };
     let (pack, at) = disk.last_pack();
     disk.fails_from(at);
+    if fs::read(disk.machine.vault().join(&pack)).is_ok() {
+        return skip("a failing disk", "this kernel reads nothings where the backing of a loop device ends");
+    }
 
-    let mut ran = disk.restore("out").exits(3).says("read");
+    let mut ran = disk.restore("out").exits(3).says("the disk gives back others");
     let lost: Vec<u64> = (0..FILES).filter(|n| !disk.back("out", *n)).collect();
     assert!((1..=2).contains(&lost.len()), "{lost:?}: {ran:#?}");
     for n in lost {
