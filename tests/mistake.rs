@@ -63,7 +63,7 @@ fn a_mistake_on_any_thread_ends_the_program_and_the_next_start_says_it_once() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_mistake() {
+fn a_reader_that_goes_away_is_no_mistake_and_output_that_cannot_be_kept_is_said() {
     let machine = Machine::new();
     machine.all_safe(10);
     let words = machine.words().display().to_string();
@@ -74,6 +74,10 @@ fn a_reader_that_goes_away_is_no_mistake() {
         assert!(ran.code == 1 || ran.code == 0, "{arguments:?}: {ran:?}");
         ran.says_not("panicked").says_not("mistake");
     }
+    // What could not be kept is said.
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let ran = Ran::from(machine.command(&["ls", "--key-file", &words]).stdout(full).output().unwrap());
+    ran.exits(1).says("No space left on device").says_not("mistake");
     let text = fs::read_dir(machine.state()).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
     assert!(!text.iter().any(|name| name == "mistake"), "{text:?}");
 }

@@ -65,8 +65,11 @@ fn print(line: &Line, path: &TreePath, entry: Option<&Entry>) -> Result<()> {
             }
         }
     };
-    // A closed pipe ends it: the reader has seen enough.
-    written.map_err(|_| Error::stopping())
+    written.map_err(|e| match e.kind() {
+        // The reader has seen enough.
+        std::io::ErrorKind::BrokenPipe => Error::stopping(),
+        _ => Error::retry("write to standard output").because(e),
+    })
 }
 
 fn escaped(bytes: &[u8]) -> String {

@@ -18,15 +18,18 @@ static LEFT_IN: OnceLock<PathBuf> = OnceLock::new();
 /// What is kept of it, characters.
 const MOST: usize = 2000;
 
-/// From now on a panic ends the program, by SIGABRT. One about standard output that nobody reads any more (`| head`) is
-/// none of ours: it ends the program quietly.
+/// From now on a panic ends the program, by SIGABRT. One about standard output is none of ours and ends it with code 1:
+/// quietly where nobody reads any more (`| head`), with the reason where what was printed could not be kept.
 pub fn ends_the_program() {
     std::panic::set_hook(Box::new(|info| {
         let text: String = spelled(info).chars().take(MOST).collect();
+        // What follows is not printed by a macro: they panic where nobody reads.
         if text.starts_with("failed printing to std") {
+            if !text.contains("Broken pipe") {
+                let _ = writeln!(std::io::stderr(), "panicroom: {text}");
+            }
             std::process::exit(1);
         }
-        // Not by a macro: they panic where nobody reads.
         let trace = std::backtrace::Backtrace::capture();
         let _ = writeln!(
             std::io::stderr(),
