@@ -70,7 +70,8 @@ if len(sys.argv) > 2:
         f.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0))
                 + chunk(b'IDAT', zlib.compress(raw)) + chunk(b'IEND', b''))
 image = memoryview(b''.join(lines)).cast('B', (height, width))
-codes = [c.text for c in zxingcpp.read_barcodes(image)]
+# Of all kinds it would now and then see a bar code in a line of words.
+codes = [c.text for c in zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)]
 print(json.dumps({'pages': len(pdf), 'size': size, 'codes': codes, 'text': page.get_textpage().get_text_range()}))
 ";
 
