@@ -14,6 +14,7 @@ pub mod fetch;
 mod finish;
 mod layout;
 pub mod list;
+pub mod newest;
 pub mod plan;
 mod progress;
 mod second;

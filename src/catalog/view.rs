@@ -163,6 +163,17 @@ impl Catalog {
         self.read("read a path's state", |c| Ok(counting(c, node, when)?.is_none()))
     }
 
+    /// When the newest record of a path was captured; None: it has none.
+    pub fn last_word(&self, node: NodeId, when: When) -> Result<Option<Wall>> {
+        self.read("read a path's state", |c| {
+            c.prepare_cached(
+                "SELECT captured FROM version WHERE node = ? AND captured <= ? AND waits = 0 ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row((node.0, bound(when)), |r| r.get(0).map(Wall))
+            .optional()
+        })
+    }
+
     /// Ids and names in a folder that have any record, in name order, page by page.
     pub fn names(&self, parent: NodeId, after: &[u8], most: usize) -> Result<Vec<(NodeId, Vec<u8>)>> {
         self.read("read a folder", |c| {

@@ -94,7 +94,7 @@ fn of_vault(settings: &Settings, vault: &VaultSettings, home: &Home, clock: &dyn
 /// What its own log tells: no queue, no roots, no timetable.
 fn alone(line: &Line, args: &Cost, url: &str, clock: &dyn Clock) -> std::result::Result<Vault, Failure> {
     let parsed = VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))?;
-    let source = source::open(line, &args.from, None)?;
+    let source = source::open(line, &args.from, None, &source::Choice::First)?;
     let sums: VaultSums = source.catalog.sums(clock.wall())?;
     Ok(Vault {
         name: "vault".into(),

@@ -12,7 +12,7 @@ use super::args::Line;
 use super::out_args::{From, SpeedArg};
 use super::restore::show::{progress, where_it_stands};
 use super::restore::{bill, stop_on_signal};
-use super::source::{self, Source};
+use super::source::{self, Choice, Source};
 use super::{Answer, Exit, Failure, prices, settings};
 use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
@@ -218,7 +218,7 @@ pub fn drill(line: &Line, args: &Drill) -> Answer {
     }
     let from = From { vault: from.vault.or_else(|| settings.as_ref().and_then(longest_ago)), ..from };
     let shown = Arc::new(Progress::default());
-    let source = source::open(line, &from, Some(Arc::clone(&shown)))?;
+    let source = source::open(line, &from, Some(Arc::clone(&shown)), &Choice::First)?;
     let book = prices::book(source.prices.as_ref().or(settings.as_ref().and_then(|s| s.prices_file.as_ref())))?;
     let job = Job::of(&source, args)?;
     let begun = job.begun()?;

@@ -1,8 +1,9 @@
 //! Looking into a backup: `ls`, `versions`, `find`.
 
 use super::args::Line;
-use super::out_args::{Find, Ls, Versions};
-use super::{Answer, Exit, Failure, source, time};
+use super::out_args::{Find, From, Ls, Versions};
+use super::source::{self, Choice, Source};
+use super::{Answer, Exit, Failure, time};
 use crate::catalog::State;
 use crate::clock::{SystemClock, Wall};
 use crate::error::{Error, Result};
@@ -86,10 +87,19 @@ fn ended(done: Result<bool>) -> Result<bool> {
     }
 }
 
+/// Of several vaults the cheapest to read, and which that is: others may hold more, or newer things.
+fn looked_into(line: &Line, from: &From) -> std::result::Result<Source, Failure> {
+    let source = source::open(line, from, None, &Choice::First)?;
+    if let Some(chosen) = &source.chosen {
+        eprintln!("in the vault '{}' ({}); '--vault NAME' looks into another", chosen.name, source.url);
+    }
+    Ok(source)
+}
+
 pub fn ls(line: &Line, args: &Ls) -> Answer {
     let path = args.path.as_deref().map_or(Ok(TreePath::root()), typed)?;
     let when = time::when(args.at.as_deref(), SystemClock::shared().wall())?;
-    let source = source::open(line, &args.from, None)?;
+    let source = looked_into(line, &args.from)?;
     let mut each = |p: &TreePath, e: Option<&Entry>| {
         if *p == path && e.is_none_or(|e| e.shape == Shape::Dir) { Ok(()) } else { print(line, p, e) }
     };
@@ -108,7 +118,7 @@ pub fn find(line: &Line, args: &Find) -> Answer {
                 .remedy("write it like \"*.jpg\" or \"/home/**/letter*\""),
         )
     })?;
-    let source = source::open(line, &args.from, None)?;
+    let source = looked_into(line, &args.from)?;
     let mut hits = 0_u64;
     let mut each = |p: &TreePath, e: Option<&Entry>| {
         let hit = p.parent().zip(p.name()).is_some_and(|(folder, name)| glob.matches(&folder, name));
@@ -124,7 +134,7 @@ pub fn find(line: &Line, args: &Find) -> Answer {
 
 pub fn versions(line: &Line, args: &Versions) -> Answer {
     let path = typed(&args.path)?;
-    let source = source::open(line, &args.from, None)?;
+    let source = looked_into(line, &args.from)?;
     let unknown = || Failure::Work(Error::path(format!("list the versions of {path}: the backup never saw it")));
     let node = source.catalog.find(&path)?.ok_or_else(unknown)?;
     let history = source.catalog.history(node)?;

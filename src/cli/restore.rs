@@ -10,7 +10,7 @@ use super::args::Line;
 use super::log_state::Log;
 use super::look::typed;
 use super::out_args::{Rebuild, Restore};
-use super::source::{self, Source};
+use super::source::{self, Choice, Source};
 use super::{Answer, Exit, Failure, patience, prices, settings, time};
 use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
@@ -100,13 +100,14 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         Some(to) if args.resume.is_none() => Some(claim(to, args)?),
         _ => None,
     };
-    let mut suits = |source: &Source| match &args.resume {
-        Some(id) => is_job_of(source, id),
-        None => wanted.is_in(&source.catalog),
+    let choice = match &args.resume {
+        Some(id) => Choice::OfJob(id),
+        None => Choice::Newest(&wanted),
     };
-    let source = source::open_cheapest(line, &args.from, Some(Arc::clone(&progress)), &mut suits)?;
-    if let Some(name) = &source.chosen {
-        eprintln!("from the vault '{name}' ({}); '--vault NAME' takes another", source.url);
+    let source = source::open(line, &args.from, Some(Arc::clone(&progress)), &choice)?;
+    if let Some(chosen) = &source.chosen {
+        eprintln!("from the vault '{}' ({}); '--vault NAME' takes another", chosen.name, source.url);
+        show::what_vaults_lack(chosen);
     }
     let book = prices::book(source.prices.as_ref())?;
     let (job, file, to, target) = match (&args.resume, claimed) {
@@ -175,6 +176,9 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         job.remove();
     }
     let exit = told(line, &report, &to);
+    if let Some(chosen) = source.chosen.as_ref().filter(|chosen| chosen.lacks.things > 0) {
+        show::what_vaults_lack(chosen);
+    }
     if source.log.is_whole() {
         return Ok(exit);
     }
@@ -232,15 +236,6 @@ fn resumed(source: &Source, id: &str) -> std::result::Result<(Job, JobFile, Path
         ));
     }
     Ok((job, file, to))
-}
-
-/// Whether a job was begun from this vault; one that nobody knows is said to be unknown later.
-fn is_job_of(source: &Source, id: &str) -> Result<bool> {
-    let path = source.jobs.join(format!("{id}.db"));
-    if !id.bytes().all(|b| b.is_ascii_hexdigit()) || !path.exists() {
-        return Ok(true);
-    }
-    Ok(JobFile::open(&path)?.fact::<Vec<u8>>("vault")?.as_deref() == Some(&source.keys.seal().vault.0[..]))
 }
 
 fn show_plan(line: &Line, args: &Restore, plan: &Plan, book: &PriceBook, source: &Source, wish: &bill::Wish) {

@@ -5,6 +5,7 @@ use super::log_state::Log;
 use super::out_args::From;
 use super::{Failure, patience, prices, read_text, settings};
 use crate::catalog::Catalog;
+use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
 use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::Home;
@@ -13,7 +14,8 @@ use crate::error::{Doing, Error, Kind, Result};
 use crate::format::LOG_PREFIX;
 use crate::format::vault::VaultFile;
 use crate::model::{Sha256, WriterId};
-use crate::restore::Progress;
+use crate::restore::newest::{self, Lacks};
+use crate::restore::{Progress, Wanted};
 use crate::seal::keys::{OpenKeys, SealKeys};
 use crate::seal::{SystemEntropy, random, sha256};
 use crate::store::abilities::Abilities;
@@ -41,8 +43,8 @@ pub struct Source {
     /// Where restore jobs of this vault are kept.
     pub jobs: PathBuf,
     pub url: VaultUrl,
-    /// Its name, where it was chosen among several.
-    pub chosen: Option<String>,
+    /// Where it was chosen among several.
+    pub chosen: Option<Chosen>,
     /// The operator's own price list.
     pub prices: Option<PathBuf>,
     /// Keeps the catalog's file from being cleared away.
@@ -107,43 +109,46 @@ pub fn secret_text(from: &From) -> std::result::Result<Zeroizing<String>, Failur
     Ok(text)
 }
 
+/// Which of several configured vaults.
+pub enum Choice<'a> {
+    /// The first.
+    First,
+    /// The one whose restore job this is; the first where nobody knows it.
+    OfJob(&'a str),
+    /// The cheapest to read of those that have the newest state of what is wanted; where none has all of it, the one that
+    /// lacks least.
+    Newest(&'a Wanted),
+}
+
+/// One of several vaults, beside the others.
+pub struct Chosen {
+    pub name: String,
+    pub lacks: Lacks,
+    /// The others: names, and what they lack.
+    pub others: Vec<(String, Lacks)>,
+}
+
 /// Opens the backup a command is about. With the address of a vault the words are needed even to look; a configured vault
-/// shows its names with the machine's own keys. `progress` is told what is waited for.
+/// shows its names with the machine's own keys. `progress` is told what is waited for. One that cannot be opened is named
+/// and passed over where there are others.
 pub fn open(
     line: &super::args::Line,
     from: &From,
     progress: Option<Arc<Progress>>,
+    choice: &Choice<'_>,
 ) -> std::result::Result<Source, Failure> {
-    match address(from) {
+    // An address, as told from the name of a configured vault.
+    match from.vault.as_deref().filter(|text| text.contains(':')) {
         Some(url) => alone(url, from, progress),
-        None => configured(line, from, progress, &mut |_| Ok(true)),
+        None => configured(line, from, progress, choice),
     }
-}
-
-/// The same, and of several configured vaults that suit the cheapest: folders before buckets, and buckets whose class
-/// needs no thaw before archives. One that cannot be opened is named and passed over.
-pub fn open_cheapest(
-    line: &super::args::Line,
-    from: &From,
-    progress: Option<Arc<Progress>>,
-    suits: &mut dyn FnMut(&Source) -> Result<bool>,
-) -> std::result::Result<Source, Failure> {
-    match address(from) {
-        Some(url) => alone(url, from, progress),
-        None => configured(line, from, progress, suits),
-    }
-}
-
-/// An address, as told from the name of a configured vault.
-fn address(from: &From) -> Option<&str> {
-    from.vault.as_deref().filter(|text| text.contains(':'))
 }
 
 fn configured(
     line: &super::args::Line,
     from: &From,
     progress: Option<Arc<Progress>>,
-    suits: &mut dyn FnMut(&Source) -> Result<bool>,
+    choice: &Choice<'_>,
 ) -> std::result::Result<Source, Failure> {
     let settings = settings::load(line)?;
     let home = Home::new(&settings.state_dir);
@@ -154,33 +159,74 @@ fn configured(
     if vaults.is_empty() {
         vaults.extend(settings.vaults.first());
     }
-    if vaults.len() > 1 {
-        let book = prices::book(settings.prices_file.as_ref())?;
-        vaults.sort_by_key(|vault| prices::dearness(&vault.url, &book));
+    if let [vault] = vaults[..] {
+        return of_vault(&settings, &home, vault, progress);
     }
-    let (mut first, mut trouble) = (None, None);
-    for vault in &vaults {
+    let book = prices::book(settings.prices_file.as_ref())?;
+    vaults.sort_by_key(|vault| prices::dearness(&vault.url, &book));
+    let mut trouble = None;
+    let ranked = ranked(&home, vaults, choice, &mut trouble)?;
+    for (vault, lacks) in &ranked {
         match of_vault(&settings, &home, vault, progress.clone()) {
             Ok(source) => {
-                let chosen = (vaults.len() > 1).then(|| vault.name.clone());
-                let source = Source { chosen, ..source };
-                if source.chosen.is_none() || suits(&source)? {
-                    return Ok(source);
-                }
-                first.get_or_insert(source);
+                let others = ranked.iter().filter(|(other, _)| other.name != vault.name);
+                let others = others.map(|(other, lacks)| (other.name.clone(), lacks.clone())).collect();
+                let chosen = Chosen { name: vault.name.clone(), lacks: lacks.clone(), others };
+                return Ok(Source { chosen: Some(chosen), ..source });
             }
-            Err(Failure::Work(e)) if vaults.len() > 1 => {
-                eprintln!("the vault '{}' is passed over: {e}", vault.name);
-                trouble.get_or_insert(e);
-            }
+            Err(Failure::Work(e)) => passed_over(vault, e, &mut trouble),
             Err(e) => return Err(e),
         }
     }
-    match (first, trouble) {
-        (Some(source), _) => Ok(source),
-        (None, Some(e)) => Err(Failure::Work(e)),
-        (None, None) => Err(Failure::Usage(Error::operator("open a vault: none is configured"))),
+    Err(match trouble {
+        Some(e) => Failure::Work(e),
+        None => Failure::Usage(Error::operator("open a vault: none is configured")),
+    })
+}
+
+/// The vaults whose catalogs can be read, in the order to be tried. They come with the cheapest first.
+fn ranked<'a>(
+    home: &Home,
+    vaults: Vec<&'a VaultSettings>,
+    choice: &Choice<'_>,
+    trouble: &mut Option<Error>,
+) -> Result<Vec<(&'a VaultSettings, Lacks)>> {
+    let (mut readable, mut catalogs) = (vec![], vec![]);
+    for vault in vaults {
+        match Catalog::look(&home.vault(&vault.name).catalog()) {
+            Ok(catalog) => {
+                readable.push(vault);
+                catalogs.push(catalog);
+            }
+            Err(e) => passed_over(vault, e, trouble),
+        }
     }
+    let lacks = match choice {
+        Choice::Newest(wanted) if catalogs.len() > 1 => newest::compare(&catalogs, wanted, &Stop::new())?,
+        _ => vec![Lacks::default(); catalogs.len()],
+    };
+    let mut ranked: Vec<_> = readable.into_iter().zip(lacks).collect();
+    ranked.sort_by_key(|(vault, lacks)| match choice {
+        Choice::OfJob(id) => u64::from(!is_job_of(home, vault, id)),
+        Choice::First | Choice::Newest(_) => lacks.things,
+    });
+    Ok(ranked)
+}
+
+fn passed_over(vault: &VaultSettings, why: Error, trouble: &mut Option<Error>) {
+    eprintln!("the vault '{}' is passed over: {why}", vault.name);
+    trouble.get_or_insert(why);
+}
+
+/// Whether a job was begun from this vault. One that nobody knows is said to be unknown later.
+fn is_job_of(home: &Home, vault: &VaultSettings, id: &str) -> bool {
+    let path = home.jobs().join(format!("{id}.db"));
+    if !id.bytes().all(|b| b.is_ascii_hexdigit()) || !path.exists() {
+        return false;
+    }
+    let of =
+        || Ok::<_, Error>((JobFile::open(&path)?.fact::<Vec<u8>>("vault")?, home.vault(&vault.name).keys()?.vault));
+    of().is_ok_and(|(of, vault)| of.as_deref() == Some(&vault.0[..]))
 }
 
 fn of_vault(

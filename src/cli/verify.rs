@@ -4,7 +4,7 @@
 
 use super::args::Line;
 use super::out_args::From;
-use super::source::{self, Source};
+use super::source::{self, Choice, Source};
 use super::{Answer, Exit, Failure, serve, settings, time};
 use crate::catalog::Check;
 use crate::clock::{SystemClock, Wall};
@@ -164,7 +164,7 @@ fn asked(args: &Verify, vault: &VaultSettings) -> VerifyAsk {
 
 fn only_look(line: &Line, args: &Verify) -> Answer {
     let from = From { vault: args.from.vault.clone().or(args.vault_name.clone()), ..args.from.clone() };
-    let source = source::open(line, &from, None)?;
+    let source = source::open(line, &from, None, &Choice::First)?;
     let open = if args.level == LevelArg::Read { Some(source::unlocked(&source, &from)?) } else { None };
     let Source { store, catalog, stop, url, .. } = &source;
     let clock = SystemClock::shared();
@@ -182,7 +182,7 @@ fn only_look(line: &Line, args: &Verify) -> Answer {
     let scope = args.sample_of(url).map_or(Scope::All, Scope::Sample);
     let report = verifying.run(args.level.check().unwrap_or(Check::Inventory), scope)?;
     let told = Verified {
-        vault: source.chosen.clone().unwrap_or_else(|| url.to_string()),
+        vault: source.chosen.as_ref().map_or_else(|| url.to_string(), |chosen| chosen.name.clone()),
         level: args.level.word().to_owned(),
         sound: report.is_sound() && source.log.is_whole(),
         result: shown(&report.run, report.opened),

@@ -1,12 +1,15 @@
 //! How far a restore came, for whoever sits before it: a line that lives on a terminal, and one now and then where there
 //! is none. What it waits for in cold storage is said in words, with times.
 
+use super::super::source::Chosen;
 use super::super::time;
 use crate::catalog::jobs::JobFile;
 use crate::clock::{Clock, SystemClock};
+use crate::daemon::checks::count;
 use crate::daemon::spell::words_for;
 use crate::error::Result;
 use crate::model::Size;
+use crate::restore::newest::Lacks;
 use crate::restore::thaw::standing;
 use crate::restore::{Phase, Progress, Seen, Wait};
 use std::io::IsTerminal;
@@ -48,6 +51,25 @@ pub(in crate::cli) fn where_it_stands(job: &JobFile, what: &str, next: &str) -> 
     );
     eprintln!("it may be interrupted at any time: '{next}' goes on from here");
     Ok(())
+}
+
+fn lacking(lacks: &Lacks) -> String {
+    let first = lacks.first.as_ref().map_or(String::new(), |first| format!(" ({first} the first)"));
+    format!("has not the newest state of {}{first}", count(lacks.things, "thing", "things"))
+}
+
+/// Which of several vaults is behind, where any is: the chosen one first, for that is what will be missing.
+pub(super) fn what_vaults_lack(chosen: &Chosen) {
+    if chosen.lacks.things > 0 {
+        eprintln!(
+            "NOT ALL: the vault '{}' {}; another vault has it: restore from that too, with '--vault NAME', into a folder of its own",
+            chosen.name,
+            lacking(&chosen.lacks)
+        );
+    }
+    for (name, lacks) in chosen.others.iter().filter(|(_, lacks)| lacks.things > 0) {
+        eprintln!("the vault '{name}' {}", lacking(lacks));
+    }
 }
 
 pub(in crate::cli) fn progress(progress: &Progress, over: &AtomicBool) {
