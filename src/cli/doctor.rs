@@ -65,7 +65,7 @@ fn try_one(
         let roots: Vec<&Path> = settings.roots_of(vault).map(|r| r.path.as_path()).collect();
         return folder::probe::prove(&FolderStore::open(path.as_path(), throttle)?, &roots);
     }
-    let opened = open_configured(vault, Folders::MustExist, throttle, runtime)?;
+    let opened = open_configured(vault, Abilities::default(), Folders::MustExist, throttle, runtime)?;
     let store = opened.s3.expect("a bucket is an S3 store");
     let id = random::<8>(&SystemEntropy).iter().fold(String::new(), |mut hex, b| {
         let _ = write!(hex, "{b:02x}");

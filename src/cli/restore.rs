@@ -24,6 +24,7 @@ use crate::restore::fetch::BATCH_BYTES;
 use crate::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan, preview};
 use crate::seal::keys::OpenKeys;
 use crate::seal::sha256;
+use crate::store::abilities::Abilities;
 use crate::store::is_frozen;
 use crate::store::throttle::Throttle;
 use crate::upkeep::unlock;
@@ -371,7 +372,7 @@ pub fn rebuild(line: &Line, args: &Rebuild) -> Answer {
     for vault in &settings.vaults {
         let home = house.home.vault(&vault.name);
         let throttle = Throttle::new(None, Arc::clone(&house.clock));
-        let opened = open_configured(vault, Folders::MustExist, throttle, runtime.handle())?;
+        let opened = open_configured(vault, Abilities::default(), Folders::MustExist, throttle, runtime.handle())?;
         let store = patience::patient(opened.store, &house.stop, None);
         let keys = if home.has_keys() {
             home.keys()?

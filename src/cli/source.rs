@@ -9,7 +9,7 @@ use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
 use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::Home;
-use crate::daemon::open::{Folders, open_configured, open_store};
+use crate::daemon::open::{Folders, learnt, open_configured, open_store};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::LOG_PREFIX;
 use crate::format::vault::VaultFile;
@@ -239,8 +239,8 @@ fn of_vault(
     let keys = mine.keys()?;
     let runtime = super::runtime()?;
     let throttle = Throttle::new(None, SystemClock::shared());
-    let opened = open_configured(vault, Folders::MustExist, throttle, runtime.handle())?;
     let catalog = Catalog::look(&mine.catalog())?;
+    let opened = open_configured(vault, learnt(&catalog)?, Folders::MustExist, throttle, runtime.handle())?;
     let stop = Stop::new();
     let store = patience::patient(opened.store, &stop, progress);
     Ok(Source {

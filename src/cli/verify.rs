@@ -194,15 +194,20 @@ fn only_look(line: &Line, args: &Verify) -> Answer {
     Ok(exit(&all))
 }
 
-/// 4 where nothing goes on without the owner, else 1 where something is wrong.
+/// 4 where nothing goes on without the owner, else 1 where something is wrong or nothing could be looked at.
 fn exit(all: &[Verified]) -> Exit {
     if all.iter().any(|v| v.needs_owner) {
         Exit::NeedsOperator
-    } else if all.iter().any(|v| !v.sound) {
+    } else if all.iter().any(|v| !v.sound || saw_nothing(v)) {
         Exit::Unhealthy
     } else {
         Exit::Done
     }
+}
+
+/// There was something, and none of it could be looked at: all of it frozen, or this key may not.
+fn saw_nothing(v: &Verified) -> bool {
+    v.result.looked == 0 && v.result.not_looked > 0
 }
 
 fn show(line: &Line, all: &[Verified]) {
@@ -224,7 +229,11 @@ fn text(v: &Verified, out: &mut dyn Write) -> std::io::Result<()> {
     if let Some(error) = &v.error {
         return writeln!(out, "{}: not looked at: {error}", v.vault);
     }
-    let sound = if v.sound { "sound, as far as this looks" } else { "NOT SOUND" };
+    let sound = match v.sound {
+        false => "NOT SOUND",
+        true if saw_nothing(v) => "NOTHING WAS LOOKED AT, nothing is proved",
+        true => "sound, as far as this looks",
+    };
     writeln!(out, "{}: {sound}", v.vault)?;
     result(&v.level, &v.result, out)?;
     for defect in &v.defects {

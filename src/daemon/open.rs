@@ -90,15 +90,21 @@ pub fn open_store(
     }
 }
 
-/// Opens the place of a vault of the configuration, nothing learnt about it yet.
+/// What was learnt of a vault's server, by the daemon or by `doctor`.
+pub fn learnt(catalog: &Catalog) -> Result<Abilities> {
+    Ok(catalog.fact::<String>("abilities")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+/// Opens the place of a vault of the configuration.
 pub fn open_configured(
     vault: &VaultSettings,
+    learnt: Abilities,
     folders: Folders,
     throttle: Throttle,
     runtime: &tokio::runtime::Handle,
 ) -> Result<OpenStore> {
     let credentials = vault.credentials_file.as_ref();
-    open_store(&vault.url, &vault.name, credentials, Abilities::default(), folders, throttle, runtime)
+    open_store(&vault.url, &vault.name, credentials, learnt, folders, throttle, runtime)
 }
 
 /// An open engine and its handles.
@@ -135,8 +141,7 @@ impl House {
             self.faults.at("open.identity")?;
             catalog.set_identity(keys.vault, WriterId(random(&*self.entropy)))?;
         }
-        let abilities =
-            catalog.fact::<String>("abilities")?.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
+        let abilities = learnt(&catalog)?;
         let opened = open_store(
             &vault.url,
             &vault.name,

@@ -15,6 +15,7 @@ use crate::model::VaultId;
 use crate::seal::SystemEntropy;
 use crate::seal::keys::SealKeys;
 use crate::store::ObjectName;
+use crate::store::abilities::Abilities;
 use crate::store::throttle::Throttle;
 use crate::worker::{Faults, Stop};
 use std::io::{IsTerminal, Write};
@@ -51,7 +52,7 @@ pub fn found_missing(settings: &Settings, papers: &Papers<'_>, faults: &Faults) 
     let mut started = 0;
     for vault in &settings.vaults {
         let mine = home.vault(&vault.name);
-        if mine.has_keys() && (mine.catalog().exists() || exists(vault)) {
+        if mine.has_keys() && (mine.catalog().exists() || exists(vault)?) {
             if let Some(file) = words_file
                 && file.exists()
                 && !is_of_some_vault(file)
@@ -115,20 +116,18 @@ fn sheet_wanted(papers: &Papers<'_>) -> Option<PathBuf> {
     (!name.is_empty()).then(|| PathBuf::from(name))
 }
 
-/// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing.
-fn exists(vault: &VaultSettings) -> bool {
-    with_store(vault, |OpenStore { store, .. }| {
-        let meta = ObjectName::from(crate::format::Name::Vault);
-        // A vault that cannot be reached was not cut off: the daemon says what is wrong with it.
-        Ok(!matches!(store.head(&meta), Ok(None)))
-    })
-    .unwrap_or(true)
+/// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing. An error where
+/// nobody can tell: then it is neither "nothing to do" nor to be founded.
+fn exists(vault: &VaultSettings) -> Result<bool> {
+    let meta = ObjectName::from(crate::format::Name::Vault);
+    with_store(vault, |OpenStore { store, .. }| Ok(store.head(&meta)?.is_some()))
+        .map_err(|e| e.during(&format!("tell whether the vault '{}' was started", vault.name)))
 }
 
 fn with_store<T>(vault: &VaultSettings, act: impl FnOnce(&OpenStore) -> Result<T>) -> Result<T> {
     let runtime = crate::cli::runtime()?;
     let throttle = Throttle::new(vault.limit, SystemClock::shared());
-    let opened = open_configured(vault, Folders::Create, throttle, runtime.handle())?;
+    let opened = open_configured(vault, Abilities::default(), Folders::Create, throttle, runtime.handle())?;
     act(&opened)
 }
 

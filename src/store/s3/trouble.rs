@@ -105,8 +105,10 @@ pub(super) fn plain(error: &(dyn std::error::Error + 'static)) -> String {
     format!("{}", DisplayErrorContext(error)).lines().next().unwrap_or_default().to_owned()
 }
 
-const RIGHTS: &str = "check the key's rights: it needs s3:PutObject, s3:GetObject and s3:RestoreObject on the objects, \
-    s3:ListBucket on the bucket; where that keeps versions, s3:GetObjectVersion and s3:ListBucketVersions too";
+const RIGHTS: &str = "check the key's rights ('panicroom setup print' shows them): a machine that backs up needs \
+    s3:ListBucket, s3:PutObject, and s3:GetObject on meta_; who restores needs s3:ListBucket, s3:GetObject and s3:RestoreObject, \
+    best by a key of its own with '--vault URL'; where the bucket keeps versions, s3:GetObjectVersion and \
+    s3:ListBucketVersions too";
 const KEYS: &str = "check the access key and secret key of this vault";
 const CLOCK: &str = "set this machine's clock: it is more than 15 minutes off";
 const BUCKET: &str = "create the bucket, or correct the vault's url";
