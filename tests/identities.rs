@@ -218,3 +218,31 @@ fn the_table_of_commands_and_identities_is_what_the_program_does() {
     let deleting = ("deleting anything".to_owned(), vec!["reaper"]);
     assert_eq!(told, [found, vec![deleting]].concat());
 }
+
+/// The machine's own key may not look at packs. With the daemon stopped, a look with the auditor's finds what is damaged
+/// and leaves it in the catalog, and the next run with the machine's key sends it again.
+#[test]
+fn what_the_auditor_finds_is_healed_with_the_writers_key() {
+    let Some(server) = Server::moto() else { return };
+    let trial = Trial::new(&server, "looked", "DEEP_ARCHIVE");
+    server.boto3("s3.put_bucket_versioning(Bucket='looked', VersioningConfiguration={'Status': 'Suspended'})");
+    begun(&trial, "writer").exits(0);
+    sent(&trial, "writer").exits(0);
+    let packs = "keys = sorted(o['Key'] for o in s3.list_objects_v2(Bucket='looked')['Contents'] \
+                 if o['Key'].startswith('data_'))\n";
+    let count = || server.boto3(&format!("{packs}print(len(keys))"));
+    assert_eq!(count(), "1");
+    server.boto3(&format!(
+        "{packs}size = s3.head_object(Bucket='looked', Key=keys[0])['ContentLength']\ns3.put_object(Bucket='looked', \
+         Key=keys[0], Body=b'x' * size, StorageClass='DEEP_ARCHIVE', ChecksumAlgorithm='SHA256')"
+    ));
+    guard(&server);
+    let look = ["verify", "--level", "checksum", "--all"];
+    trial.here("writer", &look).exits(1).says("nothing is proved");
+    // It is the only pack: that much waits for the owner's word.
+    trial.here("auditor", &look).exits(4).says("NOT SOUND").says("verify --heal");
+    trial.here("writer", &["verify", "--heal"]);
+    trial.here("writer", &["backup"]).exits(0);
+    trial.here("auditor", &look).exits(0).says("sound, as far as this looks");
+    trial.restored("restorer").exits(0);
+}
