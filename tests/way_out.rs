@@ -22,7 +22,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Backed up once: small files, large ones over several packs, links of both kinds, modes.
 fn backed_up(large: u64) -> Machine {
@@ -167,6 +167,32 @@ fn a_restore_over_a_rude_network_ends_whole_and_equal() {
     run(&machine, &["restore", "--vault", &url, "--to", "out"]).exits(0).says(" 0 failed");
     assert!(before > 3 && bucket.refused() > before, "{before} requests failed, then {}", bucket.refused());
     all_back(&machine, "out");
+}
+
+/// Whoever waits for a restore shares the line with a household all the same: what the configuration says of the line and of
+/// this vault holds for it. A folder has no line.
+#[test]
+fn promise_7_a_restore_keeps_to_the_configured_download_limit() {
+    let machine = backed_up(2);
+    let bucket = Bucket::of(&machine.vault(), Mood::Polite);
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let folder = format!("url = \"file://{}\"", machine.vault().display());
+    let of_bucket = config.replace(&folder, &format!("url = \"{}\"", bucket.url()));
+    let line = "\n[uplink]\ndownload = \"2 MB/s\"\n";
+    for (n, text) in
+        [of_bucket.clone() + line, of_bucket.replace("url = ", "download = \"2 MB/s\"\nurl = ")].iter().enumerate()
+    {
+        fs::write(machine.path("slow.toml"), text).unwrap();
+        let out = format!("out{n}");
+        let begun = Instant::now();
+        run(&machine, &["--config", "slow.toml", "restore", "--to", &out]).exits(0).says(" 0 failed");
+        let took = begun.elapsed();
+        all_back(&machine, &out);
+        // 6.8 MB, and not a byte before its time.
+        assert!(took > Duration::from_secs(3), "{n}: {took:?}");
+    }
+    // Whoever has only the address and the words has no configuration, and no limit.
+    run(&machine, &["restore", "--vault", &bucket.url(), "--to", "free"]).exits(0);
 }
 
 #[test]

@@ -7,14 +7,13 @@ use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::Home;
-use crate::daemon::open::{Folders, open_configured};
+use crate::daemon::open::{Folders, open_configured, throttle_of};
 use crate::error::Result;
 use crate::seal::{SystemEntropy, random};
 use crate::store::abilities::Abilities;
 use crate::store::finding::{Finding, Trial, Verdict};
 use crate::store::folder::{self, FolderStore};
 use crate::store::s3::probe;
-use crate::store::throttle::Throttle;
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -60,7 +59,7 @@ fn try_one(
     runtime: &tokio::runtime::Handle,
     clock: &dyn Clock,
 ) -> Result<Trial> {
-    let throttle = Throttle::new(vault.limit.or(settings.uplink.limit), SystemClock::shared());
+    let throttle = throttle_of(settings, vault, SystemClock::shared());
     if let VaultUrl::Folder(path) = &vault.url {
         let roots: Vec<&Path> = settings.roots_of(vault).map(|r| r.path.as_path()).collect();
         return folder::probe::prove(&FolderStore::open(path.as_path(), throttle)?, &roots);

@@ -219,6 +219,7 @@ pub fn drill(line: &Line, args: &Drill) -> Answer {
     let from = From { vault: from.vault.or_else(|| settings.as_ref().and_then(longest_ago)), ..from };
     let shown = Arc::new(Progress::default());
     let source = source::open(line, &from, Some(Arc::clone(&shown)), &Choice::First)?;
+    let wish = Wish { money: wish.money.within(source.down), ..wish };
     let book = prices::book(source.prices.as_ref().or(settings.as_ref().and_then(|s| s.prices_file.as_ref())))?;
     let job = Job::of(&source, args)?;
     let begun = job.begun()?;

@@ -15,12 +15,11 @@ pub use check::{Typed, typed_back};
 use super::args::Line;
 use super::{Answer, Failure, patience, settings, source};
 use crate::clock::SystemClock;
-use crate::config::{VaultSettings, VaultUrl};
+use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::{Home, VaultHome};
-use crate::daemon::open::{Folders, open_store};
+use crate::daemon::open::{Folders, open_store, throttle_of};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::vault::VaultFile;
-use crate::model::Rate;
 use crate::seal::keys::Secret;
 use crate::seal::words;
 use crate::store::ObjectStore;
@@ -49,17 +48,17 @@ struct Place {
     name: Option<String>,
     home: Option<VaultHome>,
     credentials: Option<crate::model::TreePath>,
-    limit: Option<Rate>,
+    throttle: Throttle,
 }
 
 impl Place {
-    fn of(vault: &VaultSettings, home: &Home) -> Self {
+    fn of(settings: &Settings, vault: &VaultSettings, home: &Home) -> Self {
         Self {
             url: vault.url.clone(),
             name: Some(vault.name.clone()),
             home: Some(home.vault(&vault.name)),
             credentials: vault.credentials_file.clone(),
-            limit: vault.limit,
+            throttle: throttle_of(settings, vault, SystemClock::shared()),
         }
     }
 
@@ -85,12 +84,13 @@ impl Place {
 fn places(line: &Line, which: &Which) -> std::result::Result<Vec<Place>, Failure> {
     if let Some(url) = &which.from.vault {
         let url = VaultUrl::parse(url).map_err(|e| Failure::Usage(Error::operator(e)))?;
-        return Ok(vec![Place { url, name: None, home: None, credentials: None, limit: None }]);
+        let throttle = Throttle::new(None, SystemClock::shared());
+        return Ok(vec![Place { url, name: None, home: None, credentials: None, throttle }]);
     }
     let settings = settings::load(line)?;
     let home = Home::new(&settings.state_dir);
     let chosen = settings::vaults(&settings, which.vault_name.as_deref())?;
-    Ok(chosen.into_iter().map(|v| Place::of(v, &home)).collect())
+    Ok(chosen.into_iter().map(|v| Place::of(&settings, v, &home)).collect())
 }
 
 /// The one of several places that the words are for.
@@ -136,7 +136,7 @@ impl Door {
             place.credentials.as_ref(),
             Abilities::default(),
             Folders::MustExist,
-            Throttle::new(place.limit, SystemClock::shared()),
+            place.throttle.clone(),
             runtime.handle(),
         )?;
         let stop = Stop::new();

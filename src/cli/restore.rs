@@ -15,7 +15,7 @@ use super::{Answer, Exit, Failure, patience, prices, settings, time};
 use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
 use crate::daemon::checks::count;
-use crate::daemon::open::{Folders, open_configured};
+use crate::daemon::open::{Folders, open_configured, throttle_of};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
@@ -26,7 +26,6 @@ use crate::seal::keys::OpenKeys;
 use crate::seal::sha256;
 use crate::store::abilities::Abilities;
 use crate::store::is_frozen;
-use crate::store::throttle::Throttle;
 use crate::upkeep::unlock;
 use crate::worker::{Faults, Stop};
 use std::io::Write;
@@ -110,6 +109,7 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
         eprintln!("from the vault '{}' ({}); '--vault NAME' takes another", chosen.name, source.url);
         show::what_vaults_lack(chosen);
     }
+    let wish = wish.within(source.down);
     let book = prices::book(source.prices.as_ref())?;
     let (job, file, to, target) = match (&args.resume, claimed) {
         (Some(id), _) => {
@@ -371,7 +371,7 @@ pub fn rebuild(line: &Line, args: &Rebuild) -> Answer {
     let _lock = house.home.lock()?;
     for vault in &settings.vaults {
         let home = house.home.vault(&vault.name);
-        let throttle = Throttle::new(None, Arc::clone(&house.clock));
+        let throttle = throttle_of(&settings, vault, Arc::clone(&house.clock));
         let opened = open_configured(vault, Abilities::default(), Folders::MustExist, throttle, runtime.handle())?;
         let store = patience::patient(opened.store, &house.stop, None);
         let keys = if home.has_keys() {

@@ -9,17 +9,17 @@ use crate::catalog::jobs::JobFile;
 use crate::clock::SystemClock;
 use crate::config::{Settings, VaultSettings, VaultUrl};
 use crate::daemon::home::Home;
-use crate::daemon::open::{Folders, learnt, open_configured, open_store};
+use crate::daemon::open::{Folders, learnt, open_configured, open_store, throttle_of};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::format::LOG_PREFIX;
 use crate::format::vault::VaultFile;
-use crate::model::{Sha256, WriterId};
+use crate::model::{Rate, Sha256, WriterId};
 use crate::restore::newest::{self, Lacks};
 use crate::restore::{Progress, Wanted};
 use crate::seal::keys::{OpenKeys, SealKeys};
 use crate::seal::{SystemEntropy, random, sha256};
 use crate::store::abilities::Abilities;
-use crate::store::throttle::Throttle;
+use crate::store::throttle::{Throttle, Way};
 use crate::store::{Cover, ObjectStore};
 use crate::upkeep::{rebuild, unlock};
 use crate::worker::Stop;
@@ -45,6 +45,8 @@ pub struct Source {
     pub url: VaultUrl,
     /// Where it was chosen among several.
     pub chosen: Option<Chosen>,
+    /// What may be received at most, as configured.
+    pub down: Option<Rate>,
     /// The operator's own price list.
     pub prices: Option<PathBuf>,
     /// Keeps the catalog's file from being cleared away.
@@ -238,7 +240,8 @@ fn of_vault(
     let mine = home.vault(&vault.name);
     let keys = mine.keys()?;
     let runtime = super::runtime()?;
-    let throttle = Throttle::new(None, SystemClock::shared());
+    let throttle = throttle_of(settings, vault, SystemClock::shared());
+    let down = throttle.pace(Way::Down);
     let catalog = Catalog::look(&mine.catalog())?;
     let opened = open_configured(vault, learnt(&catalog)?, Folders::MustExist, throttle, runtime.handle())?;
     let stop = Stop::new();
@@ -252,6 +255,7 @@ fn of_vault(
         jobs: home.jobs(),
         url: vault.url.clone(),
         chosen: None,
+        down,
         prices: settings.prices_file.clone(),
         _held: None,
         _runtime: runtime,
@@ -281,6 +285,7 @@ fn alone(url: &str, from: &From, progress: Option<Arc<Progress>>) -> std::result
         jobs,
         url: parsed,
         chosen: None,
+        down: None,
         prices: None,
         _held: Some(held),
         _runtime: runtime,

@@ -20,8 +20,9 @@ use crate::store::abilities::Abilities;
 use crate::store::folder::FolderStore;
 use crate::store::retry::{Backoff, Patience, Patient, Told};
 use crate::store::s3::{Credentials, S3Store, Settings as S3Settings};
-use crate::store::throttle::Throttle;
+use crate::store::throttle::{Line, Throttle};
 use crate::upkeep::rebuild;
+use crate::uplink::Rates;
 use crate::worker::{Faults, Stop};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,6 +89,16 @@ pub fn open_store(
             Ok(OpenStore { store: Arc::clone(&store) as Arc<dyn ObjectStore>, s3: Some(store) })
         }
     }
+}
+
+/// For a command that somebody waits for: the vault's own limits both ways, and for a bucket those of the line, whatever the
+/// hour, the orders and the caps. Beside a running daemon both keep to them, each for itself.
+pub fn throttle_of(settings: &Settings, vault: &VaultSettings, clock: Arc<dyn Clock>) -> Throttle {
+    let line = match vault.url {
+        VaultUrl::Folder(_) => Rates::FREE,
+        VaultUrl::Bucket(_) => Rates { up: settings.uplink.limit, down: settings.uplink.download },
+    };
+    Throttle::on(&Line::new(line, clock), Rates { up: vault.limit, down: vault.download })
 }
 
 /// What was learnt of a vault's server, by the daemon or by `doctor`.

@@ -9,14 +9,13 @@ use crate::config::{Settings, VaultSettings};
 use crate::daemon::found::{Founding, Witness, is_words_file_of};
 use crate::daemon::gate::Gate;
 use crate::daemon::home::{Home, VaultHome};
-use crate::daemon::open::{Folders, OpenStore, open_configured};
+use crate::daemon::open::{Folders, OpenStore, open_configured, throttle_of};
 use crate::error::{Error, Result};
 use crate::model::VaultId;
 use crate::seal::SystemEntropy;
 use crate::seal::keys::SealKeys;
 use crate::store::ObjectName;
 use crate::store::abilities::Abilities;
-use crate::store::throttle::Throttle;
 use crate::worker::{Faults, Stop};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -52,7 +51,7 @@ pub fn found_missing(settings: &Settings, papers: &Papers<'_>, faults: &Faults) 
     let mut started = 0;
     for vault in &settings.vaults {
         let mine = home.vault(&vault.name);
-        if mine.has_keys() && (mine.catalog().exists() || exists(vault)?) {
+        if mine.has_keys() && (mine.catalog().exists() || exists(settings, vault)?) {
             if let Some(file) = words_file
                 && file.exists()
                 && !is_of_some_vault(file)
@@ -75,7 +74,7 @@ pub fn found_missing(settings: &Settings, papers: &Papers<'_>, faults: &Faults) 
             absent(kit, "the sheet")?;
         }
         print!("{}", price_table::table(&book, &prices::place(&vault.url, None), &vault.name, vault.pack_size));
-        let words = found_one(vault, &mine, papers, faults)?;
+        let words = found_one(settings, vault, &mine, papers, faults)?;
         started += 1;
         let kit = kit.or_else(|| sheet_wanted(papers));
         if let Some(kit) = kit {
@@ -118,27 +117,28 @@ fn sheet_wanted(papers: &Papers<'_>) -> Option<PathBuf> {
 
 /// Whether the vault these keys are for was founded; a start cut off before that made keys for nothing. An error where
 /// nobody can tell: then it is neither "nothing to do" nor to be founded.
-fn exists(vault: &VaultSettings) -> Result<bool> {
+fn exists(settings: &Settings, vault: &VaultSettings) -> Result<bool> {
     let meta = ObjectName::from(crate::format::Name::Vault);
-    with_store(vault, |OpenStore { store, .. }| Ok(store.head(&meta)?.is_some()))
+    with_store(settings, vault, |OpenStore { store, .. }| Ok(store.head(&meta)?.is_some()))
         .map_err(|e| e.during(&format!("tell whether the vault '{}' was started", vault.name)))
 }
 
-fn with_store<T>(vault: &VaultSettings, act: impl FnOnce(&OpenStore) -> Result<T>) -> Result<T> {
+fn with_store<T>(settings: &Settings, vault: &VaultSettings, act: impl FnOnce(&OpenStore) -> Result<T>) -> Result<T> {
     let runtime = crate::cli::runtime()?;
-    let throttle = Throttle::new(vault.limit, SystemClock::shared());
+    let throttle = throttle_of(settings, vault, SystemClock::shared());
     let opened = open_configured(vault, Abilities::default(), Folders::Create, throttle, runtime.handle())?;
     act(&opened)
 }
 
 /// The words, for a sheet.
 fn found_one(
+    settings: &Settings,
     vault: &VaultSettings,
     home: &VaultHome,
     papers: &Papers<'_>,
     faults: &Faults,
 ) -> Result<Zeroizing<String>> {
-    with_store(vault, |OpenStore { store, s3 }| {
+    with_store(settings, vault, |OpenStore { store, s3 }| {
         // Before the words are shown: they would be for nothing.
         if let Some(alarm) = s3.as_deref().map(|s3| Gate::default().pass(s3)).transpose()?.flatten() {
             println!("Note: {alarm}.");

@@ -48,7 +48,7 @@ pub fn kit(line: &Line, kit: &Kit) -> Answer {
 
 /// The sheet of a vault that was just started, where its owner wants one.
 pub fn after_start(settings: &Settings, vault: &VaultSettings, words: &str, to: &Path, faults: &Faults) -> Result<()> {
-    let door = Door::open(Place::of(vault, &Home::new(&settings.state_dir)))?;
+    let door = Door::open(Place::of(settings, vault, &Home::new(&settings.state_dir)))?;
     let secret = door.secret(words)?;
     faults.at("sheet.write")?;
     keep(&sheet(&door, &secret, &Account::default())?, Form::Page, to, faults)

@@ -46,6 +46,17 @@ impl Wish {
         })
     }
 
+    /// On a line that gives no more than this, as configured.
+    #[must_use]
+    pub fn within(self, down: Option<Rate>) -> Self {
+        let guessed = Terms::of(None, self.speed).downlink;
+        let downlink = match (self.downlink, down) {
+            (None, Some(down)) if down >= guessed => None,
+            (given, down) => [given, down].into_iter().flatten().min(),
+        };
+        Self { downlink, ..self }
+    }
+
     /// How what may be spent is bounded.
     fn bound(&self) -> &'static str {
         if self.what == "restore" { ", with '--max-cost' for a bound" } else { "" }
