@@ -250,5 +250,9 @@ fn the_daemon_leaves_a_phone_alone_and_is_back_with_the_cable() {
     let connections = began();
     std::fs::write(daemon.dir.path().join("source/another"), "dear").unwrap();
     daemon.wait("it was noticed", |status| status["roots"][0]["dirty"].as_u64() >= Some(1));
+    // Nor is the vault looked at when somebody asks the daemon to.
+    let looked = daemon.panicroom(&["verify"]).output().unwrap();
+    let said = String::from_utf8_lossy(&[looked.stdout, looked.stderr].concat()).into_owned();
+    assert!(!looked.status.success() && said.contains("the network is phone"), "{said}");
     assert_eq!(began(), connections, "not one connection was tried");
 }

@@ -161,6 +161,10 @@ pub fn ask(vault: &Vault, engine: &Engine, asked: Asked) -> Result<Outcome> {
         return Err(Error::retry(format!("verify the vault {}: a check is under way", engine.store.url()))
             .remedy("try again in a moment"));
     };
+    if let Some(why) = vault.link_hold() {
+        return Err(Error::retry(format!("verify the vault {}: {why}", engine.store.url()))
+            .remedy("look again on a network that may be used, or change [links]"));
+    }
     judge(engine, Again::No)?;
     is_it_back(vault, engine)?;
     run(vault, engine, asked.check, asked.scope, asked.word)

@@ -66,7 +66,11 @@ pub(super) fn look_out(daemon: &Daemon) {
             tell(daemon, &ways);
         }
         news = if let Some(changes) = &changes {
-            changes.wait(STOP) && settled(changes)
+            let changed = changes.wait(STOP);
+            if changed {
+                settle(changes);
+            }
+            changed
         } else {
             stop.wait(STOP);
             false
@@ -81,8 +85,12 @@ fn tell(daemon: &Daemon, ways: &[Way<'_>]) {
     daemon.uplink.bell.ring();
 }
 
-fn settled(changes: &Changes) -> bool {
-    (0..SETTLES_AT_MOST).take_while(|_| changes.wait(SETTLES)).count() <= SETTLES_AT_MOST
+fn settle(changes: &Changes) {
+    for _ in 0..SETTLES_AT_MOST {
+        if !changes.wait(SETTLES) {
+            return;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +106,7 @@ struct Prices(BTreeMap<String, (Steady, Metered)>);
 impl Prices {
     fn of(&mut self, interface: &str, now: Steady, ask: impl FnOnce(&str) -> Metered) -> Metered {
         match self.0.get(interface) {
-            Some((at, price)) if now.since(*at) < PRICE_HOLDS => *price,
+            Some((at, price)) if *price != Metered::Silent && now.since(*at) < PRICE_HOLDS => *price,
             _ => {
                 let price = ask(interface);
                 self.0.insert(interface.to_owned(), (now, price));

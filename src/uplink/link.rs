@@ -32,6 +32,8 @@ pub enum Metered {
     /// Nobody says so: taken for not metered.
     #[default]
     Unknown,
+    /// Who knows does not answer now: taken for metered until it does.
+    Silent,
 }
 
 /// Whether to send now.
@@ -54,6 +56,9 @@ impl Link {
             LinkRule::Metered => self.metered == Metered::Yes,
         }
     }
+    fn may_fit(&self, rule: &LinkRule) -> bool {
+        self.fits(rule) || (*rule == LinkRule::Metered && self.metered == Metered::Silent)
+    }
 }
 
 /// `links`: those that lead to the vault now, one for each way its traffic may take.
@@ -65,7 +70,7 @@ pub fn decide(choice: &LinkChoice, links: &[Link]) -> Decision {
         return Decision::Wait("no network leads to it now".to_owned());
     }
     for link in links {
-        if let Some(rule) = choice.pause_on.iter().find(|rule| link.fits(rule)) {
+        if let Some(rule) = choice.pause_on.iter().find(|rule| link.may_fit(rule)) {
             return Decision::Wait(format!("the network is {link}; pause_on has \"{rule}\""));
         }
         if !choice.only_on.is_empty() && !choice.only_on.iter().any(|rule| link.fits(rule)) {
@@ -81,7 +86,11 @@ impl fmt::Display for Link {
         if let Some(gateway) = self.gateways.first() {
             write!(f, " by {gateway}")?;
         }
-        f.write_str(if self.metered == Metered::Yes { ", metered" } else { "" })
+        f.write_str(match self.metered {
+            Metered::Yes => ", metered",
+            Metered::Silent => ", and NetworkManager does not answer whether it is metered",
+            Metered::No | Metered::Unknown => "",
+        })
     }
 }
 
@@ -121,6 +130,17 @@ mod tests {
             assert!(why.contains(entry) && why.contains("wwan0"), "{why}");
             assert_eq!(decide(&choice, &[cable()]), Decision::Go, "{entry}");
         }
+    }
+
+    #[test]
+    fn while_nobody_answers_whether_it_is_metered_it_is_taken_for_it() {
+        let silent = || Link { metered: Metered::Silent, ..cable() };
+        let metered = || rules(&["metered"]);
+        let choice = LinkChoice { pause_on: metered(), only_on: vec![] };
+        let Decision::Wait(why) = decide(&choice, &[silent()]) else { panic!("it goes") };
+        assert!(why.contains("does not answer"), "{why}");
+        assert!(waits(&LinkChoice { pause_on: vec![], only_on: metered() }, &[silent()]), "nor is it known to be");
+        assert_eq!(decide(&LinkChoice { pause_on: rules(&["wwan0"]), only_on: vec![] }, &[silent()]), Decision::Go);
     }
 
     #[test]
