@@ -369,11 +369,11 @@ fn links_are_chosen_by_interface_gateway_network_or_price() {
 #[test]
 fn walks_and_processors_are_bounded_where_told() {
     let settings = parse(&small("", "", "")).unwrap();
-    assert_eq!((settings.walk.hours, settings.walk.wake, settings.cpu), (None, true, config::Cpu::All));
-    let text = small("", "", "[walk]\nhours = \"22:00-05:30\"\nwake = false\n[kind]\ncpu = \"50 %\"");
+    assert_eq!((settings.walk.hours, settings.walk.wake, settings.cpu), (None, false, config::Cpu::All));
+    let text = small("", "", "[walk]\nhours = \"22:00-05:30\"\nwake = true\n[kind]\ncpu = \"50 %\"");
     let settings = parse(&text).unwrap();
     assert_eq!(settings.walk.hours.unwrap().to_string(), "22:00-05:30");
-    assert_eq!((settings.walk.wake, settings.cpu), (false, config::Cpu::Percent(50)));
+    assert_eq!((settings.walk.wake, settings.cpu), (true, config::Cpu::Percent(50)));
     for bad in
         ["[walk]\nhours = \"nights\"", "[walk]\nhours = \"02:00-02:00\"", "[kind]\ncpu = \"0\"", "[kind]\ncpu = 2"]
     {

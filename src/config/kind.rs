@@ -12,7 +12,7 @@ pub(super) fn walks(section: &mut Section) -> Result<(Duration, WalkSettings)> {
     let hours = |t: &str| if t == "always" { Ok(None) } else { t.parse::<Hours>().map(Some) };
     let every = every(section, "every")?.unwrap_or(defaults::WALK_EVERY);
     let hours = section.read("hours", hours)?.and_then(|g| g.value);
-    let wake = section.truth("wake")?.is_none_or(|g| g.value);
+    let wake = section.truth("wake")?.is_some_and(|g| g.value);
     Ok((every, WalkSettings { hours, wake }))
 }
 

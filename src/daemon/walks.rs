@@ -1,22 +1,23 @@
-//! When roots are walked by the timetable: every so often, in the hours the operator set, and, where he wants it so, only
-//! while their disks are awake anyway.
+//! When roots are walked by the timetable: every so often, in the hours the operator set, and, unless he wants it otherwise,
+//! only while their disks are awake anyway.
 //!
 //! The walk of a start, one that lost events ask for, a rescan and a pass come at once whatever stands here: before it
-//! nothing is known to be safe (promise 3). A walk put off is due every minute until it comes. Nothing durable: dying
-//! here changes nothing, the next start walks.
+//! nothing is known to be safe (promise 3). A walk put off is due every minute until it comes, and one of a disk that was
+//! used since the last walk is put off once its time at most: what events do not tell (a file written through memory, a
+//! folder that could not be watched) is found then. Nothing durable: dying here changes nothing, the next start walks.
 
 use super::run::Daemon;
 use crate::clock::Wall;
 use crate::config::WalkSettings;
 use crate::model::{Hours, TreePath};
-use crate::source::disk::{Disks, Sleep};
+use crate::source::disk::{Disks, SPINS, Seen, Sleep};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
 /// What is known of the disks of the roots, and whose walks are put off.
 #[derive(Debug, Default)]
-pub(super) struct Sleepers(Mutex<(Disks, BTreeMap<TreePath, Sleep>)>);
+pub(super) struct Sleepers(Mutex<(Disks, BTreeMap<TreePath, Seen>)>);
 
 impl Daemon {
     /// Walks that came due by the timetable become dirty roots. Called every minute.
@@ -28,9 +29,10 @@ impl Daemon {
             for root in &engine.roots {
                 let last = engine.figures.walked.lock().expect("figures lock").get(&root.path).copied();
                 let age = last.map(|at| Duration::from_millis(u64::try_from(steady - at).unwrap_or(0)));
-                if age.is_some_and(|age| is_due(now, age, root.walk_every, settings.hours))
-                    && !asleep.contains(&root.path)
-                    && let Err(e) = engine.mark_root(root)
+                if age.is_some_and(|age| {
+                    is_due(now, age, root.walk_every, settings.hours)
+                        && asleep.get(&root.path).is_none_or(|used| is_overdue(age, root.walk_every, *used))
+                }) && let Err(e) = engine.mark_root(root)
                 {
                     tracing::warn!(vault = %engine.name, "note a walk that is due: {e}");
                 }
@@ -42,22 +44,29 @@ impl Daemon {
         }
     }
 
-    /// Roots whose disks a walk might wake.
-    fn asleep(&self, settings: WalkSettings) -> Vec<TreePath> {
+    /// Roots whose disks a walk might wake, and how long ago one of these was last seen in use.
+    fn asleep(&self, settings: WalkSettings) -> BTreeMap<TreePath, Option<Duration>> {
         if settings.wake {
-            return vec![];
+            return BTreeMap::new();
         }
         let mut sleepers = self.sleepers.0.lock().expect("sleepers lock");
         let (disks, told) = &mut *sleepers;
         let now = self.house.clock.steady();
         for root in &self.house.settings.roots {
-            let sleep = disks.ask(&root.path, now);
-            if told.insert(root.path.clone(), sleep).is_none() && sleep == Sleep::NotTold {
+            let seen = disks.ask(&root.path, now);
+            if told.insert(root.path.clone(), seen).is_none() && seen.sleep == Sleep::NotTold {
                 tracing::warn!("{}: nobody tells whether its disk sleeps: walks wake it", root.path);
             }
         }
-        told.iter().filter(|(_, sleep)| **sleep >= Sleep::PerhapsAsleep).map(|(path, _)| path.clone()).collect()
+        let asleep = told.iter().filter(|(_, seen)| seen.sleep >= Sleep::PerhapsAsleep);
+        asleep.map(|(path, seen)| (path.clone(), seen.used.map(|at| now.since(at)))).collect()
     }
+}
+
+/// Whether a walk of a sleeping disk was put off long enough: the disk was used after the last walk, which was twice its
+/// time ago. `used`: how long ago. The walk itself is seen as use, up to a few minutes after its end.
+fn is_overdue(age: Duration, every: Duration, used: Option<Duration>) -> bool {
+    age >= every * 2 && used.is_some_and(|used| used + SPINS < age)
 }
 
 /// Whether a root last walked so long ago is to be walked now. In set hours one is walked too that would come due only after

@@ -12,7 +12,8 @@
 //! | anything else | perhaps asleep |
 //! | no disk is known (ZFS, network, FUSE, RAM) | not told |
 //!
-//! A disk whose counters do not move was not written to either: nothing there changed, and a walk has nothing to find.
+//! A disk whose counters do not move is not written to either: since they last moved nothing there changed, and a walk after
+//! that has nothing to find.
 
 use crate::clock::Steady;
 use crate::model::TreePath;
@@ -37,6 +38,14 @@ pub enum Sleep {
     Asleep,
 }
 
+/// What was seen of the disks of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub sleep: Sleep,
+    /// When their counters last moved; None: not since they are looked at.
+    pub used: Option<Steady>,
+}
+
 /// Looks at the counters of disks now and then.
 #[derive(Debug)]
 pub struct Disks {
@@ -58,12 +67,14 @@ impl Disks {
         Self { sys: sys.into(), mounts: mounts.into(), used: BTreeMap::new() }
     }
 
-    /// The sleepiest of the disks that a walk of this folder reads. Ask every minute or so: the first time nothing is
-    /// known of who uses them.
-    pub fn ask(&mut self, folder: &TreePath, now: Steady) -> Sleep {
+    /// The sleepiest of the disks that a walk of this folder reads, and when one of them was last seen in use. Ask every
+    /// minute or so: the first time nothing is known of who uses them.
+    pub fn ask(&mut self, folder: &TreePath, now: Steady) -> Seen {
         let table = fs::read(&self.mounts).unwrap_or_default();
         let disks: Vec<PathBuf> = beneath(&table, folder).iter().flat_map(|m| self.disks_of(m)).collect();
-        disks.iter().map(|disk| self.judge(disk, now)).max().unwrap_or(Sleep::NotTold)
+        let sleep = disks.iter().map(|disk| self.judge(disk, now)).max().unwrap_or(Sleep::NotTold);
+        let used = disks.iter().filter_map(|disk| self.used.get(disk)?.1).max();
+        Seen { sleep, used }
     }
 
     fn judge(&mut self, disk: &Path, now: Steady) -> Sleep {
@@ -71,19 +82,23 @@ impl Disks {
         if told("queue/rotational") == "0" {
             return Sleep::Awake;
         }
-        if told("device/power/runtime_status") == "suspended" {
-            return Sleep::Asleep;
-        }
         // Reads and writes completed: Documentation/block/stat.rst.
         let stat = told("stat");
         let numbers: Vec<u64> = stat.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-        let (Some(reads), Some(writes)) = (numbers.first(), numbers.get(4)) else { return Sleep::NotTold };
+        let suspended = told("device/power/runtime_status") == "suspended";
+        let (Some(reads), Some(writes)) = (numbers.first(), numbers.get(4)) else {
+            return if suspended { Sleep::Asleep } else { Sleep::NotTold };
+        };
         let count = reads.wrapping_add(*writes);
         let (last, moved) = self.used.entry(disk.to_owned()).or_insert((count, None));
         if *last != count {
             (*last, *moved) = (count, Some(now));
         }
-        if moved.is_some_and(|at| now.since(at) < SPINS) { Sleep::Awake } else { Sleep::PerhapsAsleep }
+        match moved {
+            _ if suspended => Sleep::Asleep,
+            Some(at) if now.since(*at) < SPINS => Sleep::Awake,
+            _ => Sleep::PerhapsAsleep,
+        }
     }
 
     /// The whole disks a mount lies on.
@@ -225,7 +240,7 @@ mod tests {
             self.set(&format!("devices/{name}/stat"), &format!("  {reads} 0 80 1 {writes} 0 160 2 0 3 3\n"));
         }
         fn ask(&mut self, folder: &str, minute: u64) -> Sleep {
-            self.disks.ask(&TreePath::from_bytes(folder).unwrap(), Steady(Duration::from_secs(60 * minute)))
+            self.disks.ask(&TreePath::from_bytes(folder).unwrap(), Steady(Duration::from_secs(60 * minute))).sleep
         }
     }
 
@@ -245,6 +260,8 @@ mod tests {
         assert_eq!(machine.ask("/data", 6), Sleep::Awake);
         machine.set("devices/sda/device/power/runtime_status", "suspended\n");
         assert_eq!(machine.ask("/data", 6), Sleep::Asleep, "the kernel itself stopped it");
+        let seen = machine.disks.ask(&TreePath::from_bytes("/data").unwrap(), Steady(Duration::from_secs(3600)));
+        assert_eq!(seen.used, Some(Steady(Duration::from_secs(360))), "when it was last used stays known");
     }
 
     #[test]
@@ -257,7 +274,7 @@ mod tests {
         assert_eq!(machine.ask("/flash", 0), Sleep::Awake);
         assert_eq!(machine.ask("/tank/x", 0), Sleep::NotTold);
         assert_eq!(
-            Disks::at("/nowhere", "/nowhere").ask(&TreePath::from_bytes("/").unwrap(), Steady::default()),
+            Disks::at("/nowhere", "/nowhere").ask(&TreePath::from_bytes("/").unwrap(), Steady::default()).sleep,
             Sleep::NotTold
         );
     }

@@ -12,7 +12,8 @@ impl Household {
             let _ = writeln!(text, "[[root]]\npath = \"{top}\"\npriority = \"{priority}\"");
         }
         text += "[[vault]]\nname = \"cloud\"\nurl = \"s3://bucket/house\"\nregion = \"eu-central-1\"\nlevel = 1\n";
-        text += "[uplink]\npolite = false\n";
+        // What the disks of the machine beneath do is no part of the tale.
+        text += "[walk]\nwake = true\n[uplink]\npolite = false\n";
         let _ = match s.window {
             None => writeln!(text, "limit = \"{} B/s\"", s.limit),
             Some((from, to)) => {
