@@ -35,7 +35,7 @@ pub use reread::{Compared, LiveFile, Rereading, Rot, Rotten};
 pub use sums::{GROWTH_DAYS, RootSums, VaultSums};
 pub use tree::{NodeId, NodeRow, NodeShape};
 pub use turn::{Page, Place, WaitingAt};
-pub use verify::{Check, Checked, Coverage, Defect, Fence, PackToSee, RoundPlace, Waiting, Wrong};
+pub use verify::{Check, Checked, Coverage, Defect, Fence, PackToSee, RoundPlace, Sight, Waiting, Wrong};
 pub use view::{Child, ChildState, LogRow, Present, RecordRow, State, When};
 
 use crate::error::{Doing, Error, Kind, Result};

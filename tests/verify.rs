@@ -372,6 +372,26 @@ fn what_lies_behind_a_marker_or_beneath_other_bytes_is_found_there_by_every_chec
 }
 
 #[test]
+fn an_alarm_over_other_bytes_ends_with_the_first_look_after_they_were_taken_off_and_no_sooner() {
+    for found in [Check::Checksum, Check::Read] {
+        for again in Check::ALL {
+            let bed = backed_up();
+            let pack = packs(&bed).remove(3);
+            let standing = || bed.engine().catalog.defects(9).unwrap().1;
+            bed.store.memory.overwrite(&pack, b"not what was sealed");
+            assert_eq!(check(&bed, found).defects[0].wrong, Wrong::Covered);
+            let still = check(&bed, again);
+            assert_eq!((still.run.wrong, still.defects[0].wrong), (1, Wrong::Covered), "{found:?}, {again:?}");
+            assert!(standing() >= 1, "{found:?}, {again:?}: it lies there yet");
+            bed.store.memory.take_off(&pack);
+            assert!(check(&bed, again).is_sound(), "{found:?}, {again:?}");
+            assert_eq!(standing(), 0, "{found:?}, {again:?}");
+            assert_eq!(give_up(&bed, Word::Owner), Healed::default());
+        }
+    }
+}
+
+#[test]
 fn an_archive_class_on_the_log_is_an_alarm_with_its_reason() {
     let bed = backed_up();
     let store = OddList::over(&bed.store.memory);

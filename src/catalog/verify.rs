@@ -5,7 +5,7 @@
 
 mod found;
 
-pub use found::{Check, Checked, Coverage, Defect, Fence, PackToSee, RoundPlace, Waiting, Wrong};
+pub use found::{Check, Checked, Coverage, Defect, Fence, PackToSee, RoundPlace, Sight, Waiting, Wrong};
 
 use super::objects::tier_number;
 use super::{Catalog, tree};
@@ -140,14 +140,18 @@ impl Catalog {
         })
     }
 
-    /// An inventory is over: what it suspects counts from now on, and what it no longer finds does not.
-    pub fn end_inventory(&self, run: &Checked) -> Result<()> {
+    /// An inventory is over: what it suspects counts from now on, and what it no longer finds does not. One that saw what
+    /// lies beneath also settles what looks at single packs had found on top of them.
+    pub fn end_inventory(&self, run: &Checked, sight: Sight) -> Result<()> {
         self.write("end an inventory", |tx| {
             tx.execute(
                 "UPDATE suspect SET at = MIN(at, COALESCE((SELECT at FROM defect d WHERE d.name = suspect.name AND d.found = 0 AND d.wrong = suspect.wrong), at))",
                 [],
             )?;
             tx.execute("DELETE FROM defect WHERE found = 0", [])?;
+            if sight == Sight::Beneath {
+                tx.execute("DELETE FROM defect WHERE wrong = 5", [])?;
+            }
             tx.execute(
                 "INSERT INTO defect (name, found, wrong, pack, size, at, said)
                  SELECT name, 0, wrong, pack, size, at, said FROM suspect
@@ -159,8 +163,16 @@ impl Catalog {
         })
     }
 
-    /// Packs that were looked at, each with what is wrong with it: None where all is well, which settles what earlier
-    /// and weaker looks had found.
+    /// Whether a look at this pack found other bytes on top of it. An inventory's own findings end with the next one.
+    pub fn is_covered(&self, pack: i64) -> Result<bool> {
+        self.read("read what is wrong with a pack", |c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM defect WHERE pack = ? AND found > 0 AND wrong = 5)")?
+                .query_row([pack], |r| r.get(0))
+        })
+    }
+
+    /// Packs that were looked at, each with what is wrong with it: None where all is well and nothing lies on top, which
+    /// settles what earlier and weaker looks had found.
     pub fn looked_at(&self, check: Check, at: Wall, packs: &[(i64, Option<Defect>)]) -> Result<()> {
         let column = check.column();
         self.write("note what was looked at", |tx| {
@@ -169,7 +181,7 @@ impl Catalog {
                 match wrong {
                     None => tx
                         .prepare_cached(
-                            "DELETE FROM defect WHERE pack = ? AND found > 0 AND found <= ? AND wrong <= 2",
+                            "DELETE FROM defect WHERE pack = ? AND found > 0 AND (found <= ? AND wrong <= 2 OR wrong = 5)",
                         )?
                         .execute((pack, check.number()))?,
                     Some(d) => tx

@@ -167,6 +167,10 @@ impl MemoryStore {
         let kept = Kept { class: None, cold: Cold::Warm, ..self.keep(name, bytes.to_vec()) };
         self.state().objects.entry(name.clone()).or_default().lay(Some(kept));
     }
+    /// Takes away what lies on top of an object, as its owner does by version id.
+    pub fn take_off(&self, name: &ObjectName) {
+        self.state().objects.entry(name.clone()).or_default().take_off();
+    }
     /// Loses an object with all its versions; true when there was one.
     pub fn lose(&self, name: &ObjectName) -> bool {
         self.state().objects.remove(name).is_some()

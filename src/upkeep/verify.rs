@@ -21,7 +21,7 @@ use crate::format::Name;
 use crate::model::{Tier, VaultId};
 use crate::seal::keys::OpenKeys;
 use crate::seal::{Entropy, random};
-use crate::store::{ObjectName, ObjectStore};
+use crate::store::{Cover, Held, ObjectName, ObjectStore};
 use crate::worker::{Faults, Stop};
 use std::collections::VecDeque;
 
@@ -183,6 +183,11 @@ pub struct Round {
     failures: u32,
 }
 
+fn covered() -> Looked {
+    let said = "somebody put other bytes under its name; its own are still there, beneath";
+    Looked::Wrong(Wrong::Covered, said.to_owned())
+}
+
 /// A pack that failed so often, while the vault answered, is passed over.
 const FAILURES: u32 = 5;
 
@@ -250,6 +255,7 @@ impl Verifying<'_> {
             Check::Read => self.read_pack(&pack, &name),
             _ => self.sum_of(&pack, &name),
         };
+        let looked = looked.and_then(|looked| self.still_covered(&pack, &name, looked));
         let looked = match looked {
             Err(e) if e.kind() == Kind::Retry => {
                 round.failures += 1;
@@ -316,11 +322,23 @@ impl Verifying<'_> {
         }
         Ok(match look()? {
             Looked::Wrong(wrong, said) => Looked::Wrong(wrong, said),
-            _ => Looked::Wrong(
-                Wrong::Covered,
-                "somebody put other bytes under its name; its own are still there, beneath".to_owned(),
-            ),
+            _ => covered(),
         })
+    }
+
+    /// A pack that a look found beneath other bytes is read there from then on, and so looks well with these on top of it:
+    /// before it is called sound, a listing of its name tells whether they are gone.
+    fn still_covered(&self, pack: &PackToSee, name: &ObjectName, looked: Looked) -> Result<Looked> {
+        let is_well = matches!(looked, Looked::Sound { .. } | Looked::Skipped(Why::NoSum));
+        if !is_well || self.keeping == Keeping::Nothing || !self.catalog.is_covered(pack.id)? {
+            return Ok(looked);
+        }
+        let mut is_on_top = false;
+        self.store.inventory(name.as_str(), &mut |Held { object, cover }| {
+            is_on_top |= object.name == *name && cover == Cover::OtherBytes;
+            Ok(())
+        })?;
+        Ok(if is_on_top { covered() } else { looked })
     }
 
     /// A round that is over, or given up here.

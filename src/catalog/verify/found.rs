@@ -118,6 +118,15 @@ pub struct PackToSee {
     pub etag: Option<String>,
 }
 
+/// How deep an inventory saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// What lies on top of other bytes too, or the place keeps no versions.
+    Beneath,
+    /// What lies on top alone.
+    Surface,
+}
+
 /// Where the catalog stood when a look began: what was stored then must be there, what came since need not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {

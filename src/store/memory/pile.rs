@@ -56,6 +56,11 @@ impl Pile {
     pub fn lay(&mut self, layer: Option<Kept>) {
         self.layers.push(layer);
     }
+    /// The layer on top goes.
+    pub fn take_off(&mut self) {
+        self.layers.pop();
+        self.chosen = self.chosen.filter(|at| *at < self.layers.len());
+    }
 
     /// What the name answers with.
     pub fn top(&self) -> Option<&Kept> {

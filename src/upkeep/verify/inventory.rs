@@ -9,7 +9,7 @@
 mod settle;
 
 use super::{Report, Verifying};
-use crate::catalog::{Check, Defect, Fence, PackToSee, SegmentRow, Wrong};
+use crate::catalog::{Check, Defect, Fence, PackToSee, SegmentRow, Sight, Wrong};
 use crate::error::Result;
 use crate::format::{META_PREFIX, Name};
 use crate::model::{SegmentNo, Sha256, Tier};
@@ -345,11 +345,15 @@ impl Work<'_> {
             self.segments.page.pop_front();
             self.segment_not_listed(&row)?;
         }
-        if let Depth::Surface(why) = depth {
-            self.report.note(&format!(
-                "only what lies on top was seen ({why}): what is missing may lie behind a delete marker"
-            ));
-        }
+        let sight = match depth {
+            Depth::Versions => Sight::Beneath,
+            Depth::Surface(why) => {
+                self.report.note(&format!(
+                    "only what lies on top was seen ({why}): what is missing may lie behind a delete marker"
+                ));
+                Sight::Surface
+            }
+        };
         self.is_it_the_vault()?;
         self.ask_for_the_missing()?;
         self.ask_for_the_changed()?;
@@ -358,7 +362,7 @@ impl Work<'_> {
         self.report.run.ended = self.with.clock.wall();
         if self.with.keeping == super::Keeping::Catalog {
             self.with.faults.at("verify.end")?;
-            self.with.catalog.end_inventory(&self.report.run)?;
+            self.with.catalog.end_inventory(&self.report.run, sight)?;
         }
         Ok(self.report)
     }
