@@ -20,6 +20,7 @@ use panicroom::catalog::{Waiting, Word};
 use panicroom::clock::{ManualClock, Wall};
 use panicroom::error::{Kind, Result};
 use panicroom::format::Name;
+use panicroom::model::{Sha256, Tier};
 use panicroom::seal::SystemEntropy;
 use panicroom::store::memory::Call;
 use panicroom::store::{Cover, ObjectName, ObjectStore};
@@ -162,7 +163,7 @@ fn what_only_a_lost_pack_held_is_named_by_path_and_version_until_it_is_acknowled
     fs::remove_file(&gone).unwrap();
     bed.pass().unwrap();
     // All packs of the first pass, but three at a time may go without asking.
-    let first: Vec<_> = bed.engine().catalog.packs_to_see(panicroom::model::Tier::Cold, &[], 100).unwrap();
+    let first: Vec<_> = bed.engine().catalog.packs_to_see(Tier::Cold, &[], 100).unwrap();
     for pack in &first {
         bed.store.memory.lose(&ObjectName::from(Name::Pack(pack.tier, pack.hash)));
     }
@@ -329,7 +330,7 @@ fn foreign_objects_are_counted_never_touched_never_called_lost() {
     for name in foreign {
         bed.store.memory.put(&ObjectName::new(name).unwrap(), b"not ours");
     }
-    let unknown = Name::Pack(panicroom::model::Tier::Cold, panicroom::model::Sha256([7; 32]));
+    let unknown = Name::Pack(Tier::Cold, Sha256([7; 32]));
     bed.store.memory.put(&ObjectName::from(unknown), b"as if ours");
     let report = check(&bed, Check::Inventory);
     assert!(report.is_sound(), "{report:?}");
@@ -392,7 +393,7 @@ fn an_alarm_over_other_bytes_ends_with_the_first_look_after_they_were_taken_off_
 }
 
 #[test]
-fn an_archive_class_on_the_log_is_an_alarm_with_its_reason() {
+fn an_archive_class_on_the_log_or_on_a_hot_pack_is_an_alarm_with_its_reason() {
     let bed = backed_up();
     let store = OddList::over(&bed.store.memory);
     store.classes.lock().unwrap().insert("meta_vault".to_owned(), "DEEP_ARCHIVE".to_owned());
@@ -400,6 +401,13 @@ fn an_archive_class_on_the_log_is_an_alarm_with_its_reason() {
     let report = check_with(&bed, &store, Check::Inventory, Keeping::Catalog).unwrap();
     assert_eq!((report.run.wrong, report.defects[0].wrong), (1, Wrong::Archived));
     assert!(report.defects[0].said.contains("lifecycle"), "{report:?}");
+    let hot = ObjectName::from(Name::Pack(Tier::Hot, Sha256([7; 32])));
+    bed.store.memory.put(&hot, b"hot, of no log");
+    store.classes.lock().unwrap().remove("meta_vault");
+    store.classes.lock().unwrap().insert(hot.to_string(), "GLACIER".to_owned());
+    let report = check_with(&bed, &store, Check::Inventory, Keeping::Catalog).unwrap();
+    assert_eq!((report.run.wrong, report.defects[0].wrong), (1, Wrong::Archived));
+    assert!(report.defects[0].said.contains("take hot_ out of it"), "{report:?}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub enum Wrong {
     Hidden,
     /// Beneath other bytes of the same name.
     Covered,
-    /// An object of the log that needs a thaw.
+    /// An object of the log, or a hot pack, that needs a thaw.
     Archived,
     /// A segment this catalog does not know: somebody else writes here.
     Stranger,

@@ -116,11 +116,21 @@ impl Work<'_> {
         if name.is_none() {
             return Ok(());
         }
-        if object.name.as_str().starts_with(META_PREFIX) && object.class.as_deref().is_some_and(is_archive) {
-            let class = object.class.as_deref().unwrap_or_default();
-            self.suspect(&object, Wrong::Archived, None, format!(
-                "it is in the class {class}: some lifecycle rule moves the log, and restoring would take a thaw to begin with"
-            ))?;
+        let what = match name {
+            Some(Name::Pack(Tier::Cold, _)) => None,
+            Some(Name::Pack(Tier::Hot, _)) => {
+                Some("hot packs, which shall be read without a thaw: take hot_ out of it")
+            }
+            _ if object.name.as_str().starts_with(META_PREFIX) => {
+                Some("the log, and restoring would take a thaw to begin with: take meta_ out of it")
+            }
+            _ => None,
+        };
+        if let (Some(what), Some(class)) = (what, object.class.as_deref().filter(|class| is_archive(class))) {
+            let said = format!(
+                "it is in the class {class}: some lifecycle rule moves {what}, thaw what it moved and copy it back to STANDARD"
+            );
+            self.suspect(&object, Wrong::Archived, None, said)?;
         }
         match cover {
             Cover::Bare => Ok(()),
