@@ -126,6 +126,13 @@ pub enum Name {
 
 /// Every object that must stay readable without a thaw begins with this.
 pub const META_PREFIX: &str = "meta_";
+/// Names of packs of a tier begin so.
+pub fn pack_prefix(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Cold => "data_",
+        Tier::Hot => "hot_",
+    }
+}
 pub const LOG_PREFIX: &str = "meta_log_";
 pub const KEY_PREFIX: &str = "meta_key_";
 pub const RESCUE_PREFIX: &str = "meta_rescue_";

@@ -12,6 +12,7 @@ mod cut;
 pub mod drill;
 pub mod fetch;
 mod finish;
+mod late;
 mod layout;
 pub mod list;
 pub mod newest;
@@ -24,6 +25,7 @@ mod unit;
 mod walk;
 
 pub use fetch::{BATCH_BYTES, Fetching, Report, Shortfalls, fetch};
+pub use late::waits_for_a_word;
 pub use plan::{Cost, Plan, Planning, SpeedPlan, plan, preview};
 pub use progress::{Phase, Progress, Seen, Wait};
 

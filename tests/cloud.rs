@@ -318,6 +318,46 @@ fn promise_11_a_vault_in_deep_archive_is_priced_agreed_on_thawed_and_restored_th
 }
 
 #[test]
+fn promise_11_packs_that_froze_after_the_plan_are_shown_with_their_price_asked_about_and_thawed() {
+    let Some(server) = Server::moto() else { return };
+    server.make_bucket("box");
+    let machine = Machine::bare();
+    let url = format!("s3://box/v?{}", server.query());
+    let config = fs::read_to_string(machine.config()).unwrap();
+    let folder = format!("url = \"file://{}\"", machine.vault().display());
+    let keys = format!("url = \"{url}\"\ncredentials_file = \"{}\"", server.credentials().display());
+    fs::write(machine.config(), config.replace(&folder, &keys)).unwrap();
+    let configured = |arguments: &[&str]| {
+        let mut command = program(&server, Keys::Nowhere, &machine);
+        Ran::from(command.arg("--config").arg(machine.config()).args(arguments).output().unwrap())
+    };
+    configured(&["init", "--words-file", "words"]).exits(0);
+    configured(&["backup"]).exits(0).says("Everything is safe: 10 files");
+
+    // By a name of the server that no price list has: planned, and stopped before anything is read.
+    let elsewhere = url.replace("127.0.0.1", "127.1");
+    let alone = |more: &[&str]| {
+        let mut command = program(&server, Keys::Environment, &machine);
+        command.args(["restore", "--vault", &elsewhere, "--key-file", "words", "--to", "out"]).args(more);
+        Ran::from(command.output().unwrap())
+    };
+    alone(&["--max-cost", "1", "--yes"]).exits(4).says("not known");
+    server.boto3(
+        "for o in s3.list_objects_v2(Bucket='box', Prefix='v/data_')['Contents']:\n  \
+         s3.copy_object(Bucket='box', Key=o['Key'], CopySource={'Bucket': 'box', 'Key': o['Key']}, StorageClass='GLACIER')",
+    );
+    let thawed = "print(sum('Restore' in s3.head_object(Bucket='box', Key=o['Key']) for o in \
+        s3.list_objects_v2(Bucket='box', Prefix='v/data_')['Contents']))";
+    for _ in 0..2 {
+        alone(&[]).exits(4).says("frozen in GLACIER").says("nobody is there to be asked").says("--yes");
+        assert_eq!(server.boto3(thawed), "0", "nothing was asked for");
+    }
+    alone(&["--yes", "--poll", "1s"]).exits(0).says("frozen in GLACIER");
+    assert_ne!(server.boto3(thawed), "0");
+    assert_same(&back(&machine, &machine.path("out")), &machine.data());
+}
+
+#[test]
 fn promise_9_a_vault_whose_objects_somebody_deleted_comes_back_whole_and_is_not_written_to() {
     let Some(server) = Server::moto() else { return };
     server.boto3(

@@ -159,6 +159,35 @@ fn a_drill_of_a_frozen_vault_takes_two_days_asks_for_each_pack_once_and_reads_no
     }
 }
 
+/// Of an archive that no listing tells of.
+#[test]
+fn promise_11_a_drill_that_meets_frozen_packs_waits_for_a_word_and_goes_on_after_those_it_read() {
+    for proof in [Proof::Sealed, Proof::Contents] {
+        let cold = Cold::new(4, Some(12 * HOUR));
+        let packs: Vec<_> = cold.packs.iter().map(|hash| object(Name::Pack(Tier::Cold, *hash))).collect();
+        for (n, pack) in packs.iter().enumerate() {
+            cold.vault.store.warm(pack);
+            if n > 0 {
+                cold.vault.store.tier_away(pack);
+            }
+        }
+        assert_eq!(cold.plan(proof, 4).frozen_packs, 0);
+        let met = cold.carry_out().unwrap_err();
+        assert!(met.kind() == Kind::Operator && met.to_string().contains("frozen in INTELLIGENT_TIERING"), "{met}");
+        assert_eq!(cold.carry_out().unwrap_err().kind(), Kind::Operator);
+        assert_eq!(cold.vault.store.requests().thaw, 0);
+        assert!(Plan::of(&cold.job()).unwrap().unwrap().frozen_packs == 3);
+        cold.agree();
+        let receipt = cold.carry_out().unwrap();
+        assert_eq!((receipt.verdict, receipt.sound.len()), (Verdict::Proved, 4));
+        assert_eq!(cold.vault.store.thaws().len(), 3);
+        let reads = |call: &&Call| matches!(call, Call::Read(name, _) if *name == packs[0]);
+        if proof == Proof::Sealed {
+            assert_eq!(cold.vault.store.calls().iter().filter(reads).count(), 1, "it was read before");
+        }
+    }
+}
+
 fn gets_of_the_log(cold: &Cold) -> u64 {
     let log = |call: &Call| matches!(call, Call::Read(name, _) if !name.as_str().starts_with("data_"));
     cold.vault.store.calls().iter().filter(|call| log(call)).count() as u64

@@ -12,12 +12,12 @@ use panicroom::catalog::jobs::{AskedBefore, JobFile};
 use panicroom::catalog::{Catalog, When};
 use panicroom::clock::{Clock, Wall};
 use panicroom::error::{Kind, Result};
-use panicroom::model::{Rate, Speed};
+use panicroom::model::{Rate, Speed, Tier};
 use panicroom::place::{Clobber, Target};
 use panicroom::restore::thaw::agree;
 use panicroom::restore::thaw::pace::{Terms, WAVE};
 use panicroom::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan, preview};
-use panicroom::store::memory::{Call, MemoryStore};
+use panicroom::store::memory::{Call, Fault, MemoryStore};
 use panicroom::store::{ObjectName, ObjectStore, Requests};
 use panicroom::upkeep::rebuild::rebuild;
 use panicroom::worker::{Faults, Stop};
@@ -46,8 +46,12 @@ struct Cold {
 
 impl Cold {
     fn new(packs: u64, takes: Duration, more: impl FnOnce(MemoryStore) -> MemoryStore) -> Self {
+        Self::with(packs, takes, Tier::Cold, more)
+    }
+    fn with(packs: u64, takes: Duration, tier: Tier, more: impl FnOnce(MemoryStore) -> MemoryStore) -> Self {
         let clock = FastClock::at(Wall(1_700_000_000_000));
         let mut vault = VaultBuilder::on(more(MemoryStore::new(clock.clone()).cold(takes)));
+        vault.tier = tier;
         vault.folder("/d");
         for n in 0..packs {
             vault.file(&format!("/d/file{n:02}"), &noise(n, 9000));
@@ -345,6 +349,110 @@ fn pack_of(cold: &Cold, number: u64) -> ObjectName {
     let pack = i64::try_from(number).unwrap() + 1;
     let (record, _) = cold.catalog.pack_record(pack).unwrap().unwrap();
     panicroom::format::Name::Pack(record.table.tier, record.hash).into()
+}
+
+/// Of so many packs the first few can be read, and the others lie in an archive of which no listing tells.
+fn tiered(packs: u64, warm: u64) -> Cold {
+    let cold = Cold::new(packs, 12 * HOUR, |store| store);
+    for number in 0..packs {
+        let pack = pack_of(&cold, number);
+        cold.vault.store.warm(&pack);
+        if number >= warm {
+            cold.vault.store.tier_away(&pack);
+        }
+    }
+    cold
+}
+
+#[test]
+fn promise_11_what_shows_itself_frozen_when_it_is_read_is_planned_priced_thawed_and_what_came_before_stays() {
+    // A few are looked at one by one, more by a listing and what it does not tell.
+    for packs in [12, 40] {
+        let cold = tiered(packs, 6);
+        let planned = cold.plan(&[]);
+        assert_eq!((planned.frozen_packs, planned.untold_packs), (0, packs - 6));
+        let met = cold.fetch_with(1).unwrap_err();
+        assert!(met.kind() == Kind::Operator && met.to_string().contains("frozen in INTELLIGENT_TIERING"), "{met}");
+        let late = Plan::of(&cold.job()).unwrap().unwrap();
+        let class = late.class.as_deref();
+        assert_eq!((late.frozen_packs, late.untold_packs, class), (packs - 6, 0, Some("INTELLIGENT_TIERING")));
+        assert!(
+            late.frozen_bytes > 9000 * (packs - 6) && late.packs >= packs - 6 && late.pack_bytes < planned.pack_bytes
+        );
+        let calls = cold.vault.store.requests();
+        assert!(cold.fetch().unwrap_err().to_string().contains("agreed"));
+        assert_eq!(cold.vault.store.requests(), calls, "nothing more before it was agreed on");
+        assert_eq!(calls.thaw, 0);
+
+        cold.agree(Terms::of(class, Speed::Standard));
+        cold.all_back(&cold.fetch_with(1).unwrap());
+        assert_eq!(cold.vault.store.requests().thaw, packs - 6, "each once, and none that can be read");
+        assert_eq!(cold.vault.store.frozen_reads(), 1, "the one that showed it");
+        let read = |number| {
+            let name = pack_of(&cold, number);
+            cold.vault.store.calls().iter().filter(|call| matches!(call, Call::Read(read, _) if *read == name)).count()
+        };
+        assert_eq!([read(0), read(1), read(2)], [1, 1, 1], "what was settled is not fetched again");
+    }
+}
+
+#[test]
+fn hot_packs_that_a_rule_moved_to_an_archive_are_planned_waited_for_and_come_back() {
+    for lists in [true, false] {
+        let cold = Cold::with(40, 12 * HOUR, Tier::Hot, |s| if lists { s } else { s.without_thaws_in_lists() });
+        assert_eq!(cold.plan(&[]).frozen_packs, 0);
+        for number in 0..40 {
+            cold.vault.store.archive(&pack_of(&cold, number), "GLACIER");
+        }
+        let before = cold.vault.store.requests();
+        let planned = cold.preview(&[]);
+        assert_eq!((planned.frozen_packs, planned.class.as_deref()), (40, Some("GLACIER")));
+        assert_eq!(cold.vault.store.requests().since(before), Requests { list: 1, ..Requests::default() });
+        // The job was planned before the rule came.
+        assert!(cold.fetch().unwrap_err().to_string().contains("frozen in GLACIER"));
+        cold.agree(Terms::of(Some("GLACIER"), Speed::Bulk));
+        let (asking, refused) = (cold.vault.store.requests(), cold.vault.store.frozen_reads());
+        cold.all_back(&cold.fetch().unwrap());
+        let calls = cold.vault.store.requests().since(asking);
+        assert_eq!((calls.thaw, cold.vault.store.frozen_reads()), (40, refused));
+        assert!(!lists || calls.head == 0, "listings tell: {calls:?}");
+    }
+}
+
+#[test]
+fn promise_11_what_froze_after_it_was_agreed_on_is_asked_for_within_what_was_shown_alone() {
+    let cold = Cold::new(8, 12 * HOUR, |store| store);
+    let warm: Vec<_> = (0..4).map(|number| pack_of(&cold, number)).collect();
+    for pack in &warm {
+        cold.vault.store.warm(pack);
+    }
+    assert_eq!(cold.plan(&[]).frozen_packs, 4);
+    for pack in &warm {
+        cold.vault.store.archive(pack, "DEEP_ARCHIVE");
+    }
+    agree(&cold.job(), &deep(), 0, &Faults::default()).unwrap();
+    let stopped = cold.fetch().unwrap_err();
+    assert!(stopped.kind() == Kind::Operator && stopped.to_string().contains("more than was shown"), "{stopped}");
+    let asked: BTreeSet<_> = cold.vault.store.thaws().into_iter().map(|a| a.name).collect();
+    assert!(warm.iter().all(|pack| !asked.contains(pack)), "{asked:?}");
+    let AskedBefore { all, .. } = cold.job().thaws_asked_before().unwrap();
+    cold.job().set_may_thaw_again(all.bytes).unwrap();
+    cold.all_back(&cold.fetch().unwrap());
+    assert_eq!(cold.vault.store.thaws().len(), 8);
+}
+
+#[test]
+fn a_read_refused_as_frozen_of_what_looks_readable_ends_with_the_job_kept() {
+    let cold = Cold::new(3, HOUR, |store| store);
+    for number in 0..3 {
+        cold.vault.store.warm(&pack_of(&cold, number));
+    }
+    cold.plan(&[]);
+    cold.vault.store.next_faults([Fault::Frozen]);
+    let refused = cold.fetch_with(1).unwrap_err();
+    assert!(refused.to_string().contains("goes on from here"), "{refused}");
+    assert!(!Plan::of(&cold.job()).unwrap().unwrap().needs_terms());
+    cold.all_back(&cold.fetch().unwrap());
 }
 
 #[test]

@@ -21,11 +21,12 @@ use crate::model::{Size, TreePath};
 use crate::place::{Clobber, Target};
 use crate::price::PriceBook;
 use crate::restore::fetch::BATCH_BYTES;
-use crate::restore::{Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan, preview};
+use crate::restore::{
+    Fetching, Layout, Plan, Planning, Progress, Report, Wanted, fetch, plan, preview, waits_for_a_word,
+};
 use crate::seal::keys::OpenKeys;
 use crate::seal::sha256;
 use crate::store::abilities::Abilities;
-use crate::store::is_frozen;
 use crate::upkeep::unlock;
 use crate::worker::{Faults, Stop};
 use std::io::Write;
@@ -161,17 +162,22 @@ pub fn restore(line: &Line, args: &Restore) -> Answer {
     };
     let next = format!("panicroom restore --resume {}", job.id);
     show::where_it_stands(&file, &format!("restore {}", job.id), &next)?;
-    bill::settle(line, &planned, &file, target.free()?, &wish)?;
-    let report = carry_out(&source, &keys, &target, &progress, &file).map_err(|e| {
-        if is_frozen(&e) {
-            // Something moved it to an archive since the plan: its price was not shown.
-            job.remove();
-            return e
-                .remedy("it froze since the plan was made: the same command plans again, and shows what a thaw costs");
+    let report = loop {
+        bill::settle(line, &planned, &file, target.free()?, &wish)?;
+        let e = match carry_out(&source, &keys, &target, &progress, &file) {
+            Ok(report) => break report,
+            Err(e) => e,
+        };
+        if e.kind() == Kind::Stopping || !waits_for_a_word(&file)? {
+            let next = format!("the same command, or 'panicroom restore --resume {}', goes on from here", job.id);
+            return Err(interrupted(e, &next).into());
         }
-        let next = format!("the same command, or 'panicroom restore --resume {}', goes on from here", job.id);
-        interrupted(e, &next)
-    })?;
+        // What no listing told: its price was not shown before. Now it is, and nothing is asked for unless it is agreed to.
+        eprintln!("{e}");
+        planned = Plan::of(&file)?.unwrap_or(planned);
+        bill::look_up(&mut planned, &source, &book, &wish)?;
+        show_plan(line, args, &planned, &book, &source, &wish);
+    };
     drop(file);
     if report.failed == 0 {
         job.remove();

@@ -81,10 +81,8 @@ impl Drilling<'_> {
         match proof {
             Proof::Sealed => {
                 let plan = sealed::plan(self)?;
-                let text =
-                    serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
                 self.faults.at("plan.end")?;
-                self.job.set_fact("plan", text)?;
+                self.job.set_fact("plan", plan.text()?)?;
                 Ok(plan)
             }
             Proof::Contents => {
@@ -113,10 +111,10 @@ impl Drilling<'_> {
             return Receipt::from_cbor(&cbor);
         }
         let planned = || Error::operator("go on with a drill: its plan was not finished").remedy("begin it again");
-        let plan = Plan::of(self.job)?.ok_or_else(planned)?;
+        Plan::of(self.job)?.ok_or_else(planned)?;
         let proof = proof_of(self.job)?.ok_or_else(planned)?;
         if proof == Proof::Sealed {
-            sealed::prove(self, &plan)?;
+            sealed::prove(self)?;
         } else {
             let keys = keys.ok_or_else(|| {
                 Error::operator("go on with a drill of contents: that takes the words")

@@ -6,11 +6,11 @@
 
 use super::cut::Cutter;
 use super::finish::Finisher;
+use super::late::{Late, waits_for_a_word};
 use super::plan::Plan;
 use super::progress::{Phase, Progress};
 use super::second::SecondLook;
 use super::settle::{Event, Settler};
-use super::thaw::pace::Terms;
 use super::thaw::{Tending, Thawer};
 use super::unit::{Attempt, Bench, Hands, OpenParts, Unit};
 use crate::catalog::Catalog;
@@ -108,7 +108,12 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
                 thawer.look_at_turns(cursor)?;
             }
             while let Err(e) = round.run(cursor, thawer.as_mut()) {
-                let Some(thawer) = thawer.as_mut().filter(|_| is_frozen(&e)) else { return Err(e) };
+                if !is_frozen(&e) {
+                    return Err(e);
+                }
+                let Some(thawer) = &mut thawer else {
+                    return Err(late(with, job).settle(e)?);
+                };
                 cursor = job.cursor()?;
                 thawer.frozen_again(cursor)?;
             }
@@ -124,6 +129,10 @@ pub fn fetch(with: &Fetching<'_>, job: &JobFile) -> Result<Report> {
     report(job, &plan)
 }
 
+fn late<'a>(with: &'a Fetching<'_>, job: &'a JobFile) -> Late<'a> {
+    Late { store: with.store, job, faults: with.faults, stop: with.stop }
+}
+
 fn planned(with: &Fetching<'_>, job: &JobFile) -> Result<Plan> {
     let Some(plan) = Plan::of(job)? else {
         return Err(Error::operator(format!("resume the restore {}: its plan was not finished", job.path().display()))
@@ -135,7 +144,7 @@ fn planned(with: &Fetching<'_>, job: &JobFile) -> Result<Plan> {
             Error::operator("resume a restore: it is of another vault").remedy("name the vault it was begun from")
         );
     }
-    if plan.needs_terms() && Terms::read(job)?.is_none() {
+    if waits_for_a_word(job)? {
         return Err(Error::operator(format!(
             "restore from {} packs in cold storage: nobody agreed to their thaw",
             plan.frozen_packs + plan.thawed_packs

@@ -63,9 +63,8 @@ pub fn plan(with: &Planning<'_>, wanted: &Wanted, job: &JobFile) -> Result<Plan>
     with.faults.at("plan.begin")?;
     job.begin(with.keys.vault, with.target_path, i64::from(wanted.clobber == Clobber::Replace))?;
     let plan = enter(with, wanted, job)?;
-    let text = serde_json::to_string(&plan).map_err(|e| Error::damaged("write down the plan").because(e))?;
     with.faults.at("plan.end")?;
-    job.set_fact("plan", text)?;
+    job.set_fact("plan", plan.text()?)?;
     with.faults.at("plan.ended")?;
     Ok(plan)
 }
@@ -239,7 +238,7 @@ impl Planner<'_> {
 
     /// Every pack that is needed, with its record and the bytes that will be read of it.
     fn packs(&mut self) -> Result<()> {
-        let (mut cold, mut few, mut found) = (0, Vec::new(), Vec::new());
+        let (mut tiers, mut few, mut found) = (Vec::new(), Vec::new(), Vec::new());
         let mut at = 0;
         while let Some(id) = self.ledger.pack_from(at)? {
             self.with.stop.check()?;
@@ -258,15 +257,17 @@ impl Planner<'_> {
             if found.len() >= PACKS_AT_ONCE {
                 self.add_packs(&mut found)?;
             }
-            if may_freeze && tier == Tier::Cold {
-                cold += 1;
+            if may_freeze {
+                if !tiers.contains(&tier) {
+                    tiers.push(tier);
+                }
                 if few.len() <= FEW {
                     few.push(Name::Pack(tier, hash).into());
                 }
             }
         }
         self.add_packs(&mut found)?;
-        if cold > 0 {
+        if !tiers.is_empty() {
             let with = self.with;
             let look = Look {
                 catalog: with.catalog,
@@ -276,7 +277,7 @@ impl Planner<'_> {
                 faults: with.faults,
                 stop: with.stop,
             };
-            look.at(&few, &mut self.plan)?;
+            look.at(&few, &tiers, &mut self.plan)?;
         }
         if self.plan.frozen_packs == 0 && is_free_of_charge(self.with.store) {
             self.plan.speeds = ["bulk", "standard", "expedited"].map(SpeedPlan::free).into();

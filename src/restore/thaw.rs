@@ -11,9 +11,9 @@ use super::progress::{Progress, Wait};
 use crate::catalog::jobs::{Cursor, Enough, JobFile, NewInRound, ThawHistory, ThawRow, ThawState, ThawSum, Wave};
 use crate::clock::{Clock, Steady, Wall};
 use crate::error::{Error, Kind, Result};
-use crate::format::Name;
+use crate::format::{Name, pack_prefix};
 use crate::model::{Rate, Sha256, Size, Speed, Tier};
-use crate::store::{Access, Held, ObjectInfo, ObjectName, ObjectStore, Thaw};
+use crate::store::{Access, Held, ObjectInfo, ObjectName, ObjectStore, Thaw, is_archive};
 use crate::worker::{Faults, Stop};
 use pace::{Order, Terms};
 use std::collections::VecDeque;
@@ -98,11 +98,11 @@ enum Asked {
     Nothing,
 }
 
-fn name(hash: Sha256, tier: Tier) -> ObjectName {
+pub(super) fn name(hash: Sha256, tier: Tier) -> ObjectName {
     ObjectName::from(Name::Pack(tier, hash))
 }
 
-fn count(packs: u64) -> String {
+pub(super) fn count(packs: u64) -> String {
     if packs == 1 { "1 pack".to_owned() } else { format!("{packs} packs") }
 }
 
@@ -115,7 +115,7 @@ fn cannot_thaw(e: Error) -> Error {
 }
 
 /// None: it cannot be told from this.
-fn state_of(access: Option<Access>) -> Option<(ThawState, Option<Wall>)> {
+pub(super) fn state_of(access: Option<Access>) -> Option<(ThawState, Option<Wall>)> {
     Some(match access? {
         Access::Warm => (ThawState::Ready, None),
         Access::Thawed { until } => (ThawState::Ready, until),
@@ -394,16 +394,19 @@ impl<'a> Thawer<'a> {
 
     fn look_by_listing(&mut self) -> Result<()> {
         let (mut seen, mut told) = (Vec::new(), 0u64);
-        self.with.store.inventory("data_", &mut |Held { object: info, .. }| {
+        let mut each = |Held { object: info, .. }: Held| {
             self.with.stop.check()?;
             let Some((pack, tier)) = self.job_pack(&info)? else { return Ok(()) };
             let row = self.job.thaw_row(pack)?.filter(|r| r.state == ThawState::Asked && r.turn.is_none());
             let Some(row) = row.filter(|r| r.tier == tier) else { return Ok(()) };
+            // What archives by itself keeps to itself in every listing whether it did.
+            let untold = info.access.is_none() && !info.class.as_deref().is_some_and(is_archive);
             match state_of(info.access) {
                 Some((ThawState::Ready, until)) => seen.push((row.pack, ThawState::Ready, until)),
                 Some((ThawState::Asked, _)) => {}
+                None if !untold => return Ok(()),
                 // Looked at by itself before it is asked for again.
-                Some(_) => {
+                _ => {
                     let (state, until) = self.look_at(&info.name)?;
                     if state == ThawState::Ready {
                         seen.push((row.pack, state, until));
@@ -411,14 +414,18 @@ impl<'a> Thawer<'a> {
                         self.put_back(&row, state)?;
                     }
                 }
-                None => return Ok(()),
             }
             told += 1;
             if seen.len() >= PAGE as usize {
                 self.note(&mut seen)?;
             }
             Ok(())
-        })?;
+        };
+        for tier in [Tier::Cold, Tier::Hot] {
+            if self.job.is_asked(self.round, tier)? {
+                self.with.store.inventory(pack_prefix(tier), &mut each)?;
+            }
+        }
         self.note(&mut seen)?;
         if told == 0 {
             self.lists = Lists::TellNothing;

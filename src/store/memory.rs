@@ -25,6 +25,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+/// As S3 spells it.
+const TIERING: &str = "INTELLIGENT_TIERING";
+
 #[derive(Debug, Default)]
 struct State {
     objects: BTreeMap<ObjectName, Pile>,
@@ -118,6 +121,18 @@ impl MemoryStore {
             (kept.cold, kept.class) = (Cold::Warm, None);
         }
     }
+    /// The bucket's own configuration moves an object to an archive of the tiering class: no listing tells, a look does.
+    pub fn tier_away(&self, name: &ObjectName) {
+        if let Some(kept) = self.state().ours_mut(name) {
+            (kept.cold, kept.class) = (Cold::Frozen, Some(TIERING.to_owned()));
+        }
+    }
+    /// A rule moves an object to an archive.
+    pub fn archive(&self, name: &ObjectName, class: &str) {
+        if let Some(kept) = self.state().ours_mut(name) {
+            (kept.cold, kept.class) = (Cold::Frozen, Some(class.to_owned()));
+        }
+    }
     /// The copy of an object goes before its time.
     pub fn freeze(&self, name: &ObjectName) {
         if let Some(kept) = self.state().ours_mut(name) {
@@ -208,7 +223,8 @@ impl MemoryStore {
 
     /// What a listing tells of an object.
     fn listed(&self, kept: &Kept) -> Option<Access> {
-        let is_told = self.lists == Lists::Thaws || kept.cold == Cold::Warm;
+        let is_tiered = kept.class.as_deref() == Some(TIERING);
+        let is_told = !is_tiered && (self.lists == Lists::Thaws || kept.cold == Cold::Warm);
         is_told.then(|| kept.cold.access(&*self.clock))
     }
 

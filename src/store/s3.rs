@@ -177,7 +177,7 @@ impl S3Store {
     /// One page of a listing. Of packs it asks which are thawed, unless the server is known not to tell.
     async fn page(&self, prefix: &str, from: Option<String>, most: Option<i32>) -> Result<PageOfNames> {
         let doing = || format!("list s3://{}/{prefix}*", self.bucket.name);
-        let of_packs = prefix.strip_prefix(&self.bucket.prefix).is_some_and(|name| name.starts_with("data_"));
+        let of_packs = prefix.strip_prefix(&self.bucket.prefix).is_some_and(names_packs);
         let page = loop {
             let asks = of_packs && most.is_none() && self.abilities().thaw_in_list != Ability::No;
             self.count(|r| r.list += 1);
@@ -259,6 +259,11 @@ impl S3Store {
             ),
         })
     }
+}
+
+/// Whether names that begin so are packs: of those a listing may tell which are thawed.
+fn names_packs(prefix: &str) -> bool {
+    prefix.starts_with("data_") || prefix.starts_with("hot_")
 }
 
 impl ObjectStore for S3Store {

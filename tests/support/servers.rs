@@ -71,6 +71,8 @@ impl Server {
             let [port] = free_ports();
             let mut command = Command::new(python);
             command.args(["-c", MOTO, "-H", "127.0.0.1", "-p", &port.to_string()]);
+            // Under whatever name it is reached: buckets are named in paths here.
+            command.env("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true");
             (command, port)
         }))
     }

@@ -4,7 +4,7 @@
 //! A pack is fetched when the job's cursor has passed its turn; no row says so.
 
 use super::super::{objects, set_fact};
-use super::{JobFile, signed};
+use super::{Cursor, JobFile, signed};
 use crate::clock::Wall;
 use crate::error::{Error, Result};
 use crate::model::{Sha256, Tier};
@@ -290,7 +290,9 @@ impl JobFile {
             let bytes: i64 = tx
                 .prepare_cached(&format!("SELECT COALESCE(SUM(bytes), 0) FROM thaw WHERE {GONE}"))?
                 .query_row(now, |r| r.get(0))?;
-            let gone = tx.prepare_cached(&format!("UPDATE thaw SET state = 0 WHERE {GONE}"))?.execute(now)?;
+            let gone = tx
+                .prepare_cached(&format!("UPDATE thaw SET state = 0, asked = COALESCE(asked, 0) WHERE {GONE}"))?
+                .execute(now)?;
             if gone > 0 {
                 more_of_the_wave(tx, bytes)?;
             }
@@ -326,11 +328,15 @@ impl JobFile {
         })
     }
 
-    /// A pack that was taken up cannot be read: it gets another turn, and goes on at its chunk.
+    /// A pack that was taken up cannot be read: it gets another turn, and goes on at its chunk. To ask for it counts as
+    /// asking again, though nobody asked before where it was not frozen then: the first price did not have it.
     pub fn put_back(&self, row: &ThawRow, state: ThawState) -> Result<()> {
         self.write("put a pack back", |tx| {
-            tx.prepare_cached("UPDATE thaw SET state = ?, until = NULL, turn = NULL, chunk = ? WHERE pack = ?")?
-                .execute((state as i64, row.chunk, row.pack))?;
+            tx.prepare_cached(
+                "UPDATE thaw SET state = ?1, until = NULL, turn = NULL, chunk = ?2,
+                        asked = CASE ?1 WHEN 0 THEN COALESCE(asked, 0) ELSE asked END WHERE pack = ?3",
+            )?
+            .execute((state as i64, row.chunk, row.pack))?;
             if state == ThawState::Frozen { more_of_the_wave(tx, signed(row.bytes)) } else { Ok(()) }
         })
     }
@@ -354,6 +360,53 @@ impl JobFile {
                 Ok(NewInRound { pack, hash, tier: objects::tier(tier), known })
             })
             .collect()
+    }
+
+    /// The first pack of a round from an id on.
+    pub fn thaw_from(&self, round: u32, from: i64) -> Result<Option<i64>> {
+        self.read("look for a pack of a round", |c| {
+            c.prepare_cached("SELECT pack FROM thaw WHERE pack >= ? AND round = ? ORDER BY pack LIMIT 1")?
+                .query_row((from, round), |r| r.get(0))
+                .optional()
+        })
+    }
+
+    /// Whether any pack of this tier was asked for and is not there yet.
+    pub fn is_asked(&self, round: u32, tier: Tier) -> Result<bool> {
+        self.read("look what was asked for", |c| {
+            c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM thaw t JOIN pack p ON p.id = t.pack
+                 WHERE t.round = ? AND t.state = 1 AND t.turn IS NULL AND p.tier = ?)",
+            )?
+            .query_row((round, objects::tier_number(tier)), |r| r.get(0))
+        })
+    }
+
+    /// Packs of a round from an id on: how many, and the bytes that are read of them.
+    pub fn thaws_from(&self, round: u32, pack: i64) -> Result<(u64, u64)> {
+        self.read("count packs", |c| {
+            c.prepare_cached("SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM thaw WHERE round = ? AND pack >= ?")?
+                .query_row((round, pack), |r| {
+                    Ok((r.get::<_, i64>(0)?.cast_unsigned(), r.get::<_, i64>(1)?.cast_unsigned()))
+                })
+        })
+    }
+
+    /// A job whose packs were fetched by their ids fetches them in turns from now on, because some are frozen: those the
+    /// cursor has passed have had theirs, the one it stands in goes on at its chunk. `plan`: what the plan says now.
+    pub fn begin_turns(&self, cursor: Cursor, plan: &str) -> Result<()> {
+        self.write("begin to fetch in turns", |tx| {
+            tx.prepare_cached("UPDATE thaw SET turn = pack WHERE round = ? AND turn IS NULL AND pack < ?")?
+                .execute((cursor.round, cursor.pack))?;
+            tx.prepare_cached("UPDATE thaw SET chunk = ? WHERE round = ? AND pack = ?")?.execute((
+                cursor.chunk,
+                cursor.round,
+                cursor.pack,
+            ))?;
+            set_fact(tx, "turns", cursor.pack)?;
+            set_fact(tx, "chunk", 0)?;
+            set_fact(tx, "plan", plan)
+        })
     }
 
     /// A pack is to be fetched in a later round.

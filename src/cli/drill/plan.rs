@@ -14,7 +14,7 @@ use crate::model::Proof;
 use crate::place::{Target, scratch};
 use crate::price::{Offer, PriceBook, Terms};
 use crate::restore::drill::{Bounds, Chosen, FILES, Gathering, PACKS, keep_cost};
-use crate::restore::{Plan, Progress};
+use crate::restore::{Plan, Progress, waits_for_a_word};
 use crate::seal::{SystemEntropy, random};
 use crate::store::is_archive;
 use crate::worker::Faults;
@@ -163,11 +163,20 @@ pub(super) fn agree(
     target: &Target,
     wish: &Wish,
 ) -> std::result::Result<(), Failure> {
-    if file.fact::<i64>(AGREED)?.is_some() {
+    let is_late = waits_for_a_word(file)?;
+    if file.fact::<i64>(AGREED)?.is_some() && !is_late {
         return Ok(());
     }
     let chosen = plan.at_speed(wish.money.speed);
     let total = chosen.and_then(|s| s.cost.total);
+    if let Some(total) = total.filter(|total| is_late && total * MICROS > budget_of(wish)) {
+        return Err(Failure::Work(
+            Error::operator(format!(
+                "drill: packs of it turned out to be frozen, and to thaw them costs {total:.2}, more than the budget"
+            ))
+            .remedy("allow more with '--budget'; nothing was spent on it"),
+        ));
+    }
     let is_unknown = total.is_none() && !plan.costs_nothing();
     if is_unknown && plan.frozen_packs == 0 && !wish.money.yes {
         bill::ask(line, &wish.money, None, chosen)?;

@@ -188,6 +188,14 @@ pub(in crate::cli) fn show(
             Size(plan.frozen_bytes)
         )?;
     }
+    if plan.untold_packs > 0 {
+        writeln!(
+            out,
+            "{} packs are of a class that archives by itself and tells no listing of it: those found frozen when they are \
+             read are shown then, with their price, before any is thawed",
+            plan.untold_packs
+        )?;
+    }
     if plan.speeds.iter().all(|s| s.cost.total.is_none()) {
         writeln!(out, "the price is not known: no price list has this vault ('[prices] file' names one)")?;
         return Ok(());
@@ -236,10 +244,11 @@ pub(in crate::cli) fn settle(
     if standing(job)?.is_some() {
         return settle_again(line, plan, job, wish);
     }
-    if job.count("runs")? > 0 {
+    let has_begun = job.count("runs")? > 0;
+    if has_begun && !plan.needs_terms() {
         return Ok(());
     }
-    if plan.needed_bytes > free.0 {
+    if !has_begun && plan.needed_bytes > free.0 {
         return Err(Failure::Work(
             Error::operator(format!(
                 "{} {}: the target has room for {free}; nothing was asked for or spent",
@@ -407,6 +416,32 @@ mod tests {
         show(&priced, None, &wish, &mut shown).unwrap();
         let shown = String::from_utf8(shown).unwrap();
         assert!(shown.contains("asked for again: at most 4.00 USD more"), "{shown}");
+    }
+
+    #[test]
+    fn a_restore_that_has_begun_is_asked_about_again_only_where_it_found_packs_frozen() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = JobFile::open(&dir.path().join("job.db")).unwrap();
+        job.begin_run().unwrap();
+        let typed = ["panicroom", "--json", "restore", "--to", "x"];
+        let line = <Line as clap::Parser>::parse_from(typed);
+        let wish = |yes| Wish { what: "restore", speed: Speed::Bulk, downlink: None, poll: None, max_cost: None, yes };
+        let mut plan = Plan { needed_bytes: 9, ..Plan::default() };
+        let settled = |plan: &Plan, yes| settle(&line, plan, &job, Size(0), &wish(yes));
+        assert!(settled(&plan, false).is_ok(), "nothing to agree to, and its room is taken already");
+        plan.frozen_packs = 1;
+        let cost = Cost {
+            retrieval: None,
+            requests: None,
+            copies: None,
+            egress: None,
+            total: None,
+            currency: "USD".to_owned(),
+        };
+        plan.speeds = vec![SpeedPlan { speed: "bulk".to_owned(), hours_first: None, hours_last: None, cost }];
+        assert!(settled(&plan, false).is_err() && standing(&job).unwrap().is_none());
+        assert!(settled(&plan, true).is_ok() && standing(&job).unwrap().is_some());
+        assert!(settled(&plan, false).is_ok(), "agreed to");
     }
 
     #[test]

@@ -7,8 +7,10 @@ use super::Drilling;
 use crate::catalog::jobs::{Cursor, JobPack, NewPack, NewThaw, PackState};
 use crate::error::{Error, Kind, Result};
 use crate::format::Name;
+use crate::model::Tier;
+use crate::restore::late::{Late, waits_for_a_word};
 use crate::restore::plan::{FEW, Look, Plan, SpeedPlan, is_free_of_charge};
-use crate::restore::thaw::{Thawer, Turn, pace::Terms};
+use crate::restore::thaw::{Thawer, Turn};
 use crate::seal::sha256;
 use crate::store::{MAX_OBJECT, ObjectName, is_frozen};
 
@@ -18,7 +20,7 @@ pub(super) fn plan(with: &Drilling<'_>) -> Result<Plan> {
     with.faults.at("plan.begin")?;
     job.begin(with.keys.vault, with.scratch, 0)?;
     let mut plan = Plan { free_bytes: with.target.free()?.0, ..Plan::default() };
-    let mut few: Vec<ObjectName> = Vec::new();
+    let (mut few, mut tiers): (Vec<ObjectName>, Vec<Tier>) = (Vec::new(), Vec::new());
     for (order, pack) in (0..).zip(job.tried_packs()?) {
         plan.packs += 1;
         plan.pack_bytes += pack.size;
@@ -30,12 +32,15 @@ pub(super) fn plan(with: &Drilling<'_>) -> Result<Plan> {
         if may_freeze && few.len() <= FEW {
             few.push(Name::Pack(pack.tier, pack.hash).into());
         }
+        if !tiers.contains(&pack.tier) {
+            tiers.push(pack.tier);
+        }
     }
     if with.store.may_freeze() && !few.is_empty() {
         let now = with.clock.wall();
         let look =
             Look { catalog: with.catalog, store: with.store, ledger: job, now, faults: with.faults, stop: with.stop };
-        look.at(&few, &mut plan)?;
+        look.at(&few, &tiers, &mut plan)?;
     }
     if plan.frozen_packs == 0 && is_free_of_charge(with.store) {
         plan.speeds = ["bulk", "standard", "expedited"].map(SpeedPlan::free).into();
@@ -44,15 +49,21 @@ pub(super) fn plan(with: &Drilling<'_>) -> Result<Plan> {
 }
 
 /// Reads what was not read yet. An error leaves the job to be gone on with.
-pub(super) fn prove(with: &Drilling<'_>, plan: &Plan) -> Result<()> {
-    if plan.needs_terms() && Terms::read(with.job)?.is_none() {
+pub(super) fn prove(with: &Drilling<'_>) -> Result<()> {
+    if waits_for_a_word(with.job)? {
         return Err(Error::operator("drill: packs are in cold storage, and nobody agreed to their thaw")
             .remedy("give the same command again: it shows what the thaw costs, and asks"));
     }
     let mut cursor = with.job.cursor()?;
     let Some(mut thawer) = Thawer::of(with.tending(), with.job, 0)? else {
         for pack in with.job.tried_packs()?.into_iter().filter(|pack| pack.state == PackState::Unknown) {
-            read(with, pack.pack, Cursor { pack: pack.pack + 1, ..cursor })?;
+            match read(with, pack.pack, Cursor { pack: pack.pack + 1, ..cursor }) {
+                Err(e) if is_frozen(&e) => {
+                    let late = Late { store: with.store, job: with.job, faults: with.faults, stop: with.stop };
+                    return Err(late.settle(e)?);
+                }
+                other => other?,
+            }
         }
         return Ok(());
     };

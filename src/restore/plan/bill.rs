@@ -22,6 +22,9 @@ pub struct Plan {
     /// Of an archive class and thawed already, for another day at least.
     #[serde(default)]
     pub thawed_packs: u64,
+    /// Of a class that archives by itself and keeps to itself which: whether they can be read shows when they are.
+    #[serde(default)]
+    pub untold_packs: u64,
     /// Behind a delete marker, or beneath other bytes: somebody else was at the vault. They are read all the same.
     #[serde(default)]
     pub hidden_packs: u64,
@@ -85,6 +88,21 @@ impl Plan {
     }
     pub fn fits(&self) -> bool {
         self.needed_bytes <= self.free_bytes
+    }
+    /// One frozen pack more, of this class; the slowest one to thaw stays.
+    pub(in crate::restore) fn add_frozen(&mut self, size: u64, class: Option<String>) {
+        self.frozen_packs += 1;
+        self.frozen_bytes += size;
+        self.note_class(class);
+    }
+    pub(in crate::restore) fn note_class(&mut self, class: Option<String>) {
+        if self.class.as_deref() != Some("DEEP_ARCHIVE") {
+            self.class = class.or(self.class.take());
+        }
+    }
+    /// As it is kept in a job.
+    pub(in crate::restore) fn text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::damaged("write down the plan").because(e))
     }
     /// The plan of a job; None where planning never came to its end.
     pub fn of(job: &JobFile) -> Result<Option<Self>> {

@@ -7,7 +7,8 @@ use crate::catalog::Catalog;
 use crate::catalog::jobs::ThawState;
 use crate::clock::Wall;
 use crate::error::Result;
-use crate::format::Name;
+use crate::format::{Name, pack_prefix};
+use crate::model::Tier;
 use crate::store::{Access, Cover, Held, ObjectInfo, ObjectName, ObjectStore, is_archive};
 use crate::worker::{Faults, Stop};
 use std::time::Duration;
@@ -32,8 +33,9 @@ pub(in crate::restore) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// `few`: the names of the cold packs where they are at most [`FEW`], else any [`FEW`] of them and one more.
-    pub fn at(&self, few: &[ObjectName], plan: &mut Plan) -> Result<()> {
+    /// `few`: the names of the packs where they are at most [`FEW`], else any [`FEW`] of them and one more; `tiers`: those
+    /// any of them is of. Hot ones too: a rule of the bucket may have moved them.
+    pub fn at(&self, few: &[ObjectName], tiers: &[Tier], plan: &mut Plan) -> Result<()> {
         let packs = self.catalog.vault_counts()?.stored_objects;
         let pages = packs / PAGE_OF_LIST + 1;
         let (mut seen, mut listed) = (Vec::new(), 0u64);
@@ -54,17 +56,18 @@ impl Look<'_> {
                 Some(Access::Thawing) => (ThawState::Asked, None),
                 Some(Access::Frozen) => (ThawState::Frozen, None),
                 None if of_archive => (ThawState::Frozen, None),
-                Some(Access::Warm) | None => return Ok(()),
+                None => {
+                    plan.untold_packs += u64::from(pack.is_some());
+                    return Ok(());
+                }
+                Some(Access::Warm) => return Ok(()),
             };
             let Some(pack) = pack else { return Ok(()) };
             if state.1.is_some_and(|until| until > self.now.plus(DAY)) {
                 plan.thawed_packs += 1;
+                plan.note_class(info.class);
             } else {
-                plan.frozen_packs += 1;
-                plan.frozen_bytes += info.size;
-            }
-            if plan.class.as_deref() != Some("DEEP_ARCHIVE") {
-                plan.class = info.class.or(plan.class.take());
+                plan.add_frozen(info.size, info.class);
             }
             seen.push((pack, state.0, state.1));
             if seen.len() >= AT_ONCE {
@@ -77,7 +80,7 @@ impl Look<'_> {
         if (few.len() as u64) < pages && few.len() <= FEW {
             few.iter().try_for_each(|name| self.store.inventory(name.as_str(), &mut each).map(drop))?;
         } else {
-            self.store.inventory("data_", &mut each)?;
+            tiers.iter().try_for_each(|tier| self.store.inventory(pack_prefix(*tier), &mut each).map(drop))?;
         }
         self.faults.at("plan.thaw")?;
         self.ledger.thaw_seen(&seen)?;

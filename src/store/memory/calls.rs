@@ -87,7 +87,8 @@ impl ObjectStore for MemoryStore {
         }
         let missing = || Error::damaged(format!("read {name}: the vault has no such object"));
         let kept = self.found(&state, name).ok_or_else(missing)?;
-        if matches!(kept.cold.access(&*self.clock), Access::Frozen | Access::Thawing) {
+        let access = kept.cold.access(&*self.clock);
+        if fault == Fault::Frozen || matches!(access, Access::Frozen | Access::Thawing) {
             state.frozen_reads += 1;
             return Err(frozen(name));
         }

@@ -26,6 +26,8 @@ pub enum Fault {
     Flipped,
     /// Confirmed, and gone right after; or gone before it is read.
     Vanished,
+    /// A read is refused as one of a frozen object is.
+    Frozen,
     /// It takes so long by the clock of the store.
     Slow(Duration),
 }

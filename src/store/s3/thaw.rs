@@ -91,24 +91,55 @@ impl S3Store {
             Speed::Expedited => Tier::Expedited,
         };
         let job = GlacierJobParameters::builder().tier(tier).build().expect("the tier is set");
-        let days = i32::try_from(days.max(1)).unwrap_or(i32::MAX);
-        let wish = RestoreRequest::builder().days(days).glacier_job_parameters(job).build();
-        let status = Status::default();
-        let request = self.client.restore_object().bucket(&self.bucket.name).key(self.key(name)).restore_request(wish);
-        let request = request.set_version_id(version.map(str::to_owned)).customize().interceptor(status.clone());
-        self.count(|r| r.thaw += 1);
-        self.run(&Stop::new(), &doing, async {
-            let refusal = match request.send().await {
-                Ok(_) if status.0.load(Ordering::Relaxed) == 200 => return Ok(Ok(Thaw::Ready)),
-                Ok(_) => return Ok(Ok(Thaw::Asked)),
-                Err(e) => e,
-            };
-            match refused(&trouble::Answer::of(&refusal), speed) {
-                Some(thaw) => Ok(Ok(thaw)),
-                None => Absent::or_error(doing.clone(), &refusal).map(Err),
-            }
-        })
+        let ask = |days: Option<i32>| {
+            let wish = RestoreRequest::builder().set_days(days).glacier_job_parameters(job.clone()).build();
+            let status = Status::default();
+            let request = self.client.restore_object().bucket(&self.bucket.name).key(self.key(name));
+            let request = request.restore_request(wish).set_version_id(version.map(str::to_owned));
+            let request = request.customize().interceptor(status.clone());
+            self.count(|r| r.thaw += 1);
+            self.run(&Stop::new(), &doing, async {
+                let refusal = match request.send().await {
+                    Ok(_) if status.0.load(Ordering::Relaxed) == 200 => return Ok(Asked::Answered(Ok(Thaw::Ready))),
+                    Ok(_) => return Ok(Asked::Answered(Ok(Thaw::Asked))),
+                    Err(e) => e,
+                };
+                let said = trouble::Answer::of(&refusal);
+                let answer = match refused(&said, speed) {
+                    Some(thaw) => Ok(Ok(thaw)),
+                    None => Absent::or_error(doing.clone(), &refusal).map(Err),
+                };
+                if is_about_the_wish(&said) { Ok(Asked::Refused(answer)) } else { answer.map(Asked::Answered) }
+            })
+        };
+        match ask(Some(i32::try_from(days.max(1)).unwrap_or(i32::MAX)))? {
+            Asked::Answered(found) => Ok(found),
+            Asked::Refused(_) if self.is_tiered_away(name, version) => match ask(None)? {
+                Asked::Answered(found) => Ok(found),
+                Asked::Refused(answer) => answer,
+            },
+            Asked::Refused(answer) => answer,
+        }
     }
+
+    /// Whether it lies in an archive of the tiering class. What cannot be seen is not known to be.
+    fn is_tiered_away(&self, name: &ObjectName, version: Option<&str>) -> bool {
+        let looked = self.look_at(name, version);
+        matches!(looked, Ok(Ok(info)) if info.class.as_deref() == Some(TIERING) && info.access == Some(Access::Frozen))
+    }
+}
+
+/// What a request to thaw came to.
+enum Asked {
+    Answered(Found<Thaw>),
+    /// Not granted in this form; what that means, unless another form is.
+    Refused(Result<Found<Thaw>>),
+}
+
+/// A refusal that may be about the days: an archive of the tiering class gives no copy that goes, and takes none. Which of
+/// these AWS says of it is not written anywhere.
+fn is_about_the_wish(said: &trouble::Answer) -> bool {
+    matches!(said.code.as_str(), "InvalidArgument" | "InvalidRequest" | "MalformedXML" | "InvalidObjectState")
 }
 
 /// Refusals that are answers.

@@ -5,7 +5,7 @@
 //! make it, the plain listing takes its place and says so ([`Depth::Surface`]). That a server does not know it is kept;
 //! that a key may not is forgotten, so that rights given later are used.
 
-use super::{S3Store, plain_etag, thaw, trouble, wall};
+use super::{S3Store, names_packs, plain_etag, thaw, trouble, wall};
 use crate::error::{Error, Result};
 use crate::store::abilities::Ability;
 use crate::store::{Cover, Depth, Held, Inventory, ObjectInfo, ObjectName};
@@ -102,7 +102,7 @@ impl S3Store {
     /// One page of all versions. Of packs it asks which are thawed, unless the server is known not to tell.
     pub(super) async fn page_of_versions(&self, prefix: &str, from: Option<&Border>) -> Result<Page> {
         let doing = || format!("list the versions of s3://{}/{prefix}*", self.bucket.name);
-        let of_packs = prefix.strip_prefix(&self.bucket.prefix).is_some_and(|name| name.starts_with("data_"));
+        let of_packs = prefix.strip_prefix(&self.bucket.prefix).is_some_and(names_packs);
         let mut asks = of_packs && self.abilities().thaw_in_list != Ability::No;
         let mut stumbled = false;
         let page = loop {
