@@ -21,6 +21,7 @@ pub mod s3;
 pub mod throttle;
 
 pub use crate::model::Speed;
+use access::TIERING;
 pub use access::{Access, Thaw, is_archive, is_frozen};
 pub use body::is_body_damage;
 

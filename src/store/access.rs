@@ -36,6 +36,9 @@ pub enum Thaw {
 /// Storage classes that need a thaw, as S3 spells them.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
+/// Moves objects into archives by itself, where the bucket says so, and does not say in listings which.
+pub(super) const TIERING: &str = "INTELLIGENT_TIERING";
+
 /// Whether objects of this class need a thaw.
 pub fn is_archive(class: &str) -> bool {
     ARCHIVES.contains(&class)

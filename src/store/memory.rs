@@ -14,7 +14,7 @@ mod tests;
 pub use fault::{Call, Fault};
 
 use super::throttle::Throttle;
-use super::{Access, ObjectName, Requests, Speed};
+use super::{Access, ObjectName, Requests, Speed, TIERING};
 use crate::clock::{Clock, Steady, Wall};
 use crate::error::{Error, Result};
 use crate::model::Rate;
@@ -24,9 +24,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-
-/// As S3 spells it.
-const TIERING: &str = "INTELLIGENT_TIERING";
 
 #[derive(Debug, Default)]
 struct State {

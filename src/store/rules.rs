@@ -1,10 +1,10 @@
 //! What a bucket's lifecycle rules would do to a vault in it. Pure judgement: reading them is `s3`'s business.
 //!
-//! A rule that expires our objects deletes the vault behind our back, and one that moves the log into an archive makes
-//! every look at it a thaw. Both are said before the first upload. Where a rule's reach is not plain (by size), it is
+//! A rule that expires our objects deletes the vault behind our back, and one that moves the log makes every look at it a
+//! thaw, or dear. Both are said before the first upload. Where a rule's reach is not plain (by size), it is
 //! taken to reach us; one that selects by tag never does, since our objects carry none.
 
-use super::{MAX_OBJECT, is_archive};
+use super::{MAX_OBJECT, TIERING, is_archive};
 use crate::error::Error;
 
 /// One rule of a bucket, as far as it matters here.
@@ -51,9 +51,24 @@ pub enum Judgement {
 /// Fewer days than this between a deletion and its being final leave no time to notice it.
 const TIME_TO_NOTICE: u32 = 30;
 
+/// Names of a trial's own objects begin so; none of them belongs to the format.
+pub(super) const PROBE: &str = "meta_probe_";
+
+/// What it means for an object that shall be read at any time to be moved to a class.
+fn in_class(class: &str) -> &'static str {
+    match class {
+        TIERING => ", which may archive it by the bucket's own configuration",
+        "GLACIER_IR" => ", where every read is paid for and each object for 90 days and 128 KB at least",
+        "STANDARD_IA" | "ONEZONE_IA" => {
+            ", where every read is paid for and each object for 30 days and 128 KB at least"
+        }
+        _ => "",
+    }
+}
+
 /// `prefix` is the vault's: empty, or ending with `/`.
 pub fn judge(rule: &Rule, prefix: &str) -> Judgement {
-    if !rule.enabled {
+    if !rule.enabled || rule.prefix.starts_with(&format!("{prefix}{PROBE}")) {
         return Judgement::Fine;
     }
     let reaches = |kind: &str| {
@@ -70,38 +85,61 @@ pub fn judge(rule: &Rule, prefix: &str) -> Judgement {
             rule.prefix
         ));
     }
-    let mut judged = Judgement::Fine;
+    let all = reached.join("*, ");
+    let mut notes = vec![];
     for effect in &rule.effects {
         match effect {
             Effect::Expires => {
                 return Judgement::Ruins {
-                    does: format!("the bucket's lifecycle rule '{id}' deletes {}* of this vault", reached.join("*, ")),
+                    does: format!("the bucket's lifecycle rule '{id}' deletes {all}* of this vault"),
                     remedy: format!("take the expiration out of the rule '{id}', or the vault will be deleted by it"),
                 };
             }
-            Effect::Moves(class) if is_archive(class) && reached.iter().any(|kind| *kind != "data_") => {
-                let hot: Vec<&str> = reached.iter().copied().filter(|kind| *kind != "data_").collect();
-                return Judgement::Ruins {
-                    does: format!(
-                        "the bucket's lifecycle rule '{id}' moves {}* of this vault to {class}",
-                        hot.join("*, ")
-                    ),
-                    remedy: format!("give the rule '{id}' the prefix '{prefix}data_': the log must stay readable"),
-                };
+            Effect::Moves(class) => {
+                let may_freeze = is_archive(class) || class == TIERING;
+                let hot: Vec<&str> = reached
+                    .iter()
+                    .copied()
+                    .filter(|kind| *kind == "meta_" || (*kind == "hot_" && may_freeze))
+                    .collect();
+                if !hot.is_empty() {
+                    return Judgement::Ruins {
+                        does: format!(
+                            "the bucket's lifecycle rule '{id}' moves {}* of this vault to {class}{}",
+                            hot.join("*, "),
+                            in_class(class)
+                        ),
+                        remedy: format!(
+                            "give the rule '{id}' the prefix '{prefix}data_': the log must stay where it is"
+                        ),
+                    };
+                }
+                if reached.contains(&"hot_") {
+                    notes.push(format!("the rule '{id}' moves hot_* of this vault to {class}{}", in_class(class)));
+                }
+                if reached.contains(&"data_") && class == TIERING {
+                    notes.push(format!(
+                        "the rule '{id}' moves packs to {class}: no listing tells which of them it archived, so a \
+                         restore finds out what it has to thaw when it reads"
+                    ));
+                }
             }
-            Effect::ExpiresOld(days) if *days < TIME_TO_NOTICE => {
-                judged = Judgement::Note(format!(
-                    "the rule '{id}' makes a deletion final after {days} days: {TIME_TO_NOTICE} or more leave time to notice"
-                ));
-            }
-            Effect::Moves(_)
-            | Effect::ExpiresOld(_)
-            | Effect::MovesOld(_)
-            | Effect::EndsUploads
-            | Effect::DropsMarkers => {}
+            Effect::ExpiresOld(days) => notes.push(ends_for_good(id, *days, &all)),
+            Effect::MovesOld(_) | Effect::EndsUploads | Effect::DropsMarkers => {}
         }
     }
-    judged
+    if notes.is_empty() { Judgement::Fine } else { Judgement::Note(notes.join("; ")) }
+}
+
+/// Whoever may set delete markers destroys what they hide, once its days are over.
+fn ends_for_good(id: &str, days: u32, reached: &str) -> String {
+    let haste =
+        if days < TIME_TO_NOTICE { format!(" ({TIME_TO_NOTICE} or more leave time to notice)") } else { String::new() };
+    format!(
+        "the rule '{id}' makes every deletion of {reached}* final after {days} days{haste}: whoever sets delete markers \
+         destroys the vault by waiting. The daily inventory alarms within a day; take the markers away before \
+         (docs/setup.md), or this part out of the rule"
+    )
 }
 
 /// Operator, naming the first rule that would ruin the vault.
@@ -151,7 +189,28 @@ mod tests {
         for prefix in ["", "nas/", "nas/meta_", "nas/hot_", "nas/m"] {
             assert!(ruins(&rule(prefix, &[archive()])), "{prefix}");
         }
-        assert_eq!(judge(&rule("", &[Effect::Moves("STANDARD_IA".into())]), "nas/"), Judgement::Fine);
+        for class in ["INTELLIGENT_TIERING", "GLACIER_IR", "STANDARD_IA", "ONEZONE_IA"] {
+            for prefix in ["", "nas/", "nas/meta_"] {
+                let judged = judge(&rule(prefix, &[Effect::Moves(class.into())]), "nas/");
+                assert!(
+                    matches!(&judged, Judgement::Ruins { does, .. } if does.contains(&format!("to {class}, w"))),
+                    "{judged:?}"
+                );
+            }
+        }
+        assert_eq!(judge(&rule("nas/data_", &[Effect::Moves("STANDARD_IA".into())]), "nas/"), Judgement::Fine);
+    }
+
+    #[test]
+    fn what_costs_or_hides_something_without_ruining_the_vault_is_said_with_what() {
+        let said = |prefix: &str, class: &str| match judge(&rule(prefix, &[Effect::Moves(class.into())]), "nas/") {
+            Judgement::Note(said) => said,
+            other => panic!("{other:?}"),
+        };
+        assert!(said("nas/hot_", "GLACIER_IR").contains("90 days"));
+        assert!(said("nas/hot_", "STANDARD_IA").contains("30 days"));
+        assert!(said("nas/data_", "INTELLIGENT_TIERING").contains("no listing tells"));
+        assert!(ruins(&rule("nas/hot_", &[Effect::Moves("INTELLIGENT_TIERING".into())])));
     }
 
     #[test]
@@ -168,10 +227,21 @@ mod tests {
 
     #[test]
     fn tidying_rules_are_fine_and_a_hasty_one_is_named() {
-        let tidy =
-            [Effect::EndsUploads, Effect::DropsMarkers, Effect::ExpiresOld(90), Effect::MovesOld("GLACIER".into())];
+        let tidy = [Effect::EndsUploads, Effect::DropsMarkers, Effect::MovesOld("GLACIER".into())];
         assert_eq!(judge(&rule("", &tidy), ""), Judgement::Fine);
         let judged = judge(&rule("", &[Effect::ExpiresOld(1)]), "");
-        assert!(matches!(&judged, Judgement::Note(n) if n.contains("1 days")), "{judged:?}");
+        assert!(matches!(&judged, Judgement::Note(n) if n.contains("1 days (30 or more")), "{judged:?}");
+    }
+
+    /// An old version of a pack is what a delete marker hides; those of a trial's probes are nobody's loss.
+    #[test]
+    fn a_rule_that_ends_old_versions_is_named_with_its_days_however_many_and_the_one_for_probes_is_fine() {
+        for prefix in ["", "nas/", "nas/data_", "nas/meta_log_"] {
+            let judged = judge(&rule(prefix, &[Effect::ExpiresOld(90)]), "nas/");
+            let told = |said: &str| said.contains("final after 90 days:") && said.contains("inventory alarms");
+            assert!(matches!(&judged, Judgement::Note(said) if told(said)), "{judged:?}");
+            assert!(allow(&[rule(prefix, &[Effect::ExpiresOld(90)])], "nas/").is_ok());
+        }
+        assert_eq!(judge(&rule("nas/meta_probe_", &[Effect::ExpiresOld(30)]), "nas/"), Judgement::Fine);
     }
 }

@@ -3,13 +3,10 @@
 
 use super::{S3Store, trouble};
 use crate::error::Result;
-use crate::store::rules::{Effect, Rule};
+use crate::store::rules::{Effect, PROBE, Rule};
 use crate::store::{ObjectStore, is_archive};
 use crate::worker::Stop;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, LifecycleRuleAndOperator, LifecycleRuleFilter};
-
-/// Names of the trial's own objects begin so; none of them belongs to the format.
-pub(super) const PROBE: &str = "meta_probe_";
 
 impl S3Store {
     /// The rules of the bucket; none where it has none. Operator where this key may not read them.

@@ -5,7 +5,6 @@
 //! objects: were it allowed, nothing of the vault would change. Configuration is read and never written. The objects
 //! stay where deleting is refused, as it should be; the trial names them. Dying half way leaves some of them.
 
-use super::lifecycle::PROBE;
 use super::make::{self, lock};
 use super::{S3Store, feed, put, trouble};
 use crate::clock::{Clock, Wall};
@@ -15,7 +14,7 @@ use crate::store::abilities::Ability;
 use crate::store::bucket::Lock;
 use crate::store::finding::{Finding, Trial};
 use crate::store::proof::Sum;
-use crate::store::rules::{Judgement, judge};
+use crate::store::rules::{Judgement, PROBE, judge};
 use crate::store::{Body, Created, NewObject, ObjectName, ObjectStore, is_archive};
 use crate::worker::Stop;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;

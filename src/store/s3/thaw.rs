@@ -5,7 +5,7 @@ use super::behind::{Absent, Found};
 use super::{S3Store, trouble, wall};
 use crate::error::Result;
 use crate::store::abilities::Ability;
-use crate::store::{Access, ObjectName, Speed, Thaw, is_archive};
+use crate::store::{Access, ObjectName, Speed, TIERING, Thaw, is_archive};
 use crate::worker::Stop;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -15,9 +15,6 @@ use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{GlacierJobParameters, RestoreRequest, RestoreStatus, Tier};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-
-/// Moves objects into archives by itself, and does not say in listings which.
-const TIERING: &str = "INTELLIGENT_TIERING";
 
 /// What a listing tells. A server that never listed a status may be one that does not: then nothing is told of a frozen
 /// class.
