@@ -22,4 +22,5 @@ pub mod spell;
 #[cfg(test)]
 mod trial;
 pub mod uplink;
+pub mod vigil;
 mod walks;

@@ -1,8 +1,8 @@
 //! Whether a bucket may be written to: its lifecycle rules are read before the first object of a start, and of a vault.
 //!
 //! A bucket whose rules would delete the vault or freeze its log is not written to. What this key may not read is no
-//! hindrance. A read that failed in passing is no answer: nothing is written before there is one. Once answered, a process
-//! asks no more. Reads only, so dying here does nothing.
+//! hindrance. A read that failed in passing is no answer: nothing is written before there is one. Once answered, it is not
+//! asked again at the door: what changes later is for [`super::vigil`]. Reads only, so dying here does nothing.
 
 use crate::error::{Error, Kind, Result};
 use crate::store::ObjectStore;
@@ -11,9 +11,17 @@ use crate::store::s3::S3Store;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// What the buckets of this process answered, by address; in it what is wrong with a log in part frozen already.
+/// What the buckets of this process answered, by address.
 #[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+pub struct Gate(Arc<Mutex<BTreeMap<String, Answered>>>);
+
+#[derive(Clone, Debug)]
+struct Answered {
+    /// What is wrong with a log in part frozen already.
+    alarm: Option<String>,
+    /// What of the rules is worth knowing; None: they are not told.
+    notes: Option<Vec<String>>,
+}
 
 impl Gate {
     /// Operator: a rule would ruin the vault, which it is asked about anew each time. Retry: it could not be asked. Else what
@@ -30,23 +38,33 @@ impl Gate {
         frozen: impl FnOnce() -> Result<Option<(u64, String)>>,
     ) -> Result<Option<String>> {
         if let Some(answered) = self.0.lock().expect("gate lock").get(url) {
-            return Ok(answered.clone());
+            return Ok(answered.alarm.clone());
         }
         let unanswered = |e: Error| e.during("see that no rule of the bucket harms the vault");
-        match rules() {
-            Ok(found) => rules::allow(&found, prefix)?,
+        let notes = match rules() {
+            Ok(found) => {
+                rules::allow(&found, prefix)?;
+                Some(rules::notes(&found, prefix))
+            }
             Err(e) if e.kind() == Kind::Operator || e.kind() == Kind::Damaged => {
                 tracing::debug!(vault = %url, "the bucket's rules are not known: {e}");
+                None
             }
             Err(e) => return Err(unanswered(e)),
-        }
+        };
         let alarm = match frozen() {
             Ok(found) => found.map(|(count, first)| alarm(count, &first)),
             Err(e) if e.kind() == Kind::Operator => None,
             Err(e) => return Err(unanswered(e)),
         };
-        self.0.lock().expect("gate lock").insert(url.to_owned(), alarm.clone());
+        let answered = Answered { alarm: alarm.clone(), notes };
+        self.0.lock().expect("gate lock").insert(url.to_owned(), answered);
         Ok(alarm)
+    }
+
+    /// What was worth knowing of a bucket's rules when they were asked for; None: they were not told.
+    pub fn notes(&self, url: &str) -> Option<Vec<String>> {
+        self.0.lock().expect("gate lock").get(url)?.notes.clone()
     }
 }
 

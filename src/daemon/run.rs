@@ -20,6 +20,7 @@ use super::orders::Orders;
 use super::reread::{self, Disks};
 use super::rest::{KNOCK, Rested, rest};
 use super::uplink::{self, Place, Uplink};
+use super::vigil::{self, Vigil};
 use super::walks::Sleepers;
 use crate::backup::Engine;
 use crate::catalog::Level;
@@ -216,6 +217,7 @@ impl Daemon {
                     vault.clear("open");
                     // Opening it proved that it is the one.
                     vault.barred.store(false, Ordering::SeqCst);
+                    vault.forbidden.store(false, Ordering::SeqCst);
                     self.work(vault, &engine);
                     let kept = vault.learnt.lock().expect("learnt lock").keep(&engine);
                     if let Err(e) = kept {
@@ -303,6 +305,12 @@ impl Daemon {
                     self.run(vault, engine, "reread", &engine.bells.reread, || {
                         reread::step(every, vault, &self.disks, &mut table)
                     });
+                });
+            }
+            if self.watcher.is_some() && vault.is_bucket() {
+                s.spawn(|| {
+                    let mut vigil = Vigil::of(vault, &self.house.gate, engine.clock.steady());
+                    self.run(vault, engine, "rules", &vault.mended, || vigil::step(vault, engine, &mut vigil));
                 });
             }
             for n in 0..uploaders {

@@ -152,6 +152,18 @@ pub fn allow(rules: &[Rule], prefix: &str) -> crate::error::Result<()> {
     Ok(())
 }
 
+/// Rules of ours begin so, those of another vault beside this one too: they are no news.
+const OURS: &str = "panicroom-";
+
+/// What is worth knowing of the rules, and ruins nothing.
+pub fn notes(rules: &[Rule], prefix: &str) -> Vec<String> {
+    let of = |rule: &Rule| match judge(rule, prefix) {
+        Judgement::Note(said) if !rule.id.starts_with(OURS) => Some(said),
+        _ => None,
+    };
+    rules.iter().filter_map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

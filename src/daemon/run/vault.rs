@@ -37,6 +37,8 @@ pub struct Vault {
     link: Mutex<Option<String>>,
     /// What lies there is not the vault of the catalog: nothing is written to it (promise 10).
     pub barred: AtomicBool,
+    /// A rule of the bucket would ruin the vault: nothing is written to it.
+    pub forbidden: AtomicBool,
     /// Held by whoever looks through the vault: one at a time.
     pub checking: Mutex<()>,
     /// Held by whoever was asked to read the roots again: one at a time.
@@ -84,6 +86,7 @@ impl Vault {
             one_at_a_time: AtomicBool::new(false),
             link: Mutex::default(),
             barred: AtomicBool::new(false),
+            forbidden: AtomicBool::new(false),
             checking: Mutex::default(),
             rereading: Mutex::default(),
             trouble: Mutex::default(),
@@ -98,8 +101,7 @@ impl Vault {
     }
     /// Whether its server can be reached at all; a folder shows itself.
     pub(super) fn is_reachable(&self) -> bool {
-        let s3 = self.s3.lock().expect("s3 lock").clone();
-        s3.is_none_or(|s3| s3.is_reachable())
+        self.s3().is_none_or(|s3| s3.is_reachable())
     }
     /// Whether it is a bucket: caps and links are for those, a folder costs nobody's line.
     pub fn is_bucket(&self) -> bool {
@@ -166,7 +168,15 @@ impl Vault {
     }
     /// Whether nothing is to be sent now.
     pub(super) fn holds_still(&self) -> bool {
-        self.paused.load(Ordering::SeqCst) || self.barred.load(Ordering::SeqCst) || self.link_hold().is_some()
+        let flag = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        self.is_quiet() || flag(&self.barred) || flag(&self.forbidden)
+    }
+    /// Whether nobody is to be asked anything either.
+    pub(in crate::daemon) fn is_quiet(&self) -> bool {
+        self.paused.load(Ordering::SeqCst) || self.link_hold().is_some()
+    }
+    pub(in crate::daemon) fn s3(&self) -> Option<Arc<S3Store>> {
+        self.s3.lock().expect("s3 lock").clone()
     }
     pub(super) fn clear(&self, name: &'static str) {
         self.trouble.lock().expect("trouble lock").remove(name);
