@@ -431,7 +431,7 @@ fn promise_9_a_vault_whose_objects_somebody_deleted_comes_back_whole_and_is_not_
 
 #[test]
 #[ignore = "builds the program once more: run by tests/all"]
-fn the_script_for_a_bucket_of_ones_own_passes_on_a_test_server() {
+fn the_script_for_a_bucket_of_ones_own_passes_on_a_test_server_and_fails_on_one_that_believes_every_checksum() {
     let Some(server) = Server::seaweedfs() else { return };
     server.make_bucket("own");
     let mut script = Command::new("bash");
@@ -439,6 +439,13 @@ fn the_script_for_a_bucket_of_ones_own_passes_on_a_test_server() {
     script.env("AWS_SHARED_CREDENTIALS_FILE", server.credentials()).env("AWS_EC2_METADATA_DISABLED", "true");
     script.args(["tests/aws", "--class", "STANDARD", "--vault", &format!("s3://own/trial?{}", server.query())]);
     Ran::from(script.output().unwrap()).exits(0).says("everything came back").says("aws s3 rm --recursive");
+    let believes = Server::moto().expect("as the other");
+    believes.make_bucket("own");
+    let mut script = Command::new("bash");
+    script.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    script.env("AWS_SHARED_CREDENTIALS_FILE", believes.credentials()).env("AWS_EC2_METADATA_DISABLED", "true");
+    script.args(["tests/aws", "--class", "STANDARD", "--vault", &format!("s3://own/trial?{}", believes.query())]);
+    Ran::from(script.output().unwrap()).exits(1).says("no right of this key explains").says("wrong checksum");
     let mut nowhere = Command::new("bash");
     nowhere.current_dir(env!("CARGO_MANIFEST_DIR")).args(["tests/aws", "--vault", "own"]);
     Ran::from(nowhere.output().unwrap()).exits(2).says("usage: tests/aws --vault");
