@@ -38,11 +38,13 @@ struct Probe<'a> {
     id: &'a str,
     stop: Stop,
     trial: Trial,
+    /// Days for which the bucket locks every new object, those of the trial too.
+    locked: Option<u32>,
 }
 
 /// Tries everything. `id` makes the names of this trial its own: letters and digits.
 pub fn prove(store: &S3Store, id: &str, clock: &dyn Clock) -> Trial {
-    let mut probe = Probe { store, id, stop: Stop::new(), trial: Trial::default() };
+    let mut probe = Probe { store, id, stop: Stop::new(), trial: Trial::default(), locked: None };
     if probe.reach(clock) && probe.log() && probe.create() {
         probe.refuses_a_wrong_sum();
         probe.refuses_a_taken_name();
@@ -329,6 +331,9 @@ impl Probe<'_> {
                 Err(e) => Err(trouble::error(doing.clone(), &e)),
             }
         });
+        if let Ok(Some(Lock { retention: Some(r) })) = &answer {
+            self.locked = Some(r.days);
+        }
         self.say(match answer {
             Ok(Some(Lock { retention: Some(r) })) => {
                 let but = if r.mode == "COMPLIANCE" { "not even by its owner" } else { "except by the right to bypass it" };
@@ -402,13 +407,26 @@ impl Probe<'_> {
             self.trial.left.retain(|left| *left != key);
         }
         self.denied("no delete", plain, "this key may delete");
-        if let Some(old) = old {
-            self.denied("no delete of versions", old, "this key may delete versions for good");
+        match old {
+            Some(Ok(Some(answer))) if self.is_by_lock(&answer) => self.say(
+                Finding::note(
+                    "no delete of versions",
+                    "refused by the bucket's lock, whatever this key may: that proves nothing about its rights",
+                )
+                .remedy("look that its policy allows neither s3:DeleteObjectVersion nor s3:BypassGovernanceRetention"),
+            ),
+            Some(old) => self.denied("no delete of versions", old, "this key may delete versions for good"),
+            None => {}
         }
         self.say(Finding::note(
             "no rule changes",
             "not tried: no trial of writing the bucket's rules is harmless. Look that the key's policy does not allow it",
         ));
+    }
+
+    /// Whether a refusal is the lock's, or may be: the answer is the same as for want of rights, but for its words on AWS.
+    fn is_by_lock(&self, answer: &trouble::Answer) -> bool {
+        answer.status == 403 && (self.locked.is_some() || answer.message.to_ascii_lowercase().contains("object lock"))
     }
 
     fn version(&self, name: &ObjectName) -> Option<String> {
