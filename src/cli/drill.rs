@@ -47,7 +47,7 @@ pub struct Drill {
     /// Prove the sealed bytes alone, without the words: packs are what their names say
     #[arg(long)]
     pub sealed: bool,
-    /// How urgently to thaw (bulk when left out: the cheapest)
+    /// How urgently to thaw (the cheapest speed there is when left out)
     #[arg(long, value_enum)]
     pub speed: Option<SpeedArg>,
     /// Which of the configured vaults (the one whose last drill is longest ago when left out)
@@ -87,7 +87,7 @@ impl Wish {
     fn of(args: &Drill, settings: Option<&Settings>) -> std::result::Result<Self, Failure> {
         let usage = |e: String| Failure::Usage(Error::operator(e));
         let usual = settings.map(|s| s.drill).unwrap_or_default();
-        let speed = bill::speed(args.speed);
+        let speed = args.speed.map(bill::speed);
         Ok(Self {
             budget: args
                 .budget

@@ -63,7 +63,7 @@ pub struct Restore {
     /// Only say what it would take, cost and last, at every speed; spends nothing
     #[arg(long)]
     pub plan: bool,
-    /// How urgently to thaw (bulk when left out: the cheapest)
+    /// How urgently to thaw (the cheapest speed there is when left out)
     #[arg(long, value_enum)]
     pub speed: Option<SpeedArg>,
     /// Refuse what costs more than this, or what has no known price

@@ -2,7 +2,6 @@
 
 use super::{Failure, read_text};
 use crate::config::VaultUrl;
-use crate::model::Speed;
 use crate::price::{Place, PriceBook, RestoreNeed, Terms};
 use crate::store::is_archive;
 use std::path::PathBuf;
@@ -31,7 +30,7 @@ pub fn place(url: &VaultUrl, class: Option<&str>) -> Place {
     }
 }
 
-/// What bringing a terabyte back costs, at the slowest speed, in whole units of whatever currency: the lower, the sooner a
+/// What bringing a terabyte back costs, at the cheapest speed, in whole units of whatever currency: the lower, the sooner a
 /// vault is taken. Folders before everything.
 pub fn dearness(url: &VaultUrl, book: &PriceBook) -> (u8, u64) {
     let VaultUrl::Bucket(bucket) = url else { return (0, 0) };
@@ -53,7 +52,8 @@ pub fn dearness(url: &VaultUrl, book: &PriceBook) -> (u8, u64) {
                 stored_bytes: bytes,
                 downlink: None,
             };
-            crate::price::restore(offer, &need, Speed::Bulk).total.map(crate::price::Money::decimal)
+            let totals = offer.speeds().filter_map(|speed| crate::price::restore(offer, &need, speed).total);
+            totals.min_by_key(|total| total.as_micros()).map(crate::price::Money::decimal)
         }
         Terms::Elsewhere(_) | Terms::Unknown => None,
     };

@@ -367,8 +367,8 @@ impl<'a> Thawer<'a> {
             Speed::Expedited => Speed::Standard,
             Speed::Standard => Speed::Bulk,
             Speed::Bulk => {
-                return Err(Error::operator("thaw: the vault refuses every speed, bulk too")
-                    .remedy("look at its words above, and ask its provider"));
+                return Err(Error::operator("thaw: the vault does not thaw at the speed bulk, and every other one costs more")
+                    .remedy("look at its words above; '--speed standard' with the same command shows the price of that one, and asks"));
             }
         };
         tracing::warn!("the vault does not thaw at the speed {} now; going on at {slower}", self.terms.speed);

@@ -44,7 +44,7 @@ impl Planner<'_> {
                 return Err(self.nothing(&chosen));
             }
             let (file, folder, plan) = self.write_down(&chosen, proof)?;
-            let total = plan.at_speed(self.wish.money.speed).and_then(|s| s.cost.total);
+            let total = plan.at_speed(self.wish.money.speed_of(&plan)).and_then(|s| s.cost.total);
             if total.is_none_or(|total| total * MICROS <= budget_of(self.wish)) {
                 return Ok((file, folder, plan));
             }
@@ -149,7 +149,7 @@ impl Purse<'_> {
             lists: self.lists,
             ..Plan::default()
         };
-        let bill = bill::price(&plan, self.prices, self.stored_bytes, self.money, self.money.speed);
+        let bill = bill::price(&plan, self.prices, self.stored_bytes, self.money, self.money.speed_at(self.prices));
         bill.cost.total.is_none_or(|total| total * MICROS <= as_float(self.budget))
     }
 }
@@ -167,7 +167,7 @@ pub(super) fn agree(
     if file.fact::<i64>(AGREED)?.is_some() && !is_late {
         return Ok(());
     }
-    let chosen = plan.at_speed(wish.money.speed);
+    let chosen = plan.at_speed(wish.money.speed_of(plan));
     let total = chosen.and_then(|s| s.cost.total);
     if let Some(total) = total.filter(|total| is_late && total * MICROS > budget_of(wish)) {
         return Err(Failure::Work(
@@ -176,10 +176,6 @@ pub(super) fn agree(
             ))
             .remedy("allow more with '--budget'; nothing was spent on it"),
         ));
-    }
-    let is_unknown = total.is_none() && !plan.costs_nothing();
-    if is_unknown && plan.frozen_packs == 0 && !wish.money.yes {
-        bill::ask(line, &wish.money, None, chosen)?;
     }
     bill::settle(line, plan, file, target.free()?, &wish.money)?;
     keep_cost(file, total.zip(chosen).map(|(total, s)| (to_micros(total), s.cost.currency.as_str())))?;
@@ -221,7 +217,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn money_wish() -> bill::Wish {
-        bill::Wish { what: "drill", speed: Speed::Bulk, downlink: None, poll: None, max_cost: None, yes: false }
+        bill::Wish { what: "drill", speed: None, downlink: None, poll: None, max_cost: None, yes: false }
     }
 
     proptest! {

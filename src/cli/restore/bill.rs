@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::{Rate, Size, Speed};
 use crate::price::{Estimate, Money, Offer, PriceBook, RestoreNeed, Terms as Prices};
 use crate::restore::thaw::pace::{Terms, days_to_pay};
-use crate::restore::thaw::{agree, standing};
+use crate::restore::thaw::{Standing, agree, standing};
 use crate::restore::{Cost, Plan, SpeedPlan};
 use crate::worker::Faults;
 use std::io::{BufRead, IsTerminal, Write};
@@ -25,7 +25,8 @@ const POLL_MIN: Duration = Duration::from_secs(1);
 pub(in crate::cli) struct Wish {
     /// What it is for: `restore`, `drill`.
     pub what: &'static str,
-    pub speed: Speed,
+    /// None: the cheapest there is.
+    pub speed: Option<Speed>,
     pub downlink: Option<Rate>,
     pub poll: Option<Duration>,
     pub max_cost: Option<f64>,
@@ -38,7 +39,7 @@ impl Wish {
         let usage = |e: String| Failure::Usage(Error::operator(e));
         Ok(Self {
             what: "restore",
-            speed: speed(args.speed),
+            speed: args.speed.map(speed),
             downlink: args.downlink.as_deref().map(|t| t.parse::<Rate>().map_err(usage)).transpose()?,
             poll: poll(args.poll.as_deref())?,
             max_cost: args.max_cost,
@@ -49,12 +50,22 @@ impl Wish {
     /// On a line that gives no more than this, as configured.
     #[must_use]
     pub fn within(self, down: Option<Rate>) -> Self {
-        let guessed = Terms::of(None, self.speed).downlink;
+        let guessed = Terms::of(None, Speed::Bulk).downlink;
         let downlink = match (self.downlink, down) {
             (None, Some(down)) if down >= guessed => None,
             (given, down) => [given, down].into_iter().flatten().min(),
         };
         Self { downlink, ..self }
+    }
+
+    /// The speed that was asked for, else the cheapest of those there are.
+    pub fn speed_of(&self, plan: &Plan) -> Speed {
+        let offered = |speed: &Speed| plan.at_speed(*speed).is_some();
+        self.speed.or_else(|| Speed::ALL.into_iter().find(offered)).unwrap_or(Speed::Bulk)
+    }
+    /// The same before there is a plan.
+    pub fn speed_at(&self, prices: Prices<'_>) -> Speed {
+        self.speed.or_else(|| prices.offer()?.speeds().next()).unwrap_or(Speed::Bulk)
     }
 
     /// How what may be spent is bounded.
@@ -72,12 +83,11 @@ impl Wish {
     }
 }
 
-/// The cheapest where nothing is said.
-pub(in crate::cli) fn speed(typed: Option<SpeedArg>) -> Speed {
+pub(in crate::cli) fn speed(typed: SpeedArg) -> Speed {
     match typed {
-        None | Some(SpeedArg::Bulk) => Speed::Bulk,
-        Some(SpeedArg::Standard) => Speed::Standard,
-        Some(SpeedArg::Expedited) => Speed::Expedited,
+        SpeedArg::Bulk => Speed::Bulk,
+        SpeedArg::Standard => Speed::Standard,
+        SpeedArg::Expedited => Speed::Expedited,
     }
 }
 
@@ -200,7 +210,7 @@ pub(in crate::cli) fn show(
         writeln!(out, "the price is not known: no price list has this vault ('[prices] file' names one)")?;
         return Ok(());
     }
-    let line = wish.terms(plan, wish.speed).downlink;
+    let line = wish.terms(plan, wish.speed_of(plan)).downlink;
     for speed in &plan.speeds {
         let SpeedPlan { speed, hours_first, hours_last, cost } = speed;
         let of = |part| amount(part, &cost.currency);
@@ -216,7 +226,10 @@ pub(in crate::cli) fn show(
             hours(*hours_last)
         )?;
     }
-    let more = plan.at_speed(wish.speed).filter(|_| plan.frozen_packs > 0).and_then(|s| Some((s, once_more(&s.cost)?)));
+    let more = plan
+        .at_speed(wish.speed_of(plan))
+        .filter(|_| plan.frozen_packs > 0)
+        .and_then(|s| Some((s, once_more(&s.cost)?)));
     if let Some((speed, more)) = more.filter(|(_, more)| *more > 0.0) {
         let more = amount(Some(more), &speed.cost.currency);
         writeln!(
@@ -241,7 +254,8 @@ pub(in crate::cli) fn settle(
     free: Size,
     wish: &Wish,
 ) -> std::result::Result<(), Failure> {
-    if standing(job)?.is_some() {
+    if let Some(at) = standing(job)? {
+        other_speed(line, plan, job, wish, &at)?;
         return settle_again(line, plan, job, wish);
     }
     let has_begun = job.count("runs")? > 0;
@@ -258,34 +272,79 @@ pub(in crate::cli) fn settle(
             .remedy("make room, then give the same command again; or choose another target"),
         ));
     }
-    let chosen = plan.at_speed(wish.speed);
+    let speed = wish.speed_of(plan);
+    let chosen = plan.at_speed(speed);
     if plan.frozen_packs > 0 && chosen.is_none() {
-        let offered: Vec<&str> = plan.speeds.iter().map(|s| s.speed.as_str()).collect();
-        return Err(Failure::Usage(
-            Error::operator(format!(
-                "thaw at the speed {}: {} does not offer it",
-                wish.speed,
-                plan.class.as_deref().unwrap_or("the vault's class")
-            ))
-            .remedy(format!("choose one of {}", offered.join(", "))),
-        ));
+        return Err(not_offered(plan, speed));
     }
     let total = chosen.and_then(|s| s.cost.total);
     if let Some(most) = wish.max_cost.filter(|_| !plan.costs_nothing()) {
         within(most, total, chosen.map_or("", |s| s.cost.currency.as_str()))?;
     }
-    let costs = plan.frozen_packs > 0 || total.is_some_and(|total| total >= CENT);
+    // What nobody knows the price of may cost anything.
+    let costs = plan.frozen_packs > 0 || total.map_or(!plan.costs_nothing(), |total| total >= CENT);
     if costs && !wish.yes {
         ask(line, wish, total, chosen)?;
     }
     if plan.needs_terms() {
-        let usual = wish.terms(plan, wish.speed);
-        // A provider may be slower than AWS is with a class of that name.
-        let listed = chosen.and_then(|s| s.hours_first).map_or(Duration::ZERO, |h| Duration::from_secs_f64(h * 3600.0));
-        let terms = Terms { takes: usual.takes.max(listed), ..usual };
+        let terms = agreed_terms(plan, wish, speed, chosen);
         agree(job, &terms, again_within(plan, chosen, wish.max_cost), &Faults::default())?;
     }
     Ok(())
+}
+
+/// A provider may be slower than AWS is with a class of that name.
+fn agreed_terms(plan: &Plan, wish: &Wish, speed: Speed, chosen: Option<&SpeedPlan>) -> Terms {
+    let usual = wish.terms(plan, speed);
+    let listed = chosen.and_then(|s| s.hours_first).map_or(Duration::ZERO, |h| Duration::from_secs_f64(h * 3600.0));
+    Terms { takes: usual.takes.max(listed), ..usual }
+}
+
+fn not_offered(plan: &Plan, speed: Speed) -> Failure {
+    let offered: Vec<&str> = plan.speeds.iter().map(|s| s.speed.as_str()).collect();
+    let class = plan.class.as_deref().unwrap_or("the vault's class");
+    Failure::Usage(
+        Error::operator(format!("thaw at the speed {speed}: {class} does not offer it"))
+            .remedy(format!("choose one of {}", offered.join(", "))),
+    )
+}
+
+/// A job that thaws at one speed is told another: what was not asked for yet is asked for at that one, once its price is
+/// agreed to. What was asked for keeps its own.
+#[expect(clippy::cast_precision_loss, reason = "a share of what is read")]
+fn other_speed(
+    line: &Line,
+    plan: &Plan,
+    job: &JobFile,
+    wish: &Wish,
+    at: &Standing,
+) -> std::result::Result<(), Failure> {
+    let Some(speed) = wish.speed.filter(|speed| *speed != at.terms.speed) else { return Ok(()) };
+    if at.frozen.packs == 0 {
+        eprintln!(
+            "Everything was asked for already, at the speed {}; it stays so. What must be asked for again is, at {speed}.",
+            at.terms.speed
+        );
+    }
+    let chosen = plan.at_speed(speed);
+    if chosen.is_none() {
+        return Err(not_offered(plan, speed));
+    }
+    let share = at.frozen.bytes as f64 / plan.pack_bytes.max(1) as f64;
+    let price = chosen.and_then(|s| once_more(&s.cost)).map(|whole| whole * share.min(1.0));
+    if let Some(most) = wish.max_cost {
+        within(most, price, chosen.map_or("", |s| s.cost.currency.as_str()))?;
+    }
+    if at.frozen.packs > 0 && !wish.yes {
+        eprintln!(
+            "{} packs ({}) are still frozen and not asked for: at {speed} instead of {} their thaw costs what follows.",
+            at.frozen.packs,
+            Size(at.frozen.bytes),
+            at.terms.speed
+        );
+        ask(line, wish, price, chosen)?;
+    }
+    Ok(agreed_terms(plan, wish, speed, chosen).keep(job)?)
 }
 
 /// What asking for everything once more would cost: its copies are here already where they were fetched.
@@ -317,7 +376,8 @@ fn settle_again(line: &Line, plan: &Plan, job: &JobFile, wish: &Wish) -> std::re
     if gone.packs == 0 || job.may_thaw_again()? >= gone.bytes {
         return Ok(());
     }
-    let chosen = plan.at_speed(wish.speed);
+    let speed = standing(job)?.map_or_else(|| wish.speed_of(plan), |at| at.terms.speed);
+    let chosen = plan.at_speed(speed);
     let share = all.bytes as f64 / plan.pack_bytes.max(1) as f64;
     let price = chosen.and_then(|s| once_more(&s.cost)).map(|more| more * share);
     if let Some(most) = wish.max_cost {
@@ -350,14 +410,16 @@ fn within(most: f64, total: Option<f64>, currency: &str) -> Result<()> {
 
 pub(in crate::cli) fn ask(line: &Line, wish: &Wish, total: Option<f64>, chosen: Option<&SpeedPlan>) -> Result<()> {
     let price = amount(total, chosen.map_or("", |s| s.cost.currency.as_str()));
+    let costs = if total.is_some() { "it costs money" } else { "it may cost money" };
     if line.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Error::operator(format!(
-            "{}: it costs money ({price}), and nobody is there to be asked",
-            wish.what
-        ))
-        .remedy(format!("look at '--plan', then give '--yes'{}; nothing was spent", wish.bound())));
+        return Err(Error::operator(format!("{}: {costs} ({price}), and nobody is there to be asked", wish.what))
+            .remedy(format!("look at '--plan', then give '--yes'{}; nothing was spent", wish.bound())));
     }
-    eprint!("Go on at the speed {} for {price}? [y/N] ", wish.speed);
+    let at = chosen.map_or(String::new(), |s| format!(" at the speed {}", s.speed));
+    match total {
+        Some(_) => eprint!("Go on{at} for {price}? [y/N] "),
+        None => eprint!("Go on{at}, though nobody knows what it costs? [y/N] "),
+    }
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
@@ -412,7 +474,7 @@ mod tests {
         assert_eq!([within(Some(14.0)), within(Some(12.0)), within(Some(10.0))], [1000, 500, 0]);
         let mut shown = Vec::new();
         let priced = Plan { speeds: vec![chosen], ..plan };
-        let wish = Wish { what: "restore", speed: Speed::Bulk, downlink: None, poll: None, max_cost: None, yes: false };
+        let wish = Wish { what: "restore", speed: None, downlink: None, poll: None, max_cost: None, yes: false };
         show(&priced, None, &wish, &mut shown).unwrap();
         let shown = String::from_utf8(shown).unwrap();
         assert!(shown.contains("asked for again: at most 4.00 USD more"), "{shown}");
@@ -425,7 +487,7 @@ mod tests {
         job.begin_run().unwrap();
         let typed = ["panicroom", "--json", "restore", "--to", "x"];
         let line = <Line as clap::Parser>::parse_from(typed);
-        let wish = |yes| Wish { what: "restore", speed: Speed::Bulk, downlink: None, poll: None, max_cost: None, yes };
+        let wish = |yes| Wish { what: "restore", speed: None, downlink: None, poll: None, max_cost: None, yes };
         let mut plan = Plan { needed_bytes: 9, ..Plan::default() };
         let settled = |plan: &Plan, yes| settle(&line, plan, &job, Size(0), &wish(yes));
         assert!(settled(&plan, false).is_ok(), "nothing to agree to, and its room is taken already");
@@ -442,6 +504,85 @@ mod tests {
         assert!(settled(&plan, false).is_err() && standing(&job).unwrap().is_none());
         assert!(settled(&plan, true).is_ok() && standing(&job).unwrap().is_some());
         assert!(settled(&plan, false).is_ok(), "agreed to");
+    }
+
+    fn restoring(yes: bool, speed: Option<Speed>) -> Wish {
+        Wish { what: "restore", speed, downlink: None, poll: None, max_cost: None, yes }
+    }
+
+    fn at(place: &Place, frozen: u64) -> Plan {
+        let (book, wish) = (PriceBook::shipped(), restoring(false, None));
+        let mut plan = Plan {
+            packs: 40,
+            pack_bytes: 1_000_000_000,
+            frozen_packs: frozen,
+            frozen_bytes: frozen * 25_000_000,
+            class: Some(place.class.clone()),
+            ..Plan::default()
+        };
+        let prices = book.terms(place);
+        let offered = Speed::ALL.into_iter().filter(|s| prices.offer().is_none_or(|o| o.speeds().any(|x| x == *s)));
+        plan.speeds = offered.map(|speed| price(&plan, prices, 0, &wish, speed)).collect();
+        plan
+    }
+
+    fn settled(plan: &Plan, job: &JobFile, wish: &Wish) -> std::result::Result<(), Failure> {
+        let line = <Line as clap::Parser>::parse_from(["panicroom", "--json", "restore", "--to", "x"]);
+        settle(&line, plan, job, Size(0), wish)
+    }
+
+    #[test]
+    fn promise_11_what_has_no_known_price_is_asked_about_though_nothing_is_frozen() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = JobFile::open(&dir.path().join("job.db")).unwrap();
+        for place in [
+            Place::bucket(None, Some("ap-nowhere-9"), "STANDARD_IA"),
+            Place::bucket(Some("https://s3.example.org"), None, "STANDARD"),
+        ] {
+            let plan = at(&place, 0);
+            let Err(Failure::Work(e)) = settled(&plan, &job, &restoring(false, None)) else { panic!("{place:?}") };
+            assert!(e.to_string().contains("may cost money (not known)"), "{e}");
+            assert!(settled(&plan, &job, &restoring(true, None)).is_ok());
+        }
+        for own in [Place::folder(), Place::bucket(Some("http://127.0.0.1:8333"), None, "STANDARD")] {
+            assert!(settled(&at(&own, 0), &job, &restoring(false, None)).is_ok(), "{own:?}");
+        }
+    }
+
+    #[test]
+    fn where_bulk_is_not_offered_the_cheapest_speed_that_is_stands_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = PriceBook::shipped();
+        for (n, endpoint) in ["https://s3.fr-par.scw.cloud", "https://s3.rbx.io.cloud.ovh.net"].iter().enumerate() {
+            let classes = ["GLACIER", "DEEP_ARCHIVE"].map(|class| Place::bucket(Some(endpoint), None, class));
+            let cold = classes.into_iter().find(|place| book.terms(place).offer().is_some_and(Offer::needs_thaw));
+            let cold = cold.unwrap_or_else(|| panic!("{endpoint}: no cold offer"));
+            let plan = at(&cold, 40);
+            let job = JobFile::open(&dir.path().join(format!("{n}.db"))).unwrap();
+            assert_eq!(restoring(false, None).speed_of(&plan), Speed::Standard, "{cold:?}");
+            assert!(
+                settled(&plan, &job, &restoring(true, Some(Speed::Bulk))).is_err(),
+                "what was asked for stays refused"
+            );
+            assert!(settled(&plan, &job, &restoring(true, None)).is_ok());
+            assert_eq!(standing(&job).unwrap().unwrap().terms.speed, Speed::Standard);
+        }
+    }
+
+    #[test]
+    fn promise_11_a_job_takes_another_speed_once_its_price_is_agreed_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = JobFile::open(&dir.path().join("job.db")).unwrap();
+        let plan = at(&Place::bucket(None, Some("us-east-1"), "DEEP_ARCHIVE"), 40);
+        let speed = || standing(&job).unwrap().unwrap().terms.speed;
+        settled(&plan, &job, &restoring(true, None)).ok().unwrap();
+        assert_eq!(speed(), Speed::Bulk);
+        settled(&plan, &job, &restoring(false, None)).ok().unwrap();
+        // Nothing of it is frozen in this job file: it costs nothing more, and holds for what must be asked for again.
+        settled(&plan, &job, &restoring(false, Some(Speed::Standard))).ok().unwrap();
+        assert_eq!(speed(), Speed::Standard);
+        assert!(settled(&plan, &job, &restoring(true, Some(Speed::Expedited))).is_err(), "it is not offered");
+        assert_eq!(speed(), Speed::Standard);
     }
 
     #[test]
