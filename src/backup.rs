@@ -12,6 +12,7 @@
 //! each other (promise 12).
 
 pub mod capture;
+pub mod in_hand;
 pub mod notice;
 pub mod pack;
 pub mod publish;
@@ -74,6 +75,8 @@ pub struct Engine {
     pub ours: Vec<TreePath>,
     pub bells: Bells,
     pub figures: Figures,
+    /// Rows capture has in hand.
+    pub in_hand: in_hand::InHand,
 }
 
 impl std::fmt::Debug for Engine {

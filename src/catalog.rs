@@ -30,7 +30,7 @@ pub use history::{CatalogPiece, KeptContent, KeptEntry, NewVersion, Outcome, Set
 pub use import::{Importer, Part};
 pub use loss::{ACKNOWLEDGED, Again, Casualty, Judged, LossSums, Word};
 pub use objects::{Known, NewPackRow, SegmentRow, SpooledObject};
-pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Scope};
+pub use queue::{DirtyRow, Due, Failed, Mark, PathMark, Pending, Scope};
 pub use reread::{Compared, LiveFile, Rereading, Rot, Rotten};
 pub use sums::{GROWTH_DAYS, RootSums, VaultSums};
 pub use tree::{NodeId, NodeRow, NodeShape};

@@ -56,6 +56,24 @@ fn a_folder_without_permission_is_named_and_what_it_held_is_not_deleted() {
 }
 
 #[test]
+fn promise_3_a_folder_that_can_be_read_again_is_walked_and_not_only_looked_at() {
+    if !is_root() {
+        return skip("a folder without permission", "only root can run the program as somebody else");
+    }
+    let machine = Machine::of_nobody();
+    let folder = machine.data().join("sub/closed");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("will"), "to my heirs").unwrap();
+    chown(&folder, Some(0), None).unwrap();
+    mode(&folder, 0o700);
+    let mut daemon = machine.daemon();
+    daemon.until("the folder is named", |s| s["roots"][0]["failed"] == 1 && s["roots"][0]["safe_files"] == 10);
+    chown(&folder, Some(NOBODY), None).unwrap();
+    // Nobody touches what lies in it: only a walk finds that.
+    daemon.until_safe(11);
+}
+
+#[test]
 fn promise_3_a_vanished_root_is_red_and_nothing_of_it_is_taken_for_deleted() {
     let machine = Machine::new();
     let before = sent(&machine.all_safe(10));

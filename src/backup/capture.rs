@@ -113,7 +113,7 @@ impl Engine {
     /// Captures everything that is due. Ends when the queue is drained; the packer blocks while the spool is full.
     pub fn capture_due(&self) -> Result<()> {
         let _under_way = UnderWay::new(&self.figures.capturing);
-        let (windows, turns) = (Windows::new(LONG_AT_ONCE, LARGE_AT_ONCE), Turns::default());
+        let (windows, turns) = (Windows::new(LONG_AT_ONCE, LARGE_AT_ONCE), Turns::new(self.in_hand.clone()));
         let (windows, turns) = (&windows, &turns);
         let (groups_in, groups_out) = crossbeam_channel::bounded::<Group<'_>>(READERS);
         let (messages_in, messages_out) = crossbeam_channel::bounded::<Message>(1);

@@ -75,7 +75,10 @@ impl Engine {
         let scope = if hint.depth == Depth::Tree { Scope::Tree } else { Scope::Path };
         marks.push(self.mark_for(root, hint.path.clone(), scope));
         if let Some(parent) = hint.path.parent().filter(|p| p.is_within(&root.path)) {
-            marks.push(self.mark_for(root, parent, Scope::Path));
+            // What it holds may be chosen now, or not any more.
+            let scope =
+                if hint.path.name().is_some_and(|name| root.is_marker(name)) { Scope::Tree } else { Scope::Path };
+            marks.push(self.mark_for(root, parent, scope));
         }
     }
 

@@ -60,6 +60,12 @@ impl Watched {
         })
     }
 
+    /// Whether a name in a folder may say that the folder is to be left out.
+    pub fn is_marker(&self, name: &[u8]) -> bool {
+        self.markers.marker().is_some_and(|marker| marker.as_bytes() == name)
+            || (self.markers.cache_folders != CacheFolders::Keep && name == CACHEDIR_TAG.as_bytes())
+    }
+
     /// Whether a folder asks to be left out by what lies in it.
     pub fn left_out(&self, folder: &Folder) -> Result<bool> {
         if let Some(marker) = self.markers.marker()

@@ -14,7 +14,7 @@ mod agenda;
 use super::notice::ms;
 use super::roots::Watched;
 use super::{Engine, UnderWay, shape_of};
-use crate::catalog::{DirtyRow, Level, Mark, NodeId, NodeRow, Scope};
+use crate::catalog::{DirtyRow, Level, Mark, NodeId, NodeRow, Pending, Scope};
 use crate::clock::Wall;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{FileOrDir, Verdict};
@@ -34,6 +34,8 @@ const THREADS: usize = 4;
 const FLUSH: usize = 2000;
 /// A folder with more nodes than this is compared batch by batch.
 const WHOLE: usize = 8192;
+/// How soon is looked again whether a disk that was missing is back.
+const UNMOUNTED: Duration = Duration::from_secs(60);
 
 /// Whether a folder has rows in the catalog beneath it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +97,14 @@ impl Engine {
             return self.catalog.walked(row, None).map(|_| Walked::Yes);
         };
         let Ok(open) = self.open_root(root) else { return Ok(Walked::CannotOpen) };
-        let is_folder = path == root.path
-            || path.parent().zip(path.name()).is_some_and(|(parent, name)| {
-                open.folder(&parent)
-                    .and_then(|f| f.look(name))
-                    .is_ok_and(|look| look.is_some_and(|l| l.form == Form::Dir))
-            });
+        let is_folder = match self.is_folder(row, root, &open, &path) {
+            Err(e) if e.kind() == Kind::Path => {
+                self.faults.at("walk.put_back")?;
+                self.catalog.put_back(row.node, self.now_ms() + ms(UNMOUNTED), Some(&e.to_string()))?;
+                return Ok(Walked::Yes);
+            }
+            told => told?,
+        };
         if is_folder && root.folder_is_walked(&open, &path).unwrap_or(true) {
             let walk = Walk {
                 engine: self,
@@ -120,6 +124,34 @@ impl Engine {
         }
         Ok(Walked::Yes)
     }
+}
+
+impl Engine {
+    /// Whether a tree that is owed a walk is a folder. Path: that cannot be told now, or it is where a disk was mounted that
+    /// is not: what it holds is then not seen, and nothing of it is gone.
+    fn is_folder(&self, row: &DirtyRow, root: &Watched, open: &Root, path: &TreePath) -> Result<bool> {
+        let Some((parent, name)) = path.parent().zip(path.name()).filter(|_| *path != root.path) else {
+            return Ok(true);
+        };
+        let is_absence =
+            |e: &Error| matches!(e.io_kind(), Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory));
+        let look = match open.folder(&parent).and_then(|folder| folder.look(name)) {
+            Err(e) if is_absence(&e) => None,
+            told => told?,
+        };
+        let Some(look) = look.filter(|look| look.form == Form::Dir) else { return Ok(false) };
+        if look.mount_root == Some(false) && self.catalog.node(row.node)?.is_some_and(|node| node.mount) {
+            return Err(not_mounted(path));
+        }
+        Ok(true)
+    }
+}
+
+/// An alarm, never a deletion.
+fn not_mounted(path: &TreePath) -> Error {
+    Error::path(format!(
+        "{path}: the disk that was mounted here is not mounted; mount it (nothing is taken for deleted meanwhile)"
+    ))
 }
 
 /// One thread of it: what it has not written yet, and a batch of names to fill again and again.
@@ -320,8 +352,7 @@ impl Walk<'_> {
         }
         if verdict == Verdict::Include || living.is_some() {
             let same = living.is_some_and(|r| r.stamp == look.stamp && r.shape == Some(shape_of(&look)));
-            let waiting = row.is_some_and(|r| r.dirty);
-            if !same && !waiting {
+            if !same {
                 let new_file = (look.form == Form::File && living.is_none()).then_some(look.stamp.size);
                 let id = self.dirty(parent, &child.name, row, self.due(&look), new_file, finds);
                 let mark = finds.marks.last_mut().expect("just pushed");
@@ -331,6 +362,10 @@ impl Walk<'_> {
                     None => self.root.order.of(&path()?, what),
                 });
                 mark.size = Some(if look.form == Form::File { look.stamp.size } else { 0 });
+                // One in hand may have been read before this.
+                if !row.is_some_and(|r| self.engine.in_hand.has(r.id)) {
+                    mark.pending = Pending::Enough;
+                }
                 if is_dir && row.is_none() {
                     if self.may_enter(&path()?, &ground) {
                         finds.folders.push(id);
@@ -390,17 +425,15 @@ impl Walk<'_> {
     /// Something was mounted here and is not any more: an alarm, never a deletion of what lay beneath.
     fn vanished_mount(&self, row: &NodeRow, path: &TreePath, finds: &mut Finds) -> Result<()> {
         self.flush(finds)?;
-        let text = format!(
-            "{path}: the disk that was mounted here is not mounted; mount it (nothing is taken for deleted meanwhile)"
-        );
-        self.trouble(row.id, Duration::from_secs(60), &text)
+        self.trouble(row.id, UNMOUNTED, &not_mounted(path).to_string())
     }
 
-    /// A folder that cannot be gone through stays dirty, says why and is looked at again after `wait`.
+    /// A folder that cannot be gone through stays dirty with all it holds, says why and is walked again after `wait`: it is
+    /// not seen again by a look at the folder alone.
     fn trouble(&self, node: NodeId, wait: Duration, why: &str) -> Result<()> {
         let engine = self.engine;
         engine.faults.at("walk.mark")?;
-        engine.catalog.mark(&[self.mark(node, None, 0, None)])?;
+        engine.catalog.mark(&[Mark { scope: Scope::Tree, ..self.mark(node, None, 0, None) }])?;
         engine.faults.at("walk.put_back")?;
         engine.catalog.put_back(node, engine.now_ms() + ms(wait), Some(why))
     }

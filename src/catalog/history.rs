@@ -176,9 +176,20 @@ impl Catalog {
                 v.again
             }
             Outcome::Same { stamp, again } => {
-                tx.prepare_cached("UPDATE node SET size = ?, mtime = ?, ctime = ?, ino = ? WHERE id = ?")?.execute(
-                    (stamp.size.cast_signed(), stamp.mtime, stamp.ctime, stamp.ino.cast_signed(), one.row.node.0),
-                )?;
+                // Marked anew since it was looked at: a pack it needs may have been lost meanwhile, and then its stamp
+                // was taken away so that it is read again.
+                tx.prepare_cached(
+                    "UPDATE node SET size = ?, mtime = ?, ctime = ?, ino = ? WHERE id = ?5
+                     AND NOT EXISTS (SELECT 1 FROM dirty WHERE node = ?5 AND generation != ?6)",
+                )?
+                .execute((
+                    stamp.size.cast_signed(),
+                    stamp.mtime,
+                    stamp.ctime,
+                    stamp.ino.cast_signed(),
+                    one.row.node.0,
+                    one.row.generation.cast_signed(),
+                ))?;
                 *again
             }
             Outcome::Gone | Outcome::NotChosen => {

@@ -195,3 +195,22 @@ fn what_lay_in_a_deleted_folder_is_looked_at_and_follows() {
     }
     assert_eq!((bed.counts().files, bed.counts().dirty), (0, 0));
 }
+
+#[test]
+fn a_look_that_saw_nothing_new_takes_back_no_loss_that_came_meanwhile() {
+    let bed = bed();
+    let catalog = &bed.catalog;
+    let pack = bed.pack(1);
+    let run = CatalogPiece::Run { pack: pack.id, first: 0, count: 1 };
+    let version = bed.version(bed.mark("/r/a"), vec![run]);
+    let node = version.row.node;
+    catalog.commit(Some(&pack), &[version]).unwrap();
+    let stamp = catalog.node(node).unwrap().unwrap().stamp;
+    // A hint without a change: it is looked at, and the pack is lost before that is written down.
+    let looked = bed.mark("/r/a");
+    catalog.pack_lost(pack.id, Wall(20)).unwrap();
+    let same = Outcome::Same { stamp, again: None };
+    catalog.commit(None, &[Settled { row: looked, captured: Wall(30), outcome: same }]).unwrap();
+    assert_ne!(catalog.node(node).unwrap().unwrap().stamp, stamp, "it is not known as it is in the vault");
+    assert!(catalog.dirty_row(node).unwrap().is_some(), "it is read again");
+}

@@ -48,6 +48,16 @@ pub struct Mark {
     pub priority: Option<Priority>,
     /// Size seen; None: as the catalog has it.
     pub size: Option<u64>,
+    pub pending: Pending,
+}
+
+/// What becomes of a row that waits for a look already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// It is owed another: whoever looks now may have looked too early.
+    Anew,
+    /// That look is still to come, and is enough.
+    Enough,
 }
 
 impl Mark {
@@ -65,6 +75,7 @@ impl Mark {
             new_file: None,
             priority: None,
             size: None,
+            pending: Pending::Anew,
         }
     }
 }
@@ -139,6 +150,13 @@ pub(super) fn mark(tx: &Transaction<'_>, m: &Mark, generation: u64) -> rusqlite:
             .execute((m.node.0, parent.0, name, m.root.0))?;
     }
     if m.scope == Scope::Way {
+        return Ok(());
+    }
+    if m.pending == Pending::Enough
+        && tx
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM dirty WHERE node = ?)")?
+            .query_row([m.node.0], |r| r.get::<_, bool>(0))?
+    {
         return Ok(());
     }
     let rank = rank_of(tx, m)?;

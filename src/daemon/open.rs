@@ -3,6 +3,7 @@
 
 use super::gate::Gate;
 use super::home::{Home, VaultHome};
+use crate::backup::in_hand::InHand;
 use crate::backup::roots::Watched;
 use crate::backup::start::Standing;
 use crate::backup::{Bells, Engine, EngineSettings, Figures};
@@ -192,6 +193,7 @@ impl House {
             ours: self.ours(),
             bells: Bells::default(),
             figures: Figures::default(),
+            in_hand: InHand::default(),
         };
         engine.agree_with_spool()?;
         let mut engine = engine;

@@ -31,6 +31,7 @@ use crate::seal::random;
 use crate::source::watch::Watcher;
 use crate::store::retry::Backoff;
 use crate::worker::Nudge;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -183,20 +184,25 @@ impl Daemon {
     /// Hints go to every vault; each writes them down for itself.
     fn listen(&self) {
         let Some(watcher) = &self.watcher else { return };
+        // Vaults whose roots are owed a walk that could not be written down either.
+        let mut owed = BTreeSet::new();
         while !self.house.stop.asked() {
             self.heard.wait(Duration::from_secs(1));
             let taken = watcher.take();
-            if taken.hints.is_empty() && taken.lost.is_empty() {
-                continue;
-            }
+            let is_silent = taken.hints.is_empty() && taken.lost.is_empty();
             for engine in self.engines() {
+                if is_silent && !owed.contains(&engine.name) {
+                    continue;
+                }
                 if let Err(e) = engine.notice(&taken) {
                     // What was not written down is found by a walk of everything.
                     tracing::warn!(vault = %engine.name, "note hints: {e}; walking all roots instead");
                     engine.figures.walked.lock().expect("figures lock").clear();
-                    for root in &engine.roots {
-                        let _ = engine.mark_root(root);
-                    }
+                    owed.insert(engine.name.clone());
+                }
+                if owed.contains(&engine.name) && engine.roots.iter().try_for_each(|r| engine.mark_root(r)).is_ok() {
+                    owed.remove(&engine.name);
+                    engine.bells.walk.ring();
                 }
             }
         }

@@ -160,6 +160,7 @@ impl Bed {
             roots: vec![Watched::new(&settings, id).unwrap()],
             ours: vec![TreePath::from_typed(&state).unwrap()],
             bells: Bells::default(),
+            in_hand: panicroom::backup::in_hand::InHand::default(),
             figures: Figures {
                 hurry: AtomicBool::new(self.site.hurried),
                 sent: AtomicU64::new(self.store.memory.sent_bytes()),

@@ -9,10 +9,9 @@
 //! - **A call** goes out when something comes due that goes before what is being read: readers of what goes later hand
 //!   back the rows they have not begun; a large file keeps open, fills its pack and waits at the border.
 
+use crate::backup::in_hand::InHand;
 use crate::catalog::{NodeId, Settled};
 use crate::model::{Band, Priority, Rank};
-use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Packs of smaller files after which one goes to larger ones of the same priority, if any wait.
@@ -57,7 +56,7 @@ pub(crate) struct Turns {
     /// Packs begun and not committed: they take room in the spool that no row names.
     unnamed: AtomicU64,
     /// Rows handed out and not settled.
-    taken: Mutex<HashSet<NodeId>>,
+    taken: InHand,
 }
 
 impl Default for Turns {
@@ -72,7 +71,7 @@ impl Default for Turns {
             at_work: Default::default(),
             passed_by: Default::default(),
             unnamed: AtomicU64::default(),
-            taken: Mutex::default(),
+            taken: InHand::default(),
         }
     }
 }
@@ -94,6 +93,12 @@ fn has(bits: &AtomicU32, rank: Rank) -> bool {
 }
 
 impl Turns {
+    /// Nobody has anything in hand yet.
+    pub fn new(taken: InHand) -> Self {
+        taken.clear();
+        Self { taken, ..Self::default() }
+    }
+
     /// For a reader, before each row and each step of a long file.
     pub fn going(&self, rank: Rank) -> Going {
         let called = self.called.load(Ordering::SeqCst);
@@ -201,17 +206,14 @@ impl Turns {
 
     /// Rows are with the readers from now on, for as long as what is returned lives.
     pub fn hand_out(&self, rank: Rank, rows: impl Iterator<Item = NodeId>) -> AtWork<'_> {
-        self.taken.lock().expect("turns lock").extend(rows);
+        self.taken.take(rows);
         self.at_work[rank.number()].fetch_add(1, Ordering::SeqCst);
         AtWork(&self.at_work[rank.number()])
     }
 
     /// They were not begun: they are handed out again in their turn.
     pub fn take_back(&self, rank: Rank, rows: impl Iterator<Item = NodeId>) {
-        let mut taken = self.taken.lock().expect("turns lock");
-        for node in rows {
-            taken.remove(&node);
-        }
+        self.taken.let_go(rows);
         set(&self.returned, rank, true);
     }
 
@@ -222,17 +224,14 @@ impl Turns {
 
     /// The row says what is to become of it: it is nobody's any more.
     pub fn let_go(&self, node: NodeId) {
-        self.taken.lock().expect("turns lock").remove(&node);
+        self.taken.let_go([node]);
     }
     pub fn settled(&self, settled: &[Settled]) {
-        let mut taken = self.taken.lock().expect("turns lock");
-        for one in settled {
-            taken.remove(&one.row.node);
-        }
+        self.taken.let_go(settled.iter().map(|one| one.row.node));
     }
 
     pub fn is_taken(&self, node: NodeId) -> bool {
-        self.taken.lock().expect("turns lock").contains(&node)
+        self.taken.has(node)
     }
 
     pub fn at_work(&self, rank: Rank) -> usize {

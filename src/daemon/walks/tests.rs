@@ -112,3 +112,25 @@ fn where_walks_may_wake_no_disk_they_wait_until_somebody_else_does() {
     disk.used(3);
     assert_eq!(walked(&trial, &started, 48 * 60), [11 * 60], "at twice its time it is woken, and not again");
 }
+
+#[test]
+fn a_walk_owes_another_look_to_a_changed_file_that_capture_has_in_hand_and_to_no_other() {
+    let trial = Trial::new("");
+    fs::write(trial.source().join("letter"), "first").unwrap();
+    let started = trial.start();
+    assert_eq!(started.walk(), 1);
+    let engine = &started.engine;
+    let path = TreePath::from_typed(&trial.source().join("letter")).unwrap();
+    let node = engine.catalog.find(&path).unwrap().unwrap();
+    let generation = || engine.catalog.dirty_row(node).unwrap().unwrap().generation;
+    let noticed = generation();
+    let again = || {
+        started.desk.rescan().unwrap();
+        assert_eq!(started.walk(), 1);
+        generation()
+    };
+    fs::write(trial.source().join("letter"), "second, and longer").unwrap();
+    assert_eq!(again(), noticed, "its look is still to come");
+    engine.in_hand.take([node]);
+    assert_ne!(again(), noticed, "it may have been read before it changed");
+}

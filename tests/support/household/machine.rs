@@ -108,6 +108,7 @@ impl Household {
             roots,
             ours: house.ours(),
             bells: Bells::default(),
+            in_hand: panicroom::backup::in_hand::InHand::default(),
             figures: Figures::default(),
         };
         engine.agree_with_spool()?;
