@@ -74,6 +74,39 @@ fn promise_3_a_folder_that_can_be_read_again_is_walked_and_not_only_looked_at() 
 }
 
 #[test]
+fn a_log_whose_newest_segment_is_gone_or_unreadable_is_written_on_after_its_number() {
+    for is_gone in [true, false] {
+        let machine = Machine::new();
+        machine.all_safe(10);
+        fs::write(machine.data().join("second"), "second").unwrap();
+        machine.all_safe(11);
+        let newest = machine.segments().pop().unwrap();
+        let mut bytes = fs::read(&newest).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        mode(&newest, 0o600);
+        if is_gone {
+            fs::remove_file(&newest).unwrap();
+        } else {
+            fs::write(&newest, bytes).unwrap();
+        }
+        fs::remove_file(machine.catalog()).unwrap();
+        machine.run(&["rebuild"]);
+        fs::write(machine.data().join("third"), "third").unwrap();
+        machine.all_safe(12);
+        let url = format!("file://{}", machine.vault().display());
+        let words = machine.words().display().to_string();
+        let back = machine.run(&["restore", "--vault", &url, "--key-file", &words, "--to", "out"]);
+        // A log of which a part cannot be read is never whole, even where nothing is lost by it.
+        back.exits(if is_gone { 0 } else { 3 }).says("Restored 12 files");
+        let out = machine.path("out").join(machine.data().strip_prefix("/").unwrap());
+        for name in ["second", "third"] {
+            assert!(out.join(name).exists(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn promise_3_a_vanished_root_is_red_and_nothing_of_it_is_taken_for_deleted() {
     let machine = Machine::new();
     let before = sent(&machine.all_safe(10));

@@ -199,6 +199,8 @@ struct Publication<'a> {
 impl<'a> Publication<'a> {
     fn new(engine: &'a Engine) -> Result<Self> {
         let last = engine.catalog.last_segment()?;
+        let (ends, _) = engine.catalog.log_end()?;
+        let number = last.map_or(SegmentNo::default(), |s| s.number).max(ends);
         Ok(Self {
             engine,
             builder: Builder::new(),
@@ -207,8 +209,8 @@ impl<'a> Publication<'a> {
             records: vec![],
             losses: vec![],
             drills: vec![],
-            number: last.map_or(SegmentNo(1), |s| s.number.next()),
-            before: last.map(|s| s.hash),
+            number: number.next(),
+            before: last.filter(|s| s.number == number).map(|s| s.hash),
             sealed: 0,
             hashes: HashMap::new(),
             folder: None,

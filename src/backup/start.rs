@@ -82,7 +82,12 @@ impl Engine {
         if let Some(newest) = listed {
             index.segment(newest).iter().try_for_each(|hash| self.is_of_a_format_we_know(newest, *hash))?;
         }
-        let known = |number, hash: &Sha256| self.catalog.segment_hash(number).map(|h| h == Some(*hash));
+        // What a rebuild could not read is known all the same: it took the log as it was.
+        let (ends, unread) = self.catalog.log_end()?;
+        let known = |number, hash: &Sha256| {
+            let was_there = number == ends && unread.contains(&hash.to_string());
+            Ok::<_, Error>(was_there || self.catalog.segment_hash(number)? == Some(*hash))
+        };
         let newest = listed.filter(|n| !index.segment(*n).is_empty());
         let agrees = match newest {
             None => true,

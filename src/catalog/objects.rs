@@ -86,6 +86,8 @@ pub(super) fn insert_pack_as(
     Ok(())
 }
 
+const LOG_END: &str = "log_end";
+
 impl Catalog {
     /// For each chunk, a place that serves `wanted`: in a pack that is stored or intact in our spool.
     pub fn known(&self, chunks: &[ChunkId], wanted: Tier) -> Result<Vec<Option<Known>>> {
@@ -227,6 +229,21 @@ impl Catalog {
                 .try_for_each(|hash| tx.execute("DELETE FROM lost WHERE hash = ?", [&hash.0[..]]).map(drop))?;
             drills.iter().try_for_each(|id| super::drills::sealed(tx, *id, number))
         })
+    }
+
+    /// Where the log ended when the catalog was read from it: the highest number, and the segments of that number, whether or
+    /// not they could be read or a merge stands for them. What took such a number would never be read.
+    pub fn keep_log_end(&self, number: SegmentNo, hashes: &[Sha256]) -> Result<()> {
+        let text = hashes.iter().fold(number.0.to_string(), |text, hash| format!("{text} {hash}"));
+        self.set_fact(LOG_END, text)
+    }
+    /// Zero and none: it was empty, or nothing was read from it.
+    pub fn log_end(&self) -> Result<(SegmentNo, Vec<String>)> {
+        let text: Option<String> = self.fact(LOG_END)?;
+        let text = text.unwrap_or_default();
+        let mut words = text.split_whitespace();
+        let number = words.next().and_then(|n| n.parse().ok()).map_or_else(SegmentNo::default, SegmentNo);
+        Ok((number, words.map(str::to_owned).collect()))
     }
 
     /// The newest segment of any state.

@@ -156,6 +156,8 @@ pub fn rebuild(
     }
     work.end(&index);
     work.drop_incomplete()?;
+    let ends = index.last().unwrap_or_default();
+    catalog.keep_log_end(ends, index.segment(ends))?;
     catalog.finish_import(roots)?;
     progress(readings.len() as u64, readings.len() as u64);
     Ok(work.report)
