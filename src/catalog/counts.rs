@@ -15,6 +15,8 @@ pub struct RootCounts {
     pub safe_bytes: u64,
     pub dirty: u64,
     pub failed: u64,
+    /// Trees among the dirty that wait for a walk, or are walked now; failed ones aside.
+    pub trees: u64,
     pub torn: u64,
     /// When the oldest change that is not yet safe was noticed; failed paths aside.
     pub oldest: Option<Wall>,
@@ -52,6 +54,9 @@ impl Catalog {
             )?;
             let torn = pair(c, "SELECT COUNT(*), COALESCE(SUM(n.size), 0) FROM node n WHERE n.root = ? AND n.torn = 1 AND NOT EXISTS (SELECT 1 FROM dirty WHERE node = n.id)", root)?;
             let dirty = pair(c, "SELECT COUNT(*), COUNT(error) FROM dirty WHERE root = ?", root)?;
+            let trees = c
+                .prepare_cached("SELECT COUNT(*) FROM dirty INDEXED BY dirty_tree WHERE scope = 1 AND root = ? AND error IS NULL")?
+                .query_row([root.0], |r| tree::number(r, 0))?;
             let oldest = c
                 .prepare_cached(
                     "SELECT MIN(x) FROM (
@@ -71,6 +76,7 @@ impl Catalog {
                 safe_bytes: total.1.saturating_sub(unsafe_bytes),
                 dirty: dirty.0,
                 failed: dirty.1,
+                trees,
                 torn: torn.0,
                 oldest: oldest.map(Wall),
             })

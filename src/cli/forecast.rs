@@ -3,6 +3,7 @@
 use super::args::Line;
 use super::{Answer, Exit, ask};
 use crate::clock::Wall;
+use crate::daemon::checks::count;
 use crate::daemon::console::{ForecastStatus, RootForecast};
 use crate::daemon::spell::local;
 use crate::error::{Doing, Kind};
@@ -52,6 +53,7 @@ fn row(root: &RootForecast, now: &str, many: bool, zone: &TimeZone) -> [String; 
     };
     let (safe, range) = match root.state.as_str() {
         "safe" => ("is safe".to_owned(), String::new()),
+        "failed" => (format!("not before {} can be read", count(root.failed, "path", "paths")), String::new()),
         "unknown" => ("not known yet".to_owned(), String::new()),
         "never" => ("never, as things are".to_owned(), best_case(root, &moment)),
         _ => (moment(&root.likely), format!("{} to {}", moment(&root.earliest), moment(&root.latest))),
@@ -91,6 +93,7 @@ mod tests {
                 row("/documents", "waiting", Some("2026-11-26T05:00:00Z")),
                 RootForecast { waiting_bytes: 0, ..row("/photos", "safe", None) },
                 row("/videos", "never", None),
+                RootForecast { waiting_bytes: 0, failed: 1, ..row("/locked", "failed", None) },
             ],
             assumptions: vec!["cloud: next to nothing was sent yet.".into()],
         };
@@ -98,9 +101,10 @@ mod tests {
         print(&told, &TimeZone::UTC, &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = out.lines().collect();
-        assert_eq!(lines[1], "/documents  5.00 GB  Thu 05:00             Thu 05:00 to never");
+        assert_eq!(lines[1], "/documents  5.00 GB  Thu 05:00                      Thu 05:00 to never");
         assert!(lines[2].starts_with("/photos           -  is safe"), "{out}");
         assert!(lines[3].contains("never, as things are"), "{out}");
-        assert_eq!(&lines[5..], ["Supposed: limit 5 Mbit/s", "cloud: next to nothing was sent yet."]);
+        assert!(lines[4].contains("not before 1 path can be read"), "{out}");
+        assert_eq!(&lines[6..], ["Supposed: limit 5 Mbit/s", "cloud: next to nothing was sent yet."]);
     }
 }

@@ -482,8 +482,11 @@ pub struct RootForecast {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_b64: Option<String>,
     pub vault: String,
-    /// safe | waiting | never (not within ten years, as things are) | unknown
+    /// safe | waiting | failed (nothing waits, but some of it cannot be read) | never (not within ten years, as things are) |
+    /// unknown
     pub state: String,
+    /// Paths that cannot be read: whatever is foretold is without them.
+    pub failed: u64,
     /// Bytes of files that wait, before dedup and compression, and what of it is likely to be sent.
     pub waiting_bytes: u64,
     pub to_send_bytes: u64,

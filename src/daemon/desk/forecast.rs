@@ -3,6 +3,7 @@
 
 use super::{Desk, Seen};
 use crate::backup::Engine;
+use crate::catalog::RootCounts;
 use crate::clock::Steady;
 use crate::daemon::console::{ForecastStatus, RootForecast};
 use crate::daemon::forecast::{RootAhead, Supposed, VaultAhead, after};
@@ -75,13 +76,21 @@ impl Desk {
         let waits = |path: &TreePath| counted.roots.get(path).is_some_and(|c| c.oldest.is_some());
         let unsafe_roots: BTreeSet<_> = engine.roots.iter().filter(|r| waits(&r.path)).map(|r| r.id).collect();
         let (daemon, mut learnt) = (&self.daemon, vault.learnt.lock().expect("learnt lock"));
-        learnt.ahead(vault, engine, &daemon.uplink, daemon.sharing(), &unsafe_roots, supposed)
+        let mut ahead = learnt.ahead(vault, engine, &daemon.uplink, daemon.sharing(), &unsafe_roots, supposed)?;
+        for root in &mut ahead.roots {
+            let path = engine.roots.iter().find(|r| r.id == root.root).map(|r| &r.path);
+            if path.and_then(|path| counted.roots.get(path)).is_some_and(|counts| is_open_ended(root, counts)) {
+                root.outlook = Outlook::default();
+            }
+        }
+        Ok(ahead)
     }
 
     /// The whole document. Operator: what is supposed is nothing that can be.
     pub(super) fn forecast_document(&self, what_if: &[String]) -> Result<ForecastStatus> {
         let supposed = what_if.iter().map(|text| Supposed::read(text)).collect::<Result<Vec<_>>>()?;
         let now = self.daemon.house.clock.wall();
+        let counts = |engine: &Engine| self.counted(engine).map(|counted| counted.roots);
         let mut document = ForecastStatus { at: rfc3339(now), what_if: what_if.to_vec(), ..ForecastStatus::default() };
         for Seen { vault, engine } in self.seen() {
             let name = &vault.settings.name;
@@ -90,10 +99,12 @@ impl Desk {
                 continue;
             };
             let ahead = self.ahead(&vault, &engine, &supposed)?;
+            let counts = counts(&engine)?;
             for root in &engine.roots {
                 let walked = engine.figures.walked.lock().expect("figures lock").contains_key(&root.path);
                 let found = ahead.roots.iter().find(|r| r.root == root.id);
-                document.roots.push(self.row(&root.path, name, found, &ahead, walked));
+                let counts = counts.get(&root.path).filter(|_| walked);
+                document.roots.push(self.row(&root.path, name, found, &ahead, counts));
             }
             document.assumptions.extend(assumptions(&vault, &ahead, &supposed));
         }
@@ -107,16 +118,19 @@ impl Desk {
         vault: &str,
         found: Option<&RootAhead>,
         ahead: &VaultAhead,
-        walked: bool,
+        counts: Option<&RootCounts>,
     ) -> RootForecast {
         let now = self.daemon.house.clock.wall();
         let (path, path_b64) = legible(path);
-        let outlook = found.filter(|_| walked).map_or(Outlook::default(), |r| r.outlook);
+        let outlook = found.filter(|_| counts.is_some()).map_or(Outlook::default(), |r| r.outlook);
+        let nothing_waits = found.is_none_or(|r| r.waiting == 0 && r.to_send == 0);
+        let failed = counts.map_or(0, |c| c.failed);
         let at = |s: Option<u64>| s.map(|s| rfc3339(after(now, s)));
         let state = match outlook.likely {
             Some(0) => "safe",
             Some(_) => "waiting",
-            None if !walked || !ahead.is_known => "unknown",
+            None if failed > 0 && nothing_waits => "failed",
+            None if counts.is_none_or(|c| c.trees > 0 && nothing_waits) || !ahead.is_known => "unknown",
             None => "never",
         };
         RootForecast {
@@ -124,6 +138,7 @@ impl Desk {
             path_b64,
             vault: vault.to_owned(),
             state: state.to_owned(),
+            failed,
             waiting_bytes: found.map_or(0, |r| r.waiting),
             to_send_bytes: found.map_or(0, |r| r.to_send),
             new_bytes_per_day: found.map_or(0, |r| r.new_per_day),
@@ -135,6 +150,12 @@ impl Desk {
             latest: at(outlook.latest),
         }
     }
+}
+
+/// Nothing waits to be sent, and still it is not safe, for as long as nobody knows: some of it cannot be read, or it is being
+/// walked.
+fn is_open_ended(root: &RootAhead, counts: &RootCounts) -> bool {
+    root.waiting == 0 && root.to_send == 0 && (counts.failed > 0 || counts.trees > 0)
 }
 
 /// What it rests on, in sentences.

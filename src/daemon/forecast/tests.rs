@@ -1,5 +1,8 @@
+use crate::catalog::{Mark, Scope};
+use crate::clock::Wall;
 use crate::daemon::console::{Console, ForecastStatus};
 use crate::daemon::trial::{MINUTE, Started, Trial};
+use crate::model::TreePath;
 use std::fs;
 
 const MB: usize = 1_000_000;
@@ -64,4 +67,33 @@ fn a_killed_daemon_still_knows_what_the_line_gives_and_what_files_come_to() {
     let (was, is) = (told.roots[0].likely_s.unwrap(), again.roots[0].likely_s.unwrap());
     assert!(is.abs_diff(was) * 2 < was, "{was} s, and then {is} s");
     second.dies();
+}
+
+#[test]
+fn promise_3_a_root_of_which_something_cannot_be_read_is_never_foretold_safe_nor_soon_to_be() {
+    let trial = Trial::new("[uplink]\nlimit = \"1 MB/s\"\n");
+    fs::write(trial.source().join("letter"), "dear").unwrap();
+    let started = trial.start();
+    assert_eq!(started.walk(), 1);
+    let path = TreePath::from_typed(&trial.source().join("letter")).unwrap();
+    let letter = started.engine.catalog.find(&path).unwrap().unwrap();
+    started.engine.catalog.put_back(letter, i64::MAX / 2, Some("permission denied")).unwrap();
+    started.capture();
+    minutes(&trial, &started, 2);
+    let eta = || started.desk.status().roots[0].eta_s;
+    let told = |state: &str| {
+        trial.clock.advance(MINUTE);
+        let told = started.desk.forecast(&[]).unwrap();
+        assert_eq!((told.roots[0].state.as_str(), told.roots[0].likely_s), (state, None), "{told:?}");
+        assert_eq!(eta(), None);
+        told
+    };
+    assert_eq!(told("failed").roots[0].failed, 1);
+    // A later walk of it: how long it takes is not known, and it is no five seconds for all that time.
+    started.engine.catalog.mark(&[Mark::at_once(letter, started.engine.roots[0].id, Scope::Path, 1, Wall(0))]).unwrap();
+    started.capture();
+    minutes(&trial, &started, 2);
+    started.engine.publish().unwrap();
+    started.desk.rescan().unwrap();
+    told("unknown");
 }

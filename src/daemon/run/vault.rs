@@ -143,7 +143,9 @@ impl Vault {
             self.throttle.resume();
         }
         let may = hold.as_ref().map_or(May::Everything, Hold::may);
-        if is_still || may == May::Everything {
+        // Under a cap whose end is near nothing begins, and what is under way ends in what was kept back for it.
+        let ends = matches!(hold, Some(Hold::Cap(_))) && now.underway_ends;
+        if is_still || may == May::Everything || ends {
             self.throttle.open();
         } else {
             self.throttle.shut();

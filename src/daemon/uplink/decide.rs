@@ -72,6 +72,8 @@ pub struct Now {
     pub pack_bound: Option<u64>,
     /// So little of a cap is left that packs go one at a time: several at once would pass it.
     pub one_at_a_time: bool,
+    /// Something is left of every cap: what is under way may end, though nothing begins.
+    pub underway_ends: bool,
 }
 
 /// What a decision rests on.
@@ -153,6 +155,7 @@ impl Given<'_> {
             until: ends.into_iter().flatten().chain(change).chain(resets).min(),
             pack_bound: self.pack_bound(up, order),
             one_at_a_time: self.usage.caps().any(|cap| cap.left(wall, zone) < 4 * cap.kept_back()),
+            underway_ends: self.usage.caps().all(|cap| cap.left(wall, zone) > 0),
         }
     }
 
@@ -171,7 +174,7 @@ impl Given<'_> {
     }
 }
 
-/// A pack begins only while a whole one fits, so that none is cut off by the cap.
+/// A pack begins only while a whole one fits, and what was begun ends in what was kept back: none is cut off by the cap.
 fn used_up(cap: &Cap, wall: Wall, zone: &TimeZone) -> Option<Hold> {
     if cap.left_for_log(wall, zone) == 0 {
         Some(Hold::CapAndReserve(cap.span))

@@ -1,6 +1,6 @@
 //! A page of its own for "when is each folder safe, and when would it be, if": plain forms, so it needs no script.
 
-use super::super::phrase::{moment, span, time_of_day};
+use super::super::phrase::{counted, moment, span, time_of_day};
 use super::size;
 use crate::clock::Wall;
 use crate::daemon::console::{ForecastStatus, RootForecast};
@@ -53,6 +53,7 @@ fn row<'a>(root: &'a RootForecast, now: Wall, zone: &TimeZone) -> Row<'a> {
     let when = |at: &Option<String>| at.as_deref().map_or_else(|| "never".to_owned(), |at| moment(at, now, zone));
     let (safe, range) = match root.state.as_str() {
         "safe" => ("is safe".to_owned(), String::new()),
+        "failed" => (format!("not before {} can be read", counted(root.failed, "path", "paths")), String::new()),
         "unknown" => ("not known yet".to_owned(), String::new()),
         "never" => ("never, as things are".to_owned(), String::new()),
         _ => (

@@ -127,9 +127,11 @@ fn a_cap_that_is_used_up_leaves_its_reserve_to_the_log_and_folders_alone() {
     let now = scene.now();
     assert_eq!((now.hold_of(false), now.hold_of(true)), (None, Some(&Hold::Cap(Span::Day))));
     assert_eq!(now.hold_of(true).map(Hold::may), Some(May::Log));
+    assert!(now.underway_ends, "what was begun ends in what was kept back");
     assert_eq!(now.until, Some(utc("2026-11-23T23:00:00Z")));
     scene.usage.count(20_000_000, utc(NOON), &zone());
     assert_eq!(scene.now().hold_of(true).map(Hold::may), Some(May::Nothing));
+    assert!(!scene.now().underway_ends);
     let tomorrow = scene.at(utc("2026-11-23T23:00:00Z"), Duration::ZERO);
     assert_eq!((tomorrow.hold_of_buckets, tomorrow.one_at_a_time), (None, false));
 }
