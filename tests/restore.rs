@@ -281,15 +281,21 @@ fn hard_links_are_links_again_and_only_those() {
         v.version(path, &[Part::Data(bytes.clone())], link);
     }
     v.version("/a/not", &[Part::Data(b"same inode, other content".to_vec())], link);
+    // Touched since, and only this name was recorded after that.
+    v.version("/a/touched", &[Part::Data(bytes.clone())], |v| {
+        link(v);
+        v.entry.mtime.secs = 8;
+    });
     v.publish();
     let m = Machine::new(&v);
     let (planned, report) = m.restore(&v, &all());
     clean(&report);
-    assert_eq!((planned.files, planned.bytes, report.done), (4, 4525, 4));
+    assert_eq!((planned.files, planned.bytes, report.done), (5, 9025, 5));
     let inode = |path: &str| fs::metadata(m.at(path)).unwrap().ino();
     assert!(inode("/a/one") == inode("/a/two") && inode("/a/one") == inode("/z/three"));
     assert_ne!(inode("/a/one"), inode("/a/not"));
-    assert!(m.read("/z/three") == bytes);
+    assert!(m.read("/z/three") == bytes && m.read("/a/touched") == bytes);
+    assert_eq!(["/a/one", "/a/touched"].map(|path| fs::metadata(m.at(path)).unwrap().mtime()), [7, 8]);
 }
 
 #[test]

@@ -190,16 +190,19 @@ impl Planner<'_> {
         Ok(false)
     }
 
-    fn first_name(&self, link: HardLink, content: &[u8], path: &TreePath) -> Result<Option<TreePath>> {
+    /// Names of one file have one time, too. Where they differ one was recorded later than the other: each comes back as it
+    /// was recorded, as a file of its own.
+    fn first_name(&self, link: HardLink, mtime: FileTime, content: &[u8], path: &TreePath) -> Result<Option<TreePath>> {
         self.with.faults.at("plan.link")?;
-        self.ledger.first_name(link, sha256(content), path)
+        let time = format!("{} {} ", mtime.secs, mtime.nanos);
+        self.ledger.first_name(link, sha256(&[time.as_bytes(), content].concat()), path)
     }
 
     fn file(&mut self, path: TreePath, entry: Box<Entry>, content: &[u8]) -> Result<()> {
         let owed = self.is_owed(&path, &entry)?;
         let same = !owed && self.stands(&path)?.is_some_and(|s| s.is_like(&entry));
         if let Some(link) = entry.link.filter(|_| owed || same)
-            && let Some(first) = self.first_name(link, content, &path)?
+            && let Some(first) = self.first_name(link, entry.mtime, content, &path)?
             && owed
         {
             self.plan.files += 1;
