@@ -1,5 +1,8 @@
 //! What was heard and not yet taken: a bounded set of paths, none covered by another. When there are too many,
 //! the fullest folders stand for what they hold, as trees; a root that would stand for all it holds is lost.
+//!
+//! A walk of one root leaves out another that lies in it, so nothing of a root stands for anything of another; a tree that
+//! came or moved has brought the roots that lie in it along, and these are owed a walk of their own.
 
 use super::{Depth, Hint, Lost, Taken};
 use crate::model::TreePath;
@@ -41,6 +44,13 @@ impl Pending {
         }
         if self.is_beneath_a_tree(&path) {
             return false;
+        }
+        if depth == Depth::Tree {
+            let within: Vec<TreePath> =
+                self.roots.iter().filter(|root| **root != path && root.is_within(&path)).cloned().collect();
+            for root in within {
+                self.lose_root(root, "a folder it lies in came or was moved");
+            }
         }
         self.insert(path, depth);
         if self.hints.len() > self.most {
@@ -85,8 +95,9 @@ impl Pending {
         if self.trees == 0 {
             return false;
         }
-        let above = std::iter::successors(path.parent(), TreePath::parent);
-        above.into_iter().any(|above| self.hints.get(&above) == Some(&Depth::Tree))
+        let root = self.root_of(path);
+        let mut above = std::iter::successors(path.parent(), TreePath::parent);
+        above.any(|above| self.hints.get(&above) == Some(&Depth::Tree) && self.root_of(&above) == root)
     }
 
     /// Pending paths at and beneath one; they follow it in path order.
@@ -96,7 +107,9 @@ impl Pending {
 
     fn insert(&mut self, path: TreePath, depth: Depth) {
         if depth == Depth::Tree {
-            let covered: Vec<TreePath> = self.beneath(&path).cloned().collect();
+            let root = self.root_of(&path);
+            let covered: Vec<TreePath> =
+                self.beneath(&path).filter(|pending| self.root_of(pending) == root).cloned().collect();
             for path in covered {
                 self.remove(&path);
             }
@@ -144,10 +157,15 @@ mod tests {
         TreePath::from_bytes(path).unwrap()
     }
 
+    /// What is heard of one root says nothing of another that lies in it.
     fn covers(taken: &Taken, path: &TreePath, depth: Depth) -> bool {
-        taken.lost.iter().any(|lost| path.is_within(&lost.root))
+        let root = |path: &TreePath| {
+            let roots = ["/r/nested", "/r", "/s"].map(p);
+            roots.into_iter().find(|root| path.is_within(root))
+        };
+        taken.lost.iter().any(|lost| root(path).as_ref() == Some(&lost.root))
             || taken.hints.iter().any(|hint| match hint.depth {
-                Depth::Tree => path.is_within(&hint.path),
+                Depth::Tree => path.is_within(&hint.path) && root(path) == root(&hint.path),
                 Depth::Only => depth == Depth::Only && hint.path == *path,
             })
     }
@@ -172,7 +190,11 @@ mod tests {
             }
             for (at, one) in taken.hints.iter().enumerate() {
                 let others = taken.hints.iter().enumerate().filter(|(other, _)| *other != at);
-                prop_assert!(!others.into_iter().any(|(_, h)| h.depth == Depth::Tree && one.path.is_within(&h.path)));
+                let is_covered = |h: &Hint| {
+                    let alone = Taken { lost: vec![], hints: vec![h.clone()] };
+                    h.depth == Depth::Tree && covers(&alone, &one.path, one.depth)
+                };
+                prop_assert!(!others.into_iter().any(|(_, h)| is_covered(h)));
             }
             prop_assert!(pending.take().0 == Taken::default());
         }
