@@ -334,14 +334,14 @@ fn promise_11_packs_that_froze_after_the_plan_are_shown_with_their_price_asked_a
     configured(&["init", "--words-file", "words"]).exits(0);
     configured(&["backup"]).exits(0).says("Everything is safe: 10 files");
 
-    // By a name of the server that no price list has: planned, and stopped before anything is read.
-    let elsewhere = url.replace("127.0.0.1", "127.1");
-    let alone = |more: &[&str]| {
+    let by = |url: &str, more: &[&str]| {
         let mut command = program(&server, Keys::Environment, &machine);
-        command.args(["restore", "--vault", &elsewhere, "--key-file", "words", "--to", "out"]).args(more);
+        command.args(["restore", "--vault", url, "--key-file", "words", "--to", "out"]).args(more);
         Ran::from(command.output().unwrap())
     };
-    alone(&["--max-cost", "1", "--yes"]).exits(4).says("not known");
+    // By a name of the server that no price list has: planned, and stopped before anything is read.
+    by(&url.replace("127.0.0.1", "127.1"), &["--max-cost", "1", "--yes"]).exits(4).says("not known");
+    let alone = |more: &[&str]| by(&url, more);
     server.boto3(
         "for o in s3.list_objects_v2(Bucket='box', Prefix='v/data_')['Contents']:\n  \
          s3.copy_object(Bucket='box', Key=o['Key'], CopySource={'Bucket': 'box', 'Key': o['Key']}, StorageClass='GLACIER')",
